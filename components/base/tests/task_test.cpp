@@ -1,0 +1,71 @@
+#include "base/task.h"
+
+#include <boost/asio/post.hpp>
+#include <catch2/catch.hpp>
+#include <future>
+#include <thread>
+
+#include "base/status.h"
+#include "base/worker.h"
+
+using namespace rusternetes;
+
+namespace {
+Task<> wait_for(AsyncEvent& event, bool& ended) {
+  co_await event.wait();
+  ended = true;
+}
+Task<> stop_group(TaskGroup& group) { co_await group.stop(); }
+Task<> on_worker(WorkerThread& worker, std::thread::id& seen, std::thread::id& after) {
+  seen = co_await worker.run([] { return std::this_thread::get_id(); });
+  after = std::this_thread::get_id();
+}
+Result<int> half(int n) {
+  if (n % 2) return internal_error("odd");
+  return n / 2;
+}
+Result<int> quarter(int n) {
+  RN_TRY(int h, half(n));
+  return half(h);
+}
+}  // namespace
+
+TEST_CASE("stopping a task group cancels a waiting coroutine and waits for it") {
+  EventThread thread("test");
+  TaskGroup group(thread.executor());
+  AsyncEvent event(thread.executor());
+  bool ended = false;
+  std::promise<void> spawned;
+  asio::post(thread.executor(), [&] {
+    group.spawn("waiter", wait_for(event, ended));
+    spawned.set_value();
+  });
+  spawned.get_future().get();
+  run_blocking(thread.executor(), stop_group(group));
+  CHECK(group.size() == 0);
+  CHECK_FALSE(ended);
+}
+
+TEST_CASE("an event set before the wait is not lost") {
+  EventThread thread("test");
+  AsyncEvent event(thread.executor());
+  bool ended = false;
+  asio::post(thread.executor(), [&] { event.set(); });
+  run_blocking(thread.executor(), wait_for(event, ended));
+  CHECK(ended);
+}
+
+TEST_CASE("work runs on the worker and the coroutine resumes on its own thread") {
+  EventThread thread("test");
+  WorkerThread worker("worker");
+  std::thread::id seen, after;
+  run_blocking(thread.executor(), on_worker(worker, seen, after));
+  CHECK(seen != after);
+  CHECK(seen != std::this_thread::get_id());
+}
+
+TEST_CASE("a failed step returns its status through RN_TRY") {
+  CHECK(*quarter(8) == 2);
+  CHECK(quarter(6).error().message == "odd");
+  CHECK_THROWS_AS(half(3).value(), BadResultAccess);
+}
