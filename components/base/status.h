@@ -72,10 +72,14 @@ class BadResultAccess : public std::logic_error {
   decl = *std::move(tmp)
 #define RN_TRY(decl, ...) RN_TRY_(RN_CONCAT(rn_tmp_, __LINE__), return, decl, __VA_ARGS__)
 #define RN_CO_TRY(decl, ...) RN_TRY_(RN_CONCAT(rn_tmp_, __LINE__), co_return, decl, __VA_ARGS__)
-#define RN_CHECK(...) \
-  if (auto rn_status = (__VA_ARGS__); !rn_status) return std::move(rn_status).error()
-#define RN_CO_CHECK(...) \
-  if (auto rn_status = (__VA_ARGS__); !rn_status) co_return std::move(rn_status).error()
+#define RN_CHECK(...)                                                                      \
+  do {                                                                                     \
+    if (auto rn_status = (__VA_ARGS__); !rn_status) return std::move(rn_status).error();    \
+  } while (false)
+#define RN_CO_CHECK(...)                                                                   \
+  do {                                                                                     \
+    if (auto rn_status = (__VA_ARGS__); !rn_status) co_return std::move(rn_status).error(); \
+  } while (false)
 
 // A programmer error ends the process, in every build. Never used on what a client sent.
 #define RN_ASSERT(condition, message)                                                          \

@@ -35,6 +35,10 @@ Statement& Statement::bind(int index, std::string_view bytes) {
   sqlite3_bind_blob64(handle_, index, bytes.data() ? bytes.data() : "", bytes.size(), SQLITE_STATIC);
   return *this;
 }
+Statement& Statement::bind_text(int index, std::string_view text) {
+  sqlite3_bind_text64(handle_, index, text.data() ? text.data() : "", text.size(), SQLITE_STATIC, SQLITE_UTF8);
+  return *this;
+}
 Statement& Statement::bind_null(int index) {
   sqlite3_bind_null(handle_, index);
   return *this;

@@ -24,6 +24,7 @@ class Statement {
   // Parameters from 1. Bytes must live until the next reset().
   Statement& bind(int index, std::int64_t value);
   Statement& bind(int index, std::string_view bytes);
+  Statement& bind_text(int index, std::string_view text);
   Statement& bind_null(int index);
   // True: a row is there. False: done.
   Result<bool> step();

@@ -1,0 +1,218 @@
+#include "storage/sqlite/sqlite_store.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <pthread.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "storage/sqlite/format.h"
+#include "storage/sqlite/writer.h"
+
+namespace rusternetes::storage::sqlite {
+
+SqliteStore::SqliteStore(StoreOptions options) : options_(std::move(options)) {}
+
+Result<std::unique_ptr<SqliteStore>> SqliteStore::open(StoreOptions options) {
+  std::unique_ptr<SqliteStore> store(new SqliteStore(std::move(options)));
+  RN_CHECK(store->load());
+  auto* raw = store.get();
+  auto named = [](const char* name, auto body) {
+    return std::thread([name, body] {
+      ::pthread_setname_np(::pthread_self(), name);
+      body();
+    });
+  };
+  store->writer_thread_ = named("store-writer", [raw] { raw->writer_loop(); });
+  store->lease_thread_ = named("store-leases", [raw] { raw->lease_loop(); });
+  store->catch_up_thread_ = named("store-catchup", [raw] { raw->catch_up_loop(); });
+  return store;
+}
+
+SqliteStore::~SqliteStore() {
+  {
+    std::scoped_lock lock(queue_mutex_, leases_mutex_);
+    stopping_ = true;
+  }
+  queue_wake_.notify_all();
+  leases_wake_.notify_all();
+  hub_.close();
+  if (writer_thread_.joinable()) writer_thread_.join();
+  if (lease_thread_.joinable()) lease_thread_.join();
+  if (catch_up_thread_.joinable()) catch_up_thread_.join();
+  if (lock_file_ >= 0) ::close(lock_file_);
+}
+
+Result<void> SqliteStore::load() {
+  RN_TRY(const FileState state, inspect_file(options_.path));
+  const std::string lock_path = options_.path + ".lock";
+  lock_file_ = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (lock_file_ < 0) return errno_error(fmt::format("cannot open {}", lock_path), errno);
+  if (::flock(lock_file_, LOCK_EX | LOCK_NB) != 0)
+    return Status{409, "InUse", fmt::format("the store {} is in use by another process", options_.path)};
+  RN_TRY(writer_database_, Database::open(options_.path, false, options_.vfs));
+  ::chmod(options_.path.c_str(), 0600);
+  if (state == FileState::absent) RN_CHECK(create_tables(writer_database_));
+  RN_CHECK(configure(writer_database_, true));
+
+  RN_TRY(const auto last_id, writer_database_.query_integer("SELECT max(id) FROM log"));
+  RN_TRY(const auto floor, writer_database_.query_integer("SELECT value FROM meta WHERE name='revision_floor'"));
+  RN_TRY(const auto compacted, writer_database_.query_integer("SELECT value FROM meta WHERE name='compact_revision'"));
+  revision_ = std::max({Revision{1}, revision_of(last_id), floor});
+  compact_revision_ = compacted;
+  hub_.set_start(revision_);
+
+  RN_TRY(auto leases, writer_database_.prepare("SELECT id, ttl FROM lease"));
+  for (;;) {
+    RN_TRY(const bool has_row, leases.step());
+    if (!has_row) break;
+    auto& lease = leases_[leases.integer(0)];
+    lease.ttl_s = leases.integer(1);
+    lease.expires = options_.clock->steady_now() + std::chrono::seconds(lease.ttl_s);  // as etcd: anew after a restart
+  }
+  RN_TRY(auto keys, writer_database_.prepare("SELECT key, id, create_revision, version, lease FROM current ORDER BY key"));
+  for (;;) {
+    RN_TRY(const bool has_row, keys.step());
+    if (!has_row) break;
+    const auto lease = keys.integer(4);
+    index_.put(keys.bytes(0), {keys.integer(1), keys.integer(2), static_cast<std::int32_t>(keys.integer(3)), lease != 0});
+    if (auto it = leases_.find(lease); lease && it != leases_.end()) it->second.keys.emplace(keys.bytes(0));
+  }
+  return {};
+}
+
+bool SqliteStore::enqueue(Job job) {
+  {
+    std::lock_guard lock(queue_mutex_);
+    if (!stopping_ && queue_.size() < options_.max_queue) {
+      queue_.push_back(std::move(job));
+      queue_wake_.notify_one();
+      return true;
+    }
+  }
+  job.finish(stopping_ ? Status{503, "Closed", "the store is closing"}
+                       : Status{429, "TooManyRequests", "too many writes are waiting for the store"});
+  return false;
+}
+
+void SqliteStore::writer_loop() {
+  Writer writer(*this);
+  if (auto ready = writer.prepare(); !ready) log::error("store", "{}", ready.error().message);
+  std::vector<Job> batch;
+  bool has_rest = true;  // compaction may have been cut off by a restart
+  std::unique_lock lock(queue_mutex_);
+  for (;;) {
+    if (queue_.empty() && has_rest && !stopping_) {
+      lock.unlock();
+      auto more = writer.compact_slice(512);
+      if (!more) log::warn("store", "compaction waits: {}", more.error().message);
+      has_rest = more && *more;
+      lock.lock();
+      continue;
+    }
+    queue_wake_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
+    if (queue_.empty()) return;
+    while (!queue_.empty() && batch.size() < options_.max_batch) {
+      batch.push_back(std::move(queue_.front()));
+      queue_.pop_front();
+    }
+    lock.unlock();
+    Result<void> outcome = writer.begin();
+    if (outcome) {
+      for (auto& job : batch) job.apply(writer);
+      outcome = writer.commit();
+    }
+    const bool is_committed = outcome.has_value();
+    if (is_committed)
+      writer.publish();
+    else
+      writer.roll_back();
+    for (auto& job : batch) job.finish(outcome);
+    batch.clear();
+    has_rest = is_committed && compact_revision() > 0;
+    lock.lock();
+  }
+}
+
+void SqliteStore::txn(TxnRequest request, TxnCallback done) {
+  struct Shared {
+    TxnRequest request;
+    TxnCallback done;
+    Result<TxnResponse> result = Status{};
+  };
+  auto shared = std::make_shared<Shared>(Shared{std::move(request), std::move(done), Status{}});
+  enqueue({[shared](Writer& writer) { shared->result = writer.run(shared->request); },
+           [shared](const Result<void>& committed) {
+             if (!committed && (shared->result || committed.error().code != 500))
+               shared->done(committed.error());
+             else
+               shared->done(std::move(shared->result));
+           }});
+}
+
+void SqliteStore::compact(Revision revision, std::function<void(Result<void>)> done) {
+  auto result = std::make_shared<Result<void>>();
+  auto shared_done = std::make_shared<std::function<void(Result<void>)>>(std::move(done));
+  enqueue({[this, revision, result](Writer& writer) {
+             if (revision <= compact_revision())
+               *result = Status{410, reason_compacted, "required revision has been compacted"};
+             else if (revision > current_revision())
+               *result = Status{400, reason_future_revision, "required revision is a future revision"};
+             else
+               *result = writer.compact_to(revision);
+           },
+           [this, revision, result, shared_done](const Result<void>& committed) {
+             if (!committed) return (*shared_done)(committed.error());
+             if (*result) compact_revision_.store(revision, std::memory_order_release);
+             (*shared_done)(*result);
+           }});
+}
+
+std::int64_t SqliteStore::size_bytes() const {
+  std::int64_t total = 0;
+  for (const char* suffix : {"", "-wal"}) {
+    struct stat info {};
+    if (::stat((options_.path + suffix).c_str(), &info) == 0) total += info.st_size;
+  }
+  return total;
+}
+
+std::size_t SqliteStore::index_bytes() const {
+  std::shared_lock lock(index_mutex_);
+  return index_.memory_bytes();
+}
+
+Result<Revision> SqliteStore::copy_to(const std::string& path) {
+  RN_TRY(auto reader, open_reader());
+  // The copy's own tables say its revision: whatever is committed when VACUUM starts, as one snapshot.
+  RN_TRY(auto vacuum, reader.prepare("VACUUM INTO ?"));
+  auto copied = vacuum.bind_text(1, path).run();
+  if (!copied) {
+    ::unlink(path.c_str());
+    return copied.error();
+  }
+  RN_TRY(auto copy, Database::open(path, false));
+  RN_TRY(const auto last_id, copy.query_integer("SELECT max(id) FROM log"));
+  RN_TRY(const auto floor, copy.query_integer("SELECT value FROM meta WHERE name='revision_floor'"));
+  return std::max({Revision{1}, revision_of(last_id), floor});
+}
+
+Result<Revision> raise_revision(const std::string& path, Revision by) {
+  RN_TRY(const FileState state, inspect_file(path));
+  if (state == FileState::absent) return Status{404, "NotFound", fmt::format("there is no store {}", path)};
+  RN_TRY(auto database, Database::open(path, false));
+  RN_TRY(const auto last_id, database.query_integer("SELECT max(id) FROM log"));
+  RN_TRY(const auto floor, database.query_integer("SELECT value FROM meta WHERE name='revision_floor'"));
+  const Revision raised = std::max({Revision{1}, revision_of(last_id), floor}) + by;
+  RN_CHECK(database.exec(fmt::format("BEGIN IMMEDIATE; INSERT OR REPLACE INTO meta VALUES('revision_floor',{0});"
+                                     "INSERT OR REPLACE INTO meta VALUES('compact_revision',{0}); COMMIT;",
+                                     raised)
+                             .c_str()));
+  return raised;
+}
+
+}  // namespace rusternetes::storage::sqlite

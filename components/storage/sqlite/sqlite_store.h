@@ -1,0 +1,119 @@
+#pragma once
+// The Store in one SQLite file (design: log table, current table, one writer with group commit, key index in memory).
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <shared_mutex>
+#include <string>
+#include <thread>
+
+#include "base/clock.h"
+#include "storage/sqlite/database.h"
+#include "storage/sqlite/key_index.h"
+#include "storage/sqlite/watch_hub.h"
+#include "storage/store.h"
+
+namespace rusternetes::storage::sqlite {
+
+struct StoreOptions {
+  std::string path;  // the file; its folder must exist
+  std::string vfs;   // a SQLite VFS by name, for tests
+  const Clock* clock = &Clock::system();
+  std::size_t max_batch = 256;  // transactions a commit
+  std::size_t max_queue = 50'000;
+};
+
+class SqliteStore final : public Store {
+ public:
+  // Opens or creates. A foreign, newer or damaged file is refused in one sentence and left as it is.
+  static Result<std::unique_ptr<SqliteStore>> open(StoreOptions options);
+  // Finishes what is queued.
+  ~SqliteStore() override;
+
+  Result<RangeResponse> range(const RangeRequest& request) override;
+  void txn(TxnRequest request, TxnCallback done) override;
+  Result<std::unique_ptr<Watch>> watch(WatchRequest request, WatchCallback on_batch) override;
+  Revision current_revision() const override { return revision_.load(std::memory_order_acquire); }
+  Revision compact_revision() const override { return compact_revision_.load(std::memory_order_acquire); }
+  void compact(Revision revision, std::function<void(Result<void>)> done) override;
+  void lease_grant(LeaseId id, std::int64_t ttl_s, std::function<void(Result<LeaseInfo>)> done) override;
+  void lease_revoke(LeaseId id, std::function<void(Result<void>)> done) override;
+  void lease_keep_alive(LeaseId id, std::function<void(Result<LeaseInfo>)> done) override;
+  Result<LeaseInfo> lease_time_to_live(LeaseId id, bool with_keys) override;
+  Result<std::vector<LeaseId>> leases() override;
+  std::int64_t size_bytes() const override;
+
+  // A consistent copy at one revision, which is returned. `path` must not exist. Blocking; reads go on meanwhile.
+  Result<Revision> copy_to(const std::string& path);
+  std::size_t index_bytes() const;
+
+ private:
+  friend class Writer;
+  struct Lease {
+    std::int64_t ttl_s = 0;
+    std::chrono::steady_clock::time_point expires;
+    std::set<std::string> keys;
+  };
+  // A write that waits for its turn. `apply` runs inside the batch's SQL transaction; `finish` after its commit, with the
+  // commit's outcome.
+  struct Job {
+    std::function<void(class Writer&)> apply;
+    std::function<void(const Result<void>& committed)> finish;
+  };
+
+  explicit SqliteStore(StoreOptions options);
+  Result<void> load();
+  bool enqueue(Job job);
+  void writer_loop();
+  void lease_loop();
+  Result<Database> open_reader();
+  Result<RangeResponse> range_now(const RangeRequest& request, Database& reader);
+  Result<RangeResponse> range_at(const RangeRequest& request, Database& reader);
+  Result<void> catch_up(WatchHub::Watcher& watcher);
+  void catch_up_loop();
+
+  // Connections for readers, handed out one at a time.
+  class Reader;
+  std::unique_ptr<Database> take_reader(Status& error);
+  void give_reader(std::unique_ptr<Database> reader);
+
+  StoreOptions options_;
+  int lock_file_ = -1;
+  Database writer_database_;
+  std::atomic<Revision> revision_{1}, compact_revision_{0};
+  std::atomic<std::int64_t> pages_used_{0};
+
+  mutable std::shared_mutex index_mutex_;  // the writer alone changes the index
+  KeyIndex index_;
+
+  std::mutex readers_mutex_;
+  std::vector<std::unique_ptr<Database>> readers_;
+
+  std::mutex queue_mutex_;
+  std::condition_variable queue_wake_;
+  std::deque<Job> queue_;
+  bool stopping_ = false;
+
+  std::mutex leases_mutex_;
+  std::condition_variable leases_wake_;
+  std::map<LeaseId, Lease> leases_;
+
+  WatchHub hub_;
+  std::thread writer_thread_, lease_thread_, catch_up_thread_;
+};
+
+// Offline, on a file that no process has open: raises the revision by `by` and marks everything older as compacted, so
+// that every watcher lists again. What a restore does.
+Result<Revision> raise_revision(const std::string& path, Revision by);
+
+// A change's place in the log: its revision, and its number within it.
+inline constexpr int sub_bits = 22;
+inline Revision revision_of(std::int64_t log_id) { return log_id >> sub_bits; }
+
+}  // namespace rusternetes::storage::sqlite
