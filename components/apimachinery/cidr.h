@@ -1,6 +1,7 @@
 #pragma once
-// IP addresses and CIDR blocks, both families: parsing, canonical text (RFC 5952, as Go's net/netip prints), containment
-// and the arithmetic that address allocators need. IPv6 zones are refused: no Kubernetes field takes one.
+// IP addresses and CIDR blocks, both families: parsing, canonical text (RFC 5952, as Go's net/netip prints),
+// containment and the arithmetic that address allocators need. IPv6 zones are refused: no Kubernetes field
+// takes one.
 
 #include <array>
 #include <compare>
@@ -34,13 +35,11 @@ class IpAddress {
   // ::ffff:1.2.3.4, which is an IPv6 address here.
   constexpr bool is_v4_mapped() const { return !is_v4_ && (bits_ >> 32) == 0xFFFF; }
   // The IPv4 address inside a mapped one; otherwise itself.
-  constexpr IpAddress unmap() const {
-    return is_v4_mapped() ? v4(static_cast<std::uint32_t>(bits_)) : *this;
-  }
+  constexpr IpAddress unmap() const { return is_v4_mapped() ? v4(static_cast<std::uint32_t>(bits_)) : *this; }
   constexpr int bit_length() const { return is_v4_ ? 32 : 128; }
   // In host order; an IPv4 address fills the lowest 32 bits.
   constexpr AddressBits bits() const { return bits_; }
-  std::array<std::uint8_t, 4> v4_bytes() const;  // of an IPv4 address
+  std::array<std::uint8_t, 4> v4_bytes() const;   // of an IPv4 address
   std::array<std::uint8_t, 16> v6_bytes() const;  // an IPv4 address comes mapped
 
   bool is_unspecified() const { return bits_ == 0; }

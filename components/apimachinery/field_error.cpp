@@ -17,12 +17,16 @@ struct TypeText {
 };
 
 // In the order of FieldErrorType.
-constexpr TypeText kTypeTexts[] = {
-    {"FieldValueNotFound", "Not found"},       {"FieldValueRequired", "Required value"},
-    {"FieldValueDuplicate", "Duplicate value"}, {"FieldValueInvalid", "Invalid value"},
-    {"FieldValueNotSupported", "Unsupported value"}, {"FieldValueForbidden", "Forbidden"},
-    {"FieldValueTooLong", "Too long"},         {"FieldValueTooMany", "Too many"},
-    {"InternalError", "Internal error"},       {"FieldValueTypeInvalid", "Invalid value"}};
+constexpr TypeText kTypeTexts[] = {{"FieldValueNotFound", "Not found"},
+                                   {"FieldValueRequired", "Required value"},
+                                   {"FieldValueDuplicate", "Duplicate value"},
+                                   {"FieldValueInvalid", "Invalid value"},
+                                   {"FieldValueNotSupported", "Unsupported value"},
+                                   {"FieldValueForbidden", "Forbidden"},
+                                   {"FieldValueTooLong", "Too long"},
+                                   {"FieldValueTooMany", "Too many"},
+                                   {"InternalError", "Internal error"},
+                                   {"FieldValueTypeInvalid", "Invalid value"}};
 
 const TypeText& text_of(FieldErrorType type) { return kTypeTexts[static_cast<std::size_t>(type)]; }
 
@@ -37,14 +41,14 @@ std::string_view description(FieldErrorType type) { return text_of(type).descrip
 
 BadValue::BadValue(std::string_view text) : text_(quote(text)) {}
 
-// As Go's %v: the shortest digits, with an exponent below 1e-4 and from 1e21.
+// As Go's %v: the shortest digits, with an exponent below 1e-4 and from 1e6.
 BadValue::BadValue(double value) {
   if (!std::isfinite(value)) {
     text_ = std::isnan(value) ? "NaN" : value > 0 ? "+Inf" : "-Inf";
     return;
   }
   const double magnitude = std::fabs(value);
-  const bool is_plain = magnitude == 0 || (magnitude >= 1e-4 && magnitude < 1e21);
+  const bool is_plain = magnitude == 0 || (magnitude >= 1e-4 && magnitude < 1e6);
   char buffer[64];
   const auto result = std::to_chars(buffer, buffer + sizeof buffer, value,
                                     is_plain ? std::chars_format::fixed : std::chars_format::scientific);
@@ -149,7 +153,8 @@ Status FieldErrorList::to_status(std::string_view group, std::string_view kind, 
   details->kind = kind;
   details->name = name;
   details->causes = causes();
-  std::string message = fmt::format("{}{}{} {} is invalid", kind, group.empty() ? "" : ".", group, quote(name));
+  std::string message =
+      fmt::format("{}{}{} {} is invalid", kind, group.empty() ? "" : ".", group, quote(name));
   if (!errors_.empty()) message += ": " + aggregate();
   return Status(422, "Invalid", std::move(message), std::move(details));
 }

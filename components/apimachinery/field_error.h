@@ -1,6 +1,6 @@
 #pragma once
-// What is wrong with a field of an object, in the words of Kubernetes' field errors, and the Status 422 that a list of
-// them becomes. kubectl and tests of operators match on these texts and reasons.
+// What is wrong with a field of an object, in the words of Kubernetes' field errors, and the Status 422 that
+// a list of them becomes. kubectl and tests of operators match on these texts and reasons.
 
 #include <concepts>
 #include <cstddef>
@@ -35,8 +35,8 @@ std::string_view reason(FieldErrorType type);
 // How a message starts: "Required value".
 std::string_view description(FieldErrorType type);
 
-// The offending value as a message shows it. Text is quoted as Go's %q does; numbers and booleans are plain; all else is
-// JSON that the caller writes.
+// The offending value as a message shows it. Text is quoted as Go's %q does; numbers and booleans are plain;
+// all else is JSON that the caller writes.
 class BadValue {
  public:
   BadValue(std::string_view text);

@@ -1,6 +1,7 @@
 #pragma once
-// Where in an object a value stands, as validation names it: `spec.containers[0].env[name]`. Segments live on the stack
-// of the validation and point at their parents, so that walking a valid object allocates nothing; only an error prints.
+// Where in an object a value stands, as validation names it: `spec.containers[0].env[name]`. Segments live on
+// the stack of the validation and point at their parents, so that walking a valid object allocates nothing;
+// only an error prints.
 
 #include <cstdint>
 #include <string>
@@ -8,9 +9,9 @@
 
 namespace rusternetes::apimachinery {
 
-// A segment refers to its parent and to the text it was given: both must outlive it. A chain of temporaries is fine
-// inside one expression, `errors.push_back(field::required(path.child("spec").index(0), ""))`; to name a deep path, name each
-// step, or give child() several at once: `path.child("spec.template.spec")`.
+// A segment refers to its parent and to the text it was given: both must outlive it. A chain of temporaries
+// is fine inside one expression, `errors.push_back(field::required(path.child("spec").index(0), ""))`; to
+// name a deep path, name each step, or give child() several at once: `path.child("spec.template.spec")`.
 class FieldPath {
  public:
   // The path of nothing, which prints as "<nil>"; its children are roots.

@@ -43,8 +43,8 @@ Result<std::string> unescape(std::string_view value) {
         return bad_selector(std::move(message));
       }
     } else if (rune.value == ',' || rune.value == '=') {
-      return bad_selector(
-          fmt::format("invalid field selector: unescaped character in value: {}", static_cast<int>(rune.value)));
+      return bad_selector(fmt::format("invalid field selector: unescaped character in value: {}",
+                                      static_cast<int>(rune.value)));
     }
     append_utf8(out, rune.value);
   }
@@ -79,7 +79,8 @@ Result<FieldSelector> FieldSelector::parse(std::string_view text) {
     if (at == term.size())
       return bad_selector(fmt::format("invalid selector: '{}'; can't understand '{}'", text, term));
     const std::size_t width = term[at] == '!' || term.substr(at).starts_with("==") ? 2 : 1;
-    FieldRequirement requirement{.field = std::string(term.substr(0, at)), .value = {}, .is_negated = term[at] == '!'};
+    FieldRequirement requirement{
+        .field = std::string(term.substr(0, at)), .value = {}, .is_negated = term[at] == '!'};
     RN_TRY(requirement.value, unescape(term.substr(at + width)));
     // A term without field and value (`=`) demands nothing.
     if (requirement.field.empty() && requirement.value.empty()) continue;
@@ -100,7 +101,8 @@ std::optional<std::string_view> FieldSelector::required_value(std::string_view f
   return std::nullopt;
 }
 
-Result<FieldSelector> FieldSelector::transform(const std::function<Result<>(FieldRequirement&)>& change) const {
+Result<FieldSelector> FieldSelector::transform(
+    const std::function<Result<>(FieldRequirement&)>& change) const {
   FieldSelector out;
   for (FieldRequirement requirement : requirements_) {
     RN_CHECK(change(requirement));

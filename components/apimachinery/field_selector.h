@@ -1,6 +1,6 @@
 #pragma once
-// Field selectors: `metadata.name=x,status.phase!=Running`. Which fields a resource offers is the schema's matter; an
-// absent field is the empty string.
+// Field selectors: `metadata.name=x,status.phase!=Running`. Which fields a resource offers is the schema's
+// matter; an absent field is the empty string.
 
 #include <functional>
 #include <optional>
@@ -42,8 +42,8 @@ class FieldSelector {
   const std::vector<FieldRequirement>& requirements() const { return requirements_; }
   // The value that `field` must have, if a requirement demands one.
   std::optional<std::string_view> required_value(std::string_view field) const;
-  // Adapts each requirement in place (old field names, values to canonical form); one whose field and value both become
-  // empty is dropped. The first error is returned.
+  // Adapts each requirement in place (old field names, values to canonical form); one whose field and value
+  // both become empty is dropped. The first error is returned.
   Result<FieldSelector> transform(const std::function<Result<>(FieldRequirement&)>& change) const;
 
   std::string to_string() const;

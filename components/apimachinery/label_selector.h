@@ -1,6 +1,7 @@
 #pragma once
-// Label selectors: the text of ?labelSelector= and `kubectl -l`, the LabelSelector of objects, and matching. Labels are
-// looked up through a callback, so that documents, maps and cached metadata can be matched without a copy.
+// Label selectors: the text of ?labelSelector= and `kubectl -l`, the LabelSelector of objects, and matching.
+// Labels are looked up through a callback, so that documents, maps and cached metadata can be matched without
+// a copy.
 
 #include <cstdint>
 #include <optional>
@@ -92,7 +93,8 @@ class LabelSelector {
   bool selects_nothing_ = false;
 };
 
-// Checks one requirement as labels.NewRequirement does; the fields are `key`, `operator`, `values[i][KEY]` below `path`.
+// Checks one requirement as labels.NewRequirement does; the fields are `key`, `operator`, `values[i][KEY]`
+// below `path`.
 FieldErrorList validate_requirement(const LabelRequirement& requirement, const FieldPath& path = {});
 
 struct LabelSelectorValidation {

@@ -20,34 +20,43 @@ bool is_letter(char c) { return is_lower(c) || (c >= 'A' && c <= 'Z'); }
 bool is_alphanumeric(char c) { return is_letter(c) || is_digit(c); }
 bool is_key_char(char c) { return is_alphanumeric(c) || c == '-' || c == '_' || c == '.'; }
 
-// The expressions that messages quote. The checks below are written out: they run for every name of every request.
+// The expressions that messages quote. The checks below are written out: they run for every name of every
+// request.
 #define DNS1123_LABEL "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 #define DNS1123_SUBDOMAIN DNS1123_LABEL "(\\." DNS1123_LABEL ")*"
 #define DNS1123_LABEL_WITH_UNDERSCORE "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
 #define LABEL_KEY "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 
 constexpr std::string_view kLabelError =
-    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with "
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start "
+    "and end with "
     "an alphanumeric character";
 constexpr std::string_view kSubdomainError =
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must "
+    "start and "
     "end with an alphanumeric character";
 constexpr std::string_view kUnderscoreSubdomainError =
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start "
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and "
+    "must start "
     "and end with an alphanumeric character";
 constexpr std::string_view kDns1035Error =
-    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic "
+    "character, "
     "and end with an alphanumeric character";
 constexpr std::string_view kWildcardError =
-    "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower "
+    "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must "
+    "consist of lower "
     "case alphanumeric characters, '-' or '.' and end with an alphanumeric character";
 constexpr std::string_view kLabelKeyError =
-    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
+    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
+    "character";
 constexpr std::string_view kLabelValueError =
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must "
+    "start and "
     "end with an alphanumeric character";
 constexpr std::string_view kEnvVarError =
-    "a valid environment variable name must consist of alphabetic characters, digits, '_', '-', or '.', and must not "
+    "a valid environment variable name must consist of alphabetic characters, digits, '_', '-', or '.', and "
+    "must not "
     "start with a digit";
 constexpr std::string_view kRelaxedEnvVarError =
     "a valid environment variable name must consist only of printable ASCII characters other than '='";
@@ -67,7 +76,9 @@ std::string regex_message(std::string_view message, std::string_view regex,
 }
 
 // The newer checks count in "bytes", the older in "characters".
-std::string max_bytes_message(std::size_t length) { return fmt::format("must be no more than {} bytes", length); }
+std::string max_bytes_message(std::size_t length) {
+  return fmt::format("must be no more than {} bytes", length);
+}
 
 template <class First, class Middle, class Last>
 bool has_form(std::string_view value, First first, Middle middle, Last last) {
@@ -134,8 +145,9 @@ Messages is_dns1123_label(std::string_view value) {
   Messages out;
   if (value.size() > kMaxLabelLength) out.push_back(max_length_message(kMaxLabelLength));
   if (!matches_label(value))
-    out.push_back(matches_subdomain(value) ? "must not contain dots"
-                                           : regex_message(kLabelError, DNS1123_LABEL, {"my-name", "123-abc"}));
+    out.push_back(matches_subdomain(value)
+                      ? "must not contain dots"
+                      : regex_message(kLabelError, DNS1123_LABEL, {"my-name", "123-abc"}));
   return out;
 }
 
@@ -174,7 +186,9 @@ Messages is_wildcard_dns1123_subdomain(std::string_view value) {
 
 Messages is_qualified_name(std::string_view value) {
   Messages out;
-  const auto key_message = [] { return regex_message(kLabelKeyError, LABEL_KEY, {"MyName", "my.name", "123-abc"}); };
+  const auto key_message = [] {
+    return regex_message(kLabelKeyError, LABEL_KEY, {"MyName", "my.name", "123-abc"});
+  };
   const auto slash = value.find('/');
   if (slash != value.rfind('/')) {
     out.push_back("a valid label key " + key_message() +
@@ -240,10 +254,11 @@ Messages is_c_identifier(std::string_view value) {
   const auto first = [](char c) { return is_letter(c) || c == '_'; };
   const auto rest = [](char c) { return is_alphanumeric(c) || c == '_'; };
   if (has_form(value, first, rest, rest)) return {};
-  return {regex_message(
-      "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric "
-      "characters or '_'",
-      "[A-Za-z_][A-Za-z0-9_]*", {"my_name", "MY_NAME", "MyName"})};
+  return {
+      regex_message("a valid C identifier must start with alphabetic character or '_', followed by a string "
+                    "of alphanumeric "
+                    "characters or '_'",
+                    "[A-Za-z_][A-Za-z0-9_]*", {"my_name", "MY_NAME", "MyName"})};
 }
 
 Messages is_http_header_name(std::string_view value) {
@@ -254,17 +269,19 @@ Messages is_http_header_name(std::string_view value) {
 }
 
 Messages is_valid_percent(std::string_view value) {
-  if (value.size() > 1 && value.back() == '%' && std::ranges::all_of(value.substr(0, value.size() - 1), is_digit))
+  if (value.size() > 1 && value.back() == '%' &&
+      std::ranges::all_of(value.substr(0, value.size() - 1), is_digit))
     return {};
-  return {regex_message("a valid percent string must be a numeric string followed by an ending '%'", "[0-9]+%",
-                        {"1%", "93%"})};
+  return {regex_message("a valid percent string must be a numeric string followed by an ending '%'",
+                        "[0-9]+%", {"1%", "93%"})};
 }
 
 Messages is_decimal_integer(std::string_view value) {
   if (value.empty()) return {"must be non-empty"};
   if (value == "0") return {};
   if (value[0] == '-') value.remove_prefix(1);
-  if (value.empty() || value[0] == '0' || !std::ranges::all_of(value, is_digit)) return {std::string(kDecimalError)};
+  if (value.empty() || value[0] == '0' || !std::ranges::all_of(value, is_digit))
+    return {std::string(kDecimalError)};
   return {};
 }
 
@@ -274,7 +291,9 @@ Messages is_in_range(std::int64_t value, std::int64_t low, std::int64_t high) {
 }
 
 Messages is_valid_port_num(std::int64_t port) { return is_in_range(port, 1, 65535); }
-Messages is_valid_user_id(std::int64_t id) { return is_in_range(id, 0, std::numeric_limits<std::int32_t>::max()); }
+Messages is_valid_user_id(std::int64_t id) {
+  return is_in_range(id, 0, std::numeric_limits<std::int32_t>::max());
+}
 Messages is_valid_group_id(std::int64_t id) { return is_valid_user_id(id); }
 
 Messages is_valid_port_name(std::string_view port) {
@@ -312,11 +331,11 @@ Messages ip_warnings(std::string_view field, std::string_view value) {
   const auto strict = IpAddress::parse(value);
   if (!strict || strict->is_v4_mapped())
     return {fmt::format(
-        "{}: non-standard IP address {} will be considered invalid in a future Kubernetes release: use {}", field,
-        quote(value), quote(ip->unmap().to_string()))};
+        "{}: non-standard IP address {} will be considered invalid in a future Kubernetes release: use {}",
+        field, quote(value), quote(ip->unmap().to_string()))};
   if (strict->is_v6() && strict->to_string() != value)
-    return {fmt::format("{}: IPv6 address {} should be in RFC 5952 canonical format ({})", field, quote(value),
-                        quote(strict->to_string()))};
+    return {fmt::format("{}: IPv6 address {} should be in RFC 5952 canonical format ({})", field,
+                        quote(value), quote(strict->to_string()))};
   return {};
 }
 
@@ -355,13 +374,14 @@ Messages cidr_warnings(std::string_view field, std::string_view value) {
   const auto strict = Cidr::parse(value);
   const IpAddress& address = cidr->address();
   if (address != cidr->first())
-    out.push_back(fmt::format("{}: CIDR value {} is ambiguous in this context (should be {} or {}?)", field,
-                              quote(value), quote(cidr->to_net_string()),
-                              quote(fmt::format("{}/{}", address.unmap().to_string(), address.bit_length()))));
+    out.push_back(
+        fmt::format("{}: CIDR value {} is ambiguous in this context (should be {} or {}?)", field,
+                    quote(value), quote(cidr->to_net_string()),
+                    quote(fmt::format("{}/{}", address.unmap().to_string(), address.bit_length()))));
   if (!strict || address.is_v4_mapped())
     out.push_back(fmt::format(
-        "{}: non-standard CIDR value {} will be considered invalid in a future Kubernetes release: use {}", field,
-        quote(value), quote(cidr->to_net_string())));
+        "{}: non-standard CIDR value {} will be considered invalid in a future Kubernetes release: use {}",
+        field, quote(value), quote(cidr->to_net_string())));
   if (out.empty() && address.is_v6() && strict->to_string() != value)
     out.push_back(fmt::format("{}: IPv6 CIDR value {} should be in RFC 5952 canonical format ({})", field,
                               quote(value), quote(strict->to_string())));

@@ -1,6 +1,6 @@
 #pragma once
-// Which texts may be names, keys, ports and addresses in the API. Every check returns what is wrong, in Kubernetes'
-// words, one message a fault; an empty list means valid. Lengths are in bytes.
+// Which texts may be names, keys, ports and addresses in the API. Every check returns what is wrong, in
+// Kubernetes' words, one message a fault; an empty list means valid. Lengths are in bytes.
 
 #include <cstddef>
 #include <cstdint>
@@ -12,10 +12,11 @@ namespace rusternetes::apimachinery {
 
 using Messages = std::vector<std::string>;
 
-inline constexpr std::size_t kMaxLabelLength = 63;       // DNS labels, label keys without prefix, label values
+inline constexpr std::size_t kMaxLabelLength = 63;  // DNS labels, label keys without prefix, label values
 inline constexpr std::size_t kMaxSubdomainLength = 253;  // DNS subdomains
 inline constexpr std::size_t kMaxGenerateNameBase = 58;  // 63 less the random suffix
-inline constexpr std::size_t kMaxAnnotationsSize_bytes = 256 * 1024;  // keys and values of one object together
+inline constexpr std::size_t kMaxAnnotationsSize_bytes =
+    256 * 1024;  // keys and values of one object together
 
 // The parts that other messages are made of.
 std::string max_length_message(std::size_t length);  // in "characters"
@@ -58,11 +59,13 @@ Messages is_valid_ip(std::string_view value);
 Messages is_valid_cidr(std::string_view value);
 // "192.168.1.5/24": an address with its network's length.
 Messages is_valid_interface_address(std::string_view value);
-// For older fields: not necessarily canonical, and unless `is_strict` also with leading zeros, IPv4-mapped, or with bits
-// beyond the prefix. Kubernetes is not strict unless its feature gate StrictIPCIDRValidation is on.
+// For older fields: not necessarily canonical, and unless `is_strict` also with leading zeros, IPv4-mapped,
+// or with bits beyond the prefix. Kubernetes is not strict unless its feature gate StrictIPCIDRValidation is
+// on.
 Messages is_valid_ip_legacy(std::string_view value, bool is_strict = false);
 Messages is_valid_cidr_legacy(std::string_view value, bool is_strict = false);
-// What a client is warned about if such a field, at `field`, holds an unusual form; nothing for invalid values.
+// What a client is warned about if such a field, at `field`, holds an unusual form; nothing for invalid
+// values.
 Messages ip_warnings(std::string_view field, std::string_view value);
 Messages cidr_warnings(std::string_view field, std::string_view value);
 

@@ -1,6 +1,6 @@
 #pragma once
-// Amounts of resources ("100m", "1.5Gi", "12e6") with Kubernetes' exact arithmetic and canonical text, which kubectl and
-// every controller compare as strings (resource.Quantity in the API reference).
+// Amounts of resources ("100m", "1.5Gi", "12e6") with Kubernetes' exact arithmetic and canonical text, which
+// kubectl and every controller compare as strings (resource.Quantity in the API reference).
 
 #include <compare>
 #include <cstdint>
@@ -15,9 +15,9 @@ namespace rusternetes::apimachinery {
 
 enum class QuantityFormat : std::uint8_t { decimal_si, binary_si, decimal_exponent };
 
-// An exact decimal number and the notation it is written in. Usual values are an int64 and a power of ten and never
-// allocate; larger or finer ones hold a shared immutable big integer. The smallest step is 1n: finer ones are rounded
-// away from zero when parsed.
+// An exact decimal number and the notation it is written in. Usual values are an int64 and a power of ten and
+// never allocate; larger or finer ones hold a shared immutable big integer. The smallest step is 1n: finer
+// ones are rounded away from zero when parsed.
 class Quantity {
  public:
   Quantity() = default;  // 0
@@ -29,19 +29,21 @@ class Quantity {
     return scaled(value, -3, format);
   }
 
-  // BadRequest with Kubernetes' texts. Unlike Kubernetes, numbers that need more than about 1,000 digits are refused:
-  // arithmetic on them would take unbounded time.
+  // BadRequest with Kubernetes' texts. Unlike Kubernetes, numbers that need more than about 1,000 digits are
+  // refused: arithmetic on them would take unbounded time.
   static Result<Quantity> parse(std::string_view text);
 
-  // The text that Kubernetes stores and sends; parsed text that it takes as canonical ("+5", "1.500") is kept.
+  // The text that Kubernetes stores and sends; parsed text that it takes as canonical ("+5", "1.500") is
+  // kept.
   std::string to_string() const;
   void append_to(std::string& out) const;
   QuantityFormat format() const { return format_; }
 
   bool is_zero() const { return sign() == 0; }
   int sign() const;
-  // In units and in thousandths, rounded up. As in Kubernetes, what int64 cannot hold yields no useful number:
-  // compare before if the quantity may be that large.
+  // In units and in thousandths, rounded away from zero. Unlike Kubernetes, whose result is then arbitrary,
+  // what int64 cannot hold becomes its nearest end: a request for too much must not look like one for
+  // nothing.
   std::int64_t value() const { return scaled_value(0); }
   std::int64_t milli_value() const { return scaled_value(-3); }
   std::int64_t scaled_value(int scale) const;
@@ -58,7 +60,9 @@ class Quantity {
   bool round_up(int scale);
 
   // By value: 1Ki equals 1024.
-  friend std::strong_ordering operator<=>(const Quantity& a, const Quantity& b) { return compare(a, b) <=> 0; }
+  friend std::strong_ordering operator<=>(const Quantity& a, const Quantity& b) {
+    return compare(a, b) <=> 0;
+  }
   friend bool operator==(const Quantity& a, const Quantity& b) { return compare(a, b) == 0; }
 
  private:

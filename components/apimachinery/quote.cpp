@@ -104,44 +104,19 @@ std::string quote(std::string_view text) {
   return out;
 }
 
-void append_json_quoted(std::string& out, std::string_view text) {
-  constexpr std::string_view controls = "\b\f\n\r\t\"\\";
-  constexpr std::string_view letters = "bfnrt\"\\";
-  out += '"';
-  while (!text.empty()) {
-    const Rune rune = decode_rune(text);
-    const std::string_view bytes = text.substr(0, rune.width);
-    text.remove_prefix(rune.width);
-    if (const auto at = rune.width == 1 ? controls.find(bytes[0]) : std::string_view::npos;
-        at != std::string_view::npos && !rune.is_invalid_byte()) {
-      out += '\\';
-      out += letters[at];
-    } else if (rune.is_invalid_byte() || rune.value < 0x20 || rune.value == '<' || rune.value == '>' ||
-               rune.value == '&' || rune.value == 0x2028 || rune.value == 0x2029) {
-      out += "\\u";
-      append_hex(out, rune.value, 4);
-    } else {
-      out += bytes;
+std::string quote_ascii(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x80 || byte < 0x20) {
+      out += "\\x";
+      append_hex(out, byte, 2);
+      continue;
     }
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
   }
-  out += '"';
-}
-
-std::string json_quote(std::string_view text) {
-  std::string out;
-  out.reserve(text.size() + 2);
-  append_json_quoted(out, text);
-  return out;
-}
-
-std::string json_quote_list(std::span<const std::string> texts) {
-  std::string out = "[";
-  for (const std::string& text : texts) {
-    if (out.size() > 1) out += ',';
-    append_json_quoted(out, text);
-  }
-  out += ']';
-  return out;
+  return out + '"';
 }
 
 }  // namespace rusternetes::apimachinery

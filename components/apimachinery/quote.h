@@ -1,9 +1,7 @@
 #pragma once
-// Text in messages as Kubernetes prints it. Its messages are made by Go's %q and encoding/json, and clients match on
-// them, so these follow Go's escaping rather than C++'s.
+// Text in messages as Kubernetes prints it: its messages are made by Go's %q, and clients match on them.
 
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -19,15 +17,12 @@ struct Rune {
 Rune decode_rune(std::string_view text);
 void append_utf8(std::string& out, char32_t value);
 
-// As strconv.Quote: in double quotes, unprintable characters escaped, invalid bytes as \xNN. Code points that Unicode
-// has not assigned are taken as printable.
+// As strconv.Quote: in double quotes, unprintable characters escaped, invalid bytes as \xNN. Code points that
+// Unicode has not assigned are taken as printable.
 std::string quote(std::string_view text);
 void append_quoted(std::string& out, std::string_view text);
 
-// As encoding/json: also <, >, & and U+2028/9 are escaped, invalid bytes become \ufffd.
-std::string json_quote(std::string_view text);
-void append_json_quoted(std::string& out, std::string_view text);
-// A JSON array of strings.
-std::string json_quote_list(std::span<const std::string> texts);
+// As Go's package time quotes in its errors: every byte that is not printable ASCII becomes \xNN.
+std::string quote_ascii(std::string_view text);
 
 }  // namespace rusternetes::apimachinery

@@ -2,8 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <optional>
+
+#include "apimachinery/quote.h"
 
 namespace rusternetes::apimachinery {
 namespace {
@@ -15,21 +16,6 @@ bool is_digit(std::string_view text, std::size_t at) {
   return at < text.size() && text[at] >= '0' && text[at] <= '9';
 }
 
-// Go's package time quotes more simply than %q: every byte that is not printable ASCII becomes \xNN.
-std::string quote_simply(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x80 || byte < 0x20) {
-      fmt::format_to(std::back_inserter(out), "\\x{:02x}", byte);
-      continue;
-    }
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out + '"';
-}
-
 Status bad_text(std::string message) { return Status(400, "BadRequest", std::move(message)); }
 
 bool is_leap(int year) { return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0); }
@@ -39,7 +25,8 @@ int days_in(int month, int year) {
   return month == 2 && is_leap(year) ? 29 : days[month - 1];
 }
 
-// Days since 1970-01-01 in the proleptic Gregorian calendar. The year starts in March, so that the leap day is last.
+// Days since 1970-01-01 in the proleptic Gregorian calendar. The year starts in March, so that the leap day
+// is last.
 std::int64_t days_from_civil(std::int64_t year, int month, int day) {
   year -= month <= 2;
   const std::int64_t era = (year >= 0 ? year : year - 399) / 400;
@@ -78,7 +65,7 @@ class TimeParser {
                     field(minute_, "04", true, 0, 59, "minute") && literal(":") &&
                     field(second_, "05", true, 0, 59, "second") && fraction() && zone();
     if (!ok) return bad_text(std::move(error_));
-    if (!rest_.empty()) return out_of_range("extra text: " + quote_simply(rest_));
+    if (!rest_.empty()) return out_of_range("extra text: " + quote_ascii(rest_));
     if (day_ < 1 || day_ > days_in(month_, year_)) return out_of_range("day out of range");
     const std::int64_t days = days_from_civil(year_, month_, day_);
     const std::int64_t seconds = days * kDay_s + hour_ * 3600 + minute_ * 60 + second_ - offset_s_;
@@ -87,16 +74,16 @@ class TimeParser {
 
  private:
   Status out_of_range(std::string_view what) {
-    return bad_text(fmt::format("parsing time {}: {}", quote_simply(text_), what));
+    return bad_text(fmt::format("parsing time {}: {}", quote_ascii(text_), what));
   }
   bool fail_range(std::string_view what) {
     error_ = out_of_range(fmt::format("{} out of range", what)).message;
     return false;
   }
   bool fail(std::string_view element) {
-    error_ = fmt::format("parsing time {} as \"2006-01-02T15:04:05{}Z07:00\": cannot parse {} as {}",
-                         quote_simply(text_), is_micro_ ? ".000000" : "", quote_simply(rest_),
-                         quote_simply(element));
+    error_ =
+        fmt::format("parsing time {} as \"2006-01-02T15:04:05{}Z07:00\": cannot parse {} as {}",
+                    quote_ascii(text_), is_micro_ ? ".000000" : "", quote_ascii(rest_), quote_ascii(element));
     return false;
   }
 
@@ -126,8 +113,7 @@ class TimeParser {
   }
 
   bool fraction() {
-    const bool is_present =
-        !rest_.empty() && (rest_[0] == '.' || rest_[0] == ',') && is_digit(rest_, 1);
+    const bool is_present = !rest_.empty() && (rest_[0] == '.' || rest_[0] == ',') && is_digit(rest_, 1);
     if (!is_present) return !is_micro_ || fail(".000000");
     std::size_t end = 1;
     for (int digits = 0; is_micro_ ? digits < 6 : is_digit(rest_, end); ++end, ++digits) {
@@ -153,8 +139,8 @@ class TimeParser {
     const auto hours = number(1);
     const auto minutes = hours ? number(4) : std::nullopt;
     // 24 hours and 60 minutes are accepted, as some write them.
-    if (hours.value_or(0) > 24) return fail_range("time zone offset hour");
     if (minutes.value_or(0) > 60) return fail_range("time zone offset minute");
+    if (hours.value_or(0) > 24) return fail_range("time zone offset hour");
     if (!minutes || (rest_[0] != '+' && rest_[0] != '-')) return fail("Z07:00");
     offset_s_ = (*hours * 60 + *minutes) * 60;
     if (rest_[0] == '-') offset_s_ = -offset_s_;
@@ -195,113 +181,7 @@ void append_seconds(std::string& out, std::int64_t seconds) {
 }
 
 std::int64_t floor_seconds(std::int64_t time_us) {
-  return (time_us >= 0 ? time_us : time_us - kSecond_us + 1) / kSecond_us;
-}
-
-struct Unit {
-  std::string_view name;
-  std::uint64_t duration_ns;
-};
-constexpr std::uint64_t kMinute_ns = 60'000'000'000;
-constexpr Unit kUnits[] = {{"ns", 1},
-                           {"us", 1'000},
-                           {"\xC2\xB5s", 1'000},  // micro sign
-                           {"\xCE\xBCs", 1'000},  // Greek letter mu
-                           {"ms", 1'000'000},
-                           {"s", 1'000'000'000},
-                           {"m", kMinute_ns},
-                           {"h", 60 * kMinute_ns}};
-constexpr std::uint64_t kLimit = std::uint64_t{1} << 63;
-
-// The digits at the start of `text`, which they are taken off; nullopt above 2^63.
-std::optional<std::uint64_t> take_integer(std::string_view& text) {
-  std::uint64_t value = 0;
-  while (is_digit(text, 0)) {
-    if (value > kLimit / 10) return std::nullopt;
-    value = value * 10 + static_cast<std::uint64_t>(text[0] - '0');
-    if (value > kLimit) return std::nullopt;
-    text.remove_prefix(1);
-  }
-  return value;
-}
-
-struct Fraction {
-  std::uint64_t digits = 0;
-  double scale = 1;
-};
-
-// Digits that do not fit any more are dropped.
-Fraction take_fraction(std::string_view& text) {
-  Fraction out;
-  bool is_full = false;
-  for (; is_digit(text, 0); text.remove_prefix(1)) {
-    if (is_full || out.digits > (kLimit - 1) / 10) {
-      is_full = true;
-      continue;
-    }
-    const std::uint64_t next = out.digits * 10 + static_cast<std::uint64_t>(text[0] - '0');
-    if (next > kLimit) {
-      is_full = true;
-      continue;
-    }
-    out.digits = next;
-    out.scale *= 10;
-  }
-  return out;
-}
-
-// One number with its unit, in nanoseconds; an empty message means "invalid duration".
-boost::system::result<std::uint64_t, std::string> take_term(std::string_view& text) {
-  if (!is_digit(text, 0) && text[0] != '.') return std::string();
-  const std::size_t before = text.size();
-  const auto whole = take_integer(text);
-  if (!whole) return std::string();
-  bool has_digits = text.size() != before;
-  Fraction fraction;
-  if (text.starts_with('.')) {
-    text.remove_prefix(1);
-    const std::size_t after_point = text.size();
-    fraction = take_fraction(text);
-    has_digits |= text.size() != after_point;
-  }
-  if (!has_digits) return std::string();
-  const std::string_view name = text.substr(0, text.find_first_of(".0123456789"));
-  if (name.empty()) return std::string("missing unit in duration");
-  text.remove_prefix(name.size());
-  const auto* unit = std::ranges::find(kUnits, name, &Unit::name);
-  if (unit == std::end(kUnits)) return fmt::format("unknown unit {} in duration", quote_simply(name));
-  if (*whole > kLimit / unit->duration_ns) return std::string();
-  std::uint64_t value = *whole * unit->duration_ns;
-  if (fraction.digits > 0) {
-    const double part =
-        static_cast<double>(fraction.digits) * (static_cast<double>(unit->duration_ns) / fraction.scale);
-    value += static_cast<std::uint64_t>(part);
-    if (value > kLimit) return std::string();
-  }
-  return value;
-}
-
-// value / 10^digits without trailing zeros.
-void append_decimal(std::string& out, std::uint64_t value, int digits) {
-  std::uint64_t unit = 1;
-  for (int i = 0; i < digits; ++i) unit *= 10;
-  out += std::to_string(value / unit);
-  std::uint64_t rest = value % unit;
-  if (rest == 0) return;
-  out += '.';
-  for (; rest != 0; rest %= unit) {
-    unit /= 10;
-    out += static_cast<char>('0' + rest / unit);
-  }
-}
-
-constexpr std::int64_t kSecond_ns = 1'000'000'000;
-
-// "1d2h", or "1d" if the second is nothing.
-std::string two_units(std::int64_t first, char first_unit, std::int64_t second, char second_unit) {
-  std::string out = std::to_string(first) + first_unit;
-  if (second != 0) out += std::to_string(second) + second_unit;
-  return out;
+  return time_us / kSecond_us - (time_us % kSecond_us < 0 ? 1 : 0);
 }
 
 }  // namespace
@@ -334,74 +214,6 @@ std::string format_micro_time(std::int64_t time_us) {
   out.reserve(27);
   append_micro_time(out, time_us);
   return out;
-}
-
-Result<std::int64_t> parse_duration(std::string_view text) {
-  const auto fail = [text](std::string_view message) {
-    return bad_text(fmt::format("time: {} {}", message.empty() ? "invalid duration" : message, quote_simply(text)));
-  };
-  std::string_view rest = text;
-  const bool is_negative = rest.starts_with('-');
-  if (is_negative || rest.starts_with('+')) rest.remove_prefix(1);
-  if (rest == "0") return 0;
-  if (rest.empty()) return fail("");
-  std::uint64_t total = 0;
-  while (!rest.empty()) {
-    const auto term = take_term(rest);
-    if (!term) return fail(term.error());
-    total += *term;
-    if (total > kLimit) return fail("");
-  }
-  if (is_negative) return static_cast<std::int64_t>(0 - total);
-  if (total == kLimit) return fail("");
-  return static_cast<std::int64_t>(total);
-}
-
-std::string format_duration(std::int64_t duration_ns) {
-  auto rest = static_cast<std::uint64_t>(duration_ns);
-  std::string out;
-  if (duration_ns < 0) {
-    out += '-';
-    rest = 0 - rest;
-  }
-  if (rest == 0) return "0s";
-  if (rest < 1'000'000'000) {
-    const int digits = rest < 1'000 ? 0 : rest < 1'000'000 ? 3 : 6;
-    append_decimal(out, rest, digits);
-    return out + (digits == 0 ? "ns" : digits == 3 ? "\xC2\xB5s" : "ms");
-  }
-  const std::uint64_t minutes = rest / kMinute_ns;
-  if (minutes >= 60) out += std::to_string(minutes / 60) + 'h';
-  if (minutes > 0) out += std::to_string(minutes % 60) + 'm';
-  append_decimal(out, rest % kMinute_ns, 9);
-  return out + 's';
-}
-
-std::string human_duration(std::int64_t duration_ns) {
-  const std::int64_t seconds = duration_ns / kSecond_ns;
-  if (seconds < -1) return "<invalid>";
-  if (seconds < 0) return "0s";
-  if (seconds < 120) return std::to_string(seconds) + 's';
-  const std::int64_t minutes = seconds / 60, hours = minutes / 60, days = hours / 24;
-  if (minutes < 10) return two_units(minutes, 'm', seconds % 60, 's');
-  if (minutes < 180) return std::to_string(minutes) + 'm';
-  if (hours < 8) return two_units(hours, 'h', minutes % 60, 'm');
-  if (hours < 48) return std::to_string(hours) + 'h';
-  if (hours < 24 * 8) return two_units(days, 'd', hours % 24, 'h');
-  if (days < 365 * 2) return std::to_string(days) + 'd';
-  if (days < 365 * 8) return two_units(days / 365, 'y', days % 365, 'd');
-  return std::to_string(days / 365) + 'y';
-}
-
-std::string short_human_duration(std::int64_t duration_ns) {
-  const std::int64_t seconds = duration_ns / kSecond_ns;
-  if (seconds < -1) return "<invalid>";
-  if (seconds < 0) return "0s";
-  if (seconds < 60) return std::to_string(seconds) + 's';
-  if (seconds < 3600) return std::to_string(seconds / 60) + 'm';
-  if (seconds < kDay_s) return std::to_string(seconds / 3600) + 'h';
-  const std::int64_t days = seconds / kDay_s;
-  return days < 365 ? std::to_string(days) + 'd' : std::to_string(days / 365) + 'y';
 }
 
 }  // namespace rusternetes::apimachinery

@@ -1,7 +1,7 @@
 #pragma once
-// Points in time and durations as the API writes them: RFC 3339 text, microseconds since the epoch inside; Go's duration
-// text, nanoseconds inside; and the short durations of kubectl's tables. Parsing accepts and refuses what Go's time
-// package does, with its texts, since clients see both.
+// Points in time and durations as the API writes them: RFC 3339 text, microseconds since the epoch inside;
+// Go's duration text, nanoseconds inside; and the short durations of kubectl's tables. Parsing accepts and
+// refuses what Go's time package does, with its texts, since clients see both.
 
 #include <chrono>
 #include <cstdint>

@@ -150,8 +150,8 @@ class Tables {
 // A C++ identifier for a field: reserved words get an underscore behind.
 std::string identifier(std::string_view name) {
   static const std::set<std::string_view> reserved = {"default", "namespace", "template", "operator", "continue", "enum",
-      "not", "export", "signed", "class", "delete", "private", "public", "protected", "static", "volatile", "union",
-      "auto", "bool", "value", "at", "and", "or", "register"};
+      "not", "signed", "class", "delete", "private", "public", "protected", "static", "volatile", "union",
+      "auto", "bool", "value", "at", "and", "or", "register", "int", "long", "short", "float", "double", "char", "unsigned", "void", "new", "this", "try", "catch", "throw", "using", "virtual", "for", "while", "do", "if", "else", "switch", "case", "break", "return", "goto", "const", "struct", "typename", "friend", "inline", "extern", "export", "requires", "concept", "xor", "true", "false"};
   std::string out;
   for (char c : name) out += std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
   if (reserved.contains(name)) out += '_';

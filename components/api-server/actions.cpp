@@ -1,0 +1,231 @@
+#include "api-server/actions.h"
+
+#include <fmt/format.h>
+
+#include "api-server/storage_codec.h"
+#include "apimachinery/any_patch.h"
+#include "apimachinery/api/apps_v1.h"
+#include "apimachinery/api/autoscaling_v1.h"
+#include "apimachinery/api/core_v1.h"
+#include "apimachinery/api/policy_v1.h"
+#include "apimachinery/edit.h"
+#include "apimachinery/errors.h"
+#include "apimachinery/json.h"
+#include "apimachinery/strategic_patch.h"
+
+namespace rusternetes::api_server {
+
+using namespace apimachinery;
+
+namespace {
+
+// What an action answers when there is nothing to show: Status Success.
+Written success(Call& call) {
+  Written out;
+  out.kind = call.registry->find_kind("v1", "Status");
+  static const Kind status_kind = [] {
+    Kind kind;
+    kind.group_version = {"", "v1"};
+    kind.kind = "Status";
+    kind.type = &meta_v1::Status::schema_type();
+    return kind;
+  }();
+  out.kind = &status_kind;
+  out.object = Value::empty(ValueKind::structure);
+  ensure(call.arena, out.object, meta_v1::Status::f_metadata);
+  set_string(call.arena, out.object, meta_v1::Status::f_status, "Success");
+  return out;
+}
+
+// POST pods/NAME/binding: the scheduler's word on where the Pod runs (pkg/registry/core/pod/storage BindingREST).
+Task<Result<Written>> bind_pod(Resources& resources, Call& call, Value object) {
+  const core_v1::Binding binding(&object);
+  const std::string node(binding.target().name());
+  if (!binding.target().kind().empty() && binding.target().kind() != "Node" && binding.target().kind() != "Minion")
+    co_return invalid("", "Binding", call.info.name, {{"FieldValueNotSupported", fmt::format("Unsupported value: \"{}\": supported values: \"Node\", \"<empty>\"", binding.target().kind()), "target.kind"}},
+                      fmt::format("target.kind: Unsupported value: \"{}\": supported values: \"Node\", \"<empty>\"", binding.target().kind()));
+  if (node.empty())
+    co_return invalid("", "Binding", call.info.name, {{"FieldValueRequired", "Required value", "target.name"}}, "target.name: Required value");
+  Resources::Change change = [&call, &object, node](const EntryPtr& before, Value& pod) -> Result<void> {
+    const core_v1::Pod old(&before->document.root());
+    const core_v1::Binding wanted(&object);
+    const GroupResource what{"", "pods/binding"};
+    if (!wanted.metadata().uid().empty() && wanted.metadata().uid() != old.metadata().uid())
+      return conflict(what, call.info.name, fmt::format("Precondition failed: UID in precondition: {}, UID in object meta: {}", wanted.metadata().uid(), old.metadata().uid()));
+    if (old.metadata().has_deletionTimestamp())
+      return conflict(what, call.info.name, fmt::format("pod {} is being deleted, cannot be assigned to a host", call.info.name));
+    if (!old.spec().nodeName().empty())
+      return conflict(what, call.info.name, fmt::format("pod {} is already assigned to node \"{}\"", call.info.name, old.spec().nodeName()));
+    if (!old.spec().schedulingGates().empty())
+      return conflict(what, call.info.name, fmt::format("pod {} has non-empty .spec.schedulingGates", call.info.name));
+    Arena& arena = call.arena;
+    set_string(arena, ensure(arena, pod, core_v1::Pod::f_spec), core_v1::PodSpec::f_nodeName, node);
+    if (!wanted.metadata().annotations().empty()) {
+      Value& annotations = ensure(arena, ensure(arena, pod, core_v1::Pod::f_metadata), meta_v1::ObjectMeta::f_annotations, ValueKind::map);
+      for (const auto& [key, value] : wanted.metadata().annotations()) set_map_string(arena, annotations, key, value);
+    }
+    Value& conditions = ensure(arena, ensure(arena, pod, core_v1::Pod::f_status), core_v1::PodStatus::f_conditions, ValueKind::list);
+    for (std::size_t i = conditions.size; i-- > 0;)
+      if (core_v1::PodCondition(&conditions.items[i]).type() == "PodScheduled") erase_item(conditions, i);
+    Value& scheduled = append_structure(arena, conditions);
+    set_string(arena, scheduled, core_v1::PodCondition::f_type, "PodScheduled");
+    set_string(arena, scheduled, core_v1::PodCondition::f_status, "True");
+    set_time(arena, scheduled, core_v1::PodCondition::f_lastTransitionTime, call.now_us - call.now_us % 1'000'000);
+    return {};
+  };
+  auto written = co_await resources.modify(call, call.info.name, change);
+  if (!written) co_return written.error();
+  co_return success(call);
+}
+
+// POST pods/NAME/eviction: deletion that asks the disruption budgets first (KEP 85).
+Task<Result<Written>> evict_pod(Resources& resources, Call& call, Value object) {
+  const policy_v1::Eviction eviction(&object);
+  if (!eviction.metadata().name().empty() && eviction.metadata().name() != call.info.name)
+    co_return bad_request(fmt::format("name in URL does not match name in Eviction object"));
+  auto pod = co_await resources.fresh(call, call.info.name);
+  if (!pod) co_return pod.error();
+  if (!*pod) co_return not_found({"", "pods"}, call.info.name);
+  DeleteOptions options;
+  const auto wanted = eviction.deleteOptions();
+  if (wanted.has_gracePeriodSeconds()) options.grace_period_s = wanted.gracePeriodSeconds();
+  if (wanted.preconditions().has_uid()) options.uid = std::string(wanted.preconditions().uid());
+  if (wanted.preconditions().has_resourceVersion()) options.resource_version = std::string(wanted.preconditions().resourceVersion());
+  for (const auto word : wanted.dryRun()) call.dry_run |= word == "All";
+  auto removed = co_await resources.remove(call, options);
+  if (!removed) co_return removed.error();
+  co_return success(call);
+}
+
+// Scale is a view of an object's spec.replicas, status.replicas and selector.
+struct ScaleFields {
+  int spec, replicas, status, status_replicas, selector;
+};
+
+std::optional<ScaleFields> scale_fields(const Type& type) {
+  ScaleFields out{type.find("spec"), -1, type.find("status"), -1, -1};
+  if (out.spec < 0 || out.status < 0) return std::nullopt;
+  const Type& spec = *type.fields[static_cast<std::size_t>(out.spec)].type;
+  out.replicas = spec.find("replicas");
+  out.selector = spec.find("selector");
+  out.status_replicas = type.fields[static_cast<std::size_t>(out.status)].type->find("replicas");
+  return out;
+}
+
+std::string selector_text(const Value* selector) {
+  if (!selector) return {};
+  std::string out;
+  auto add = [&](std::string_view text) {
+    if (!out.empty()) out += ',';
+    out += text;
+  };
+  if (selector->kind == ValueKind::map) {
+    for (const auto& [key, value] : MapView<std::string_view>(selector)) add(fmt::format("{}={}", key, value));
+    return out;
+  }
+  const meta_v1::LabelSelector parts(selector);
+  LabelSelectorParts all;
+  for (const auto& [key, value] : parts.matchLabels()) all.match_labels.emplace_back(key, value);
+  for (const auto e : parts.matchExpressions()) {
+    LabelExpression one{std::string(e.key()), std::string(e.operator_()), {}};
+    for (const auto v : e.values()) one.values.emplace_back(v);
+    all.match_expressions.push_back(std::move(one));
+  }
+  auto built = LabelSelector::from_parts(&all);
+  return built ? built->to_string() : std::string{};
+}
+
+Value scale_of(Arena& arena, const Value& object, const Type& type, const ScaleFields& at) {
+  using S = autoscaling_v1::Scale;
+  Value scale = Value::empty(ValueKind::structure);
+  const meta_v1::ObjectMeta metadata(object.get(metadata_field(type)));
+  Value& meta = ensure(arena, scale, S::f_metadata);
+  const Value& from = *metadata.value();
+  for (const int field : {meta_v1::ObjectMeta::f_name, meta_v1::ObjectMeta::f_namespace_, meta_v1::ObjectMeta::f_uid,
+                          meta_v1::ObjectMeta::f_resourceVersion, meta_v1::ObjectMeta::f_creationTimestamp})
+    take_field(arena, meta, from, field);
+  const Value* replicas = descend(&object, at.spec, at.replicas);
+  if (replicas && replicas->integer) set_integer(arena, ensure(arena, scale, S::f_spec), autoscaling_v1::ScaleSpec::f_replicas, replicas->integer);
+  const Value* actual = descend(&object, at.status, at.status_replicas);
+  Value& status = ensure(arena, scale, S::f_status);
+  if (actual && actual->integer) set_integer(arena, status, autoscaling_v1::ScaleStatus::f_replicas, actual->integer);
+  const std::string selector = selector_text(descend(&object, at.spec, at.selector));
+  if (!selector.empty()) set_string(arena, ensure(arena, scale, S::f_status), autoscaling_v1::ScaleStatus::f_selector, selector);
+  return scale;
+}
+
+Result<Value> patched_scale(Call& call, const Value& scale) {
+  const Type& type = autoscaling_v1::Scale::schema_type();
+  std::string text;
+  encode_json(text, &scale, type, {"autoscaling/v1", "Scale", true});
+  RN_TRY(const Value any, decode_json_any(call.arena, text));
+  Result<Value> patched = Status{};
+  if (call.patch_type == "application/json-patch+json") {
+    patched = apply_json_patch(call.arena, any, call.patch_body);
+  } else {
+    RN_TRY(const Value patch, decode_json_any(call.arena, call.patch_body));
+    patched = call.patch_type == "application/strategic-merge-patch+json" ? apply_strategic_patch(call.arena, any, patch, type)
+                                                                          : apply_merge_patch(call.arena, any, patch);
+  }
+  if (!patched) return patched.error();
+  return convert_any(call.arena, *patched, type);
+}
+
+Task<Result<Written>> scale(Resources& resources, Call& call, Value object) {
+  const Kind& kind = *call.kind;
+  const auto at = scale_fields(*kind.type);
+  const Kind* scale_kind = call.registry->find_kind("autoscaling/v1", "Scale");
+  if (!at || !scale_kind) co_return path_not_found();
+  if (call.info.verb == "get") {
+    auto entry = co_await resources.get(call);
+    if (!entry) co_return entry.error();
+    co_return Written{scale_of(call.arena, (*entry)->document.root(), *kind.type, *at), scale_kind, false, false};
+  }
+  Resources::Change change = [&resources, &call, &object, &kind, at](const EntryPtr& before, Value& target) -> Result<void> {
+    Value wanted = object;
+    if (call.info.verb == "patch") {
+      RN_TRY(wanted, patched_scale(call, scale_of(call.arena, target, *kind.type, *at)));
+    }
+    const autoscaling_v1::Scale view(&wanted);
+    const std::int64_t replicas = view.spec().replicas();
+    if (replicas < 0)
+      return invalid("autoscaling", "Scale", call.info.name, {{"FieldValueInvalid", fmt::format("Invalid value: {}: must be greater than or equal to 0", replicas), "spec.replicas"}},
+                     fmt::format("spec.replicas: Invalid value: {}: must be greater than or equal to 0", replicas));
+    Value& metadata = ensure(call.arena, target, metadata_field(*kind.type));
+    if (!view.metadata().resourceVersion().empty())
+      set_string(call.arena, metadata, meta_v1::ObjectMeta::f_resourceVersion, view.metadata().resourceVersion());
+    set_integer(call.arena, ensure(call.arena, target, at->spec), at->replicas, replicas);
+    return resources.prepare_update(call, target, before);
+  };
+  auto written = co_await resources.modify(call, call.info.name, change);
+  if (!written) co_return written.error();
+  co_return Written{scale_of(call.arena, written->object, *kind.type, *at), scale_kind, false, false};
+}
+
+// PUT namespaces/NAME/finalize: only spec.finalizers changes; the last one gone removes a terminating namespace.
+Task<Result<Written>> finalize_namespace(Resources& resources, Call& call, Value object) {
+  Resources::Change change = [&call, &object](const EntryPtr&, Value& target) -> Result<void> {
+    const Value* wanted = descend(&object, core_v1::Namespace::f_spec);
+    Value& spec = ensure(call.arena, target, core_v1::Namespace::f_spec);
+    if (wanted) take_field(call.arena, spec, *wanted, core_v1::NamespaceSpec::f_finalizers);
+    else erase_field(spec, core_v1::NamespaceSpec::f_finalizers);
+    return {};
+  };
+  co_return co_await resources.modify(call, call.info.name, change);
+}
+
+}  // namespace
+
+void add_core_actions(ApiServer& server) {
+  Resources& resources = server.resources();
+  auto add = [&](std::string path, Task<Result<Written>> (*action)(Resources&, Call&, Value)) {
+    server.add_action(std::move(path), [&resources, action](Call& call, Value object) { return action(resources, call, object); });
+  };
+  add("/pods/binding", bind_pod);
+  add("/pods/eviction", evict_pod);
+  add("/namespaces/finalize", finalize_namespace);
+  for (const char* path : {"apps/deployments/scale", "apps/replicasets/scale", "apps/statefulsets/scale", "/replicationcontrollers/scale"})
+    add(path, scale);
+}
+
+}  // namespace rusternetes::api_server

@@ -1,0 +1,255 @@
+#include "api-server/cache/cacher.h"
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include "api-server/storage_codec.h"
+#include "apimachinery/api/meta_v1.h"
+#include "apimachinery/edit.h"
+#include "apimachinery/errors.h"
+#include "base/log.h"
+
+namespace rusternetes::api_server {
+
+using namespace apimachinery;
+
+Cacher::Cacher(storage::Store& store, std::shared_ptr<const Registry> registry, const Clock& clock)
+    : store_(store), clock_(clock), registry_(std::move(registry)) {}
+
+Cacher::~Cacher() { stop(); }
+
+void Cacher::stop() {
+  watch_.reset();
+  thread_.reset();
+}
+
+Result<void> Cacher::start() {
+  thread_ = std::make_unique<EventThread>("watch-cache");
+  RN_CHECK(load_all());
+  return {};
+}
+
+std::shared_ptr<const Registry> Cacher::registry() const {
+  std::lock_guard lock(mutex_);
+  return registry_;
+}
+
+// The watch is opened first at the revision that is then read, so nothing falls between.
+Result<void> Cacher::load_all() {
+  const storage::Revision revision = store_.current_revision();
+  for (const Kind* kind : registry_->resources()) {
+    if (!kind->is_stored()) continue;
+    const Kind* stored = registry_->storage_kind(*kind);
+    const std::string prefix = storage_prefix(*stored);
+    auto& cache = by_prefix_[prefix];
+    if (!cache) {
+      cache = std::make_shared<ResourceCache>(*stored, clock_);
+      RN_TRY(const auto all, store_.range({.key = prefix, .range_end = storage::prefix_end(prefix), .revision = revision}));
+      PersistentMap map;
+      for (const auto& kv : all.kvs) {
+        auto entry = decode(*stored, kv);
+        if (!entry) {
+          log::error("watch-cache", "cannot read {}: {}", kv.key, entry.error().message);
+          continue;
+        }
+        map = map.put(*entry);
+      }
+      cache->load(std::move(map), revision);
+    }
+    by_resource_[{std::string(kind->group_version.group), std::string(kind->resource)}] = cache;
+  }
+  revision_ = revision;
+  RN_TRY(watch_, store_.watch({.key = std::string(1, '\0'), .range_end = std::string(1, '\0'),
+                               .start_revision = revision + 1, .previous = false},
+                              [this](std::shared_ptr<const storage::WatchBatch> batch) {
+                                asio::post(thread_->context(), [this, batch] { on_batch(batch); });
+                                return true;
+                              }));
+  return {};
+}
+
+Result<void> Cacher::set_registry(std::shared_ptr<const Registry> registry) {
+  std::unique_lock lock(mutex_);
+  registry_ = std::move(registry);
+  std::map<std::string, std::shared_ptr<ResourceCache>, std::less<>> kept;
+  by_resource_.clear();
+  for (const Kind* kind : registry_->resources()) {
+    if (!kind->is_stored()) continue;
+    const Kind* stored = registry_->storage_kind(*kind);
+    const std::string prefix = storage_prefix(*stored);
+    auto& cache = kept[prefix];
+    if (auto it = by_prefix_.find(prefix); !cache && it != by_prefix_.end() && &it->second->kind() == stored)
+      cache = it->second;
+    if (!cache) {
+      cache = std::make_shared<ResourceCache>(*stored, clock_);
+      cache->load({}, revision_);
+      // What is there already is read by the cache thread's next batch; a new kind starts empty or is loaded here.
+      RN_TRY(const auto all, store_.range({.key = prefix, .range_end = storage::prefix_end(prefix)}));
+      PersistentMap map;
+      for (const auto& kv : all.kvs)
+        if (auto entry = decode(*stored, kv)) map = map.put(*entry);
+      cache->load(std::move(map), all.revision);
+    }
+    by_resource_[{std::string(kind->group_version.group), std::string(kind->resource)}] = cache;
+  }
+  by_prefix_ = std::move(kept);
+  return {};
+}
+
+Result<EntryPtr> Cacher::decode(const Kind& stored, const storage::KeyValue& kv) const {
+  Arena arena;
+  RN_TRY(Value value, decode_from_storage(arena, *kv.value, stored, *registry_));
+  set_resource_version(arena, *stored.type, value, kv.mod_revision);
+  const std::size_t prefix = registry_root.size() + stored.storage_prefix.size() + 1;
+  return EntryPtr(new ObjectEntry(kv.key.substr(std::min(prefix, kv.key.size())), kv.mod_revision,
+                                  Document::freeze(value, *stored.type, registry_->owner(stored))));
+}
+
+// "/registry/pods/..." or "/registry/services/specs/...": one segment, or two.
+ResourceCache* Cacher::cache_of_key(std::string_view key, std::string_view& rest) const {
+  std::size_t at = registry_root.size();
+  for (int segments = 0; segments < 2; ++segments) {
+    at = key.find('/', at);
+    if (at == std::string_view::npos) return nullptr;
+    ++at;
+    if (auto it = by_prefix_.find(key.substr(0, at)); it != by_prefix_.end()) {
+      rest = key.substr(at);
+      return it->second.get();
+    }
+  }
+  return nullptr;
+}
+
+void Cacher::on_batch(std::shared_ptr<const storage::WatchBatch> batch) {
+  if (batch->is_error()) {
+    log::error("watch-cache", "the store's watch ended: {}", batch->error.message);
+    return;
+  }
+  std::map<ResourceCache*, std::vector<CacheEvent>> changes;
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& event : batch->events) {
+      std::string_view rest;
+      ResourceCache* cache = cache_of_key(event.kv.key, rest);
+      if (!cache) continue;
+      auto& events = changes[cache];
+      // What the key was: the newest of this batch, else the cache.
+      EntryPtr before;
+      for (auto it = events.rbegin(); it != events.rend() && !before; ++it)
+        if (it->now->key == rest) {
+          before = it->now;
+          if (it->type == CacheEvent::Type::removed) before = nullptr;
+          break;
+        }
+      if (!before && std::none_of(events.begin(), events.end(), [&](const auto& e) { return e.now->key == rest; }))
+        before = cache->snapshot().map.find(rest);
+      if (before && before->revision >= event.kv.mod_revision) continue;  // read when the cache was made
+      CacheEvent out;
+      out.revision = event.kv.mod_revision;
+      out.before = before;
+      if (event.type == storage::Event::Type::remove) {
+        if (!before) continue;
+        Arena arena;
+        Value last = before->document.root();
+        Value copy = Value::empty(ValueKind::structure);
+        for (const auto& child : last.children()) set_field(arena, copy, child.field) = child;
+        if (Value* metadata = copy.get(metadata_field(*cache->kind().type))) *metadata = [&] {
+            Value deep = deep_copy(arena, *metadata);
+            return deep;
+          }();
+        set_resource_version(arena, *cache->kind().type, copy, out.revision);
+        out.type = CacheEvent::Type::removed;
+        out.now = EntryPtr(new ObjectEntry(std::string(rest), out.revision,
+                                           Document::freeze(copy, *cache->kind().type, registry_->owner(cache->kind()))));
+      } else {
+        auto entry = decode(cache->kind(), event.kv);
+        if (!entry) {
+          log::error("watch-cache", "cannot read {}: {}", event.kv.key, entry.error().message);
+          continue;
+        }
+        out.type = before ? CacheEvent::Type::modified : CacheEvent::Type::added;
+        out.now = *entry;
+      }
+      events.push_back(std::move(out));
+    }
+  }
+  for (auto& [cache, events] : changes) cache->apply(std::move(events));
+  advance(batch->revision);
+}
+
+void Cacher::advance(storage::Revision revision) {
+  std::vector<std::function<void()>> ready;
+  {
+    std::lock_guard lock(waiters_mutex_);
+    revision_.store(revision, std::memory_order_release);
+    const auto end = waiters_.upper_bound(revision);
+    for (auto it = waiters_.begin(); it != end; ++it) ready.push_back(std::move(it->second));
+    waiters_.erase(waiters_.begin(), end);
+  }
+  waiters_wake_.notify_all();
+  for (auto& wake : ready) wake();
+}
+
+Task<Result<void>> Cacher::wait_for(storage::Revision revision) {
+  if (revision_.load(std::memory_order_acquire) >= revision) co_return Result<void>{};
+  auto executor = co_await asio::this_coro::executor;
+  auto event = std::make_shared<AsyncEvent>(executor);
+  {
+    std::lock_guard lock(waiters_mutex_);
+    if (revision_.load(std::memory_order_acquire) >= revision) co_return Result<void>{};
+    waiters_.emplace(revision, [executor, event] { asio::post(executor, [event] { event->set(); }); });
+  }
+  const bool is_there = co_await event->wait_until(std::chrono::steady_clock::now() + std::chrono::seconds(3));
+  if (!is_there) co_return timeout("Too large resource version", 1);
+  co_return Result<void>{};
+}
+
+void Cacher::wait_for_blocking(storage::Revision revision) {
+  std::unique_lock lock(waiters_mutex_);
+  waiters_wake_.wait_for(lock, std::chrono::seconds(10),
+                         [&] { return revision_.load(std::memory_order_acquire) >= revision; });
+}
+
+std::shared_ptr<ResourceCache> Cacher::find(std::string_view group, std::string_view resource) const {
+  std::lock_guard lock(mutex_);
+  auto it = by_resource_.find(std::pair(std::string(group), std::string(resource)));
+  return it == by_resource_.end() ? nullptr : it->second;
+}
+
+std::shared_ptr<ResourceCache> Cacher::find(const Kind& kind) const {
+  return find(kind.group_version.group, kind.resource);
+}
+
+Document Cacher::get(std::string_view group, std::string_view resource, std::string_view name_space,
+                     std::string_view name) const {
+  auto cache = find(group, resource);
+  if (!cache) return {};
+  std::string key(name_space);
+  if (!key.empty()) key += '/';
+  key += name;
+  const EntryPtr entry = cache->snapshot().map.find(key);
+  return entry ? entry->document : Document{};
+}
+
+std::vector<Document> Cacher::list(std::string_view group, std::string_view resource,
+                                   std::string_view name_space) const {
+  std::vector<Document> out;
+  auto cache = find(group, resource);
+  if (!cache) return out;
+  const Snapshot snapshot = cache->snapshot();
+  std::string prefix(name_space);
+  if (!prefix.empty()) prefix += '/';
+  auto cursor = snapshot.map.from(prefix);
+  while (const EntryPtr* entry = cursor.next()) {
+    if (!(*entry)->key.starts_with(prefix)) break;
+    out.push_back((*entry)->document);
+  }
+  return out;
+}
+
+std::uint64_t Cacher::generation(std::string_view group, std::string_view resource) const {
+  auto cache = find(group, resource);
+  return cache ? cache->generation() : 0;
+}
+
+}  // namespace rusternetes::api_server

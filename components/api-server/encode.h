@@ -1,0 +1,35 @@
+#pragma once
+// Responses: objects, lists, tables and errors in the form that was asked for. Cached bodies are sent without a copy.
+
+#include <string>
+#include <vector>
+
+#include "api-server/negotiation.h"
+#include "api-server/resources.h"
+#include "api-server/watch_source.h"
+#include "http/message.h"
+
+namespace rusternetes::api_server {
+
+struct Encoded {
+  std::string content_type;
+  std::vector<http::Slice> body;
+};
+
+Encoded encode_entry(const Call& call, const Accepted& accepted, const EntryPtr& entry);
+// An object of any kind that is no cache entry (a write's outcome, a review, a scale).
+Encoded encode_value(const Call& call, const Accepted& accepted, const apimachinery::Kind& kind,
+                     const apimachinery::Value& value);
+Encoded encode_list(const Call& call, const Accepted& accepted, const Listed& listed);
+Encoded encode_status(const Accepted& accepted, const Status& status);
+// A Status with status: Success, as deletions answer.
+Encoded encode_success(const Call& call, const Accepted& accepted, std::string_view name, std::string_view uid);
+
+// One frame of a watch.
+std::vector<http::Slice> encode_event(const Call& call, const Accepted& accepted, const OutEvent& event, bool is_first);
+// An ERROR frame.
+std::string encode_error_event(const Accepted& accepted, const Status& status);
+
+std::string pretty_json(std::string_view compact);
+
+}  // namespace rusternetes::api_server

@@ -1,0 +1,250 @@
+// Reading, and the one way by which any write reaches the store.
+
+#include "api-server/resources.h"
+
+#include <fmt/format.h>
+
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <charconv>
+
+#include "api-server/continue_token.h"
+#include "api-server/conversion.h"
+#include "api-server/storage_codec.h"
+#include "apimachinery/api/meta_v1.h"
+#include "apimachinery/edit.h"
+#include "apimachinery/errors.h"
+
+namespace rusternetes::api_server {
+
+using namespace apimachinery;
+using meta_v1::ObjectMeta;
+
+Resources::Resources(Cacher& cacher, const AdmissionChain& admission, Options options)
+    : cacher_(cacher), admission_(admission), options_(options) {}
+
+std::int64_t Resources::now_us() const {
+  return std::chrono::duration_cast<std::chrono::microseconds>(options_.clock->now().time_since_epoch()).count();
+}
+
+const Kind& Resources::storage_kind(const Call& call) const { return *call.registry->storage_kind(*call.kind); }
+
+// The answer comes on the store's thread and is posted back to the caller's.
+Task<Result<storage::TxnResponse>> Resources::commit(storage::TxnRequest request) {
+  auto result = std::make_shared<Result<storage::TxnResponse>>(Status{});
+  auto executor = co_await asio::this_coro::executor;
+  auto shared_request = std::make_shared<storage::TxnRequest>(std::move(request));
+  auto initiate = [&](auto handler) {
+    auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+    cacher_.store().txn(std::move(*shared_request), [shared, result, executor](Result<storage::TxnResponse> response) {
+      *result = std::move(response);
+      asio::post(executor, [shared] { (*shared)(); });
+    });
+  };
+  co_await asio::async_initiate<decltype(asio::use_awaitable), void()>(initiate, asio::use_awaitable);
+  if (!*result && (*result).error().is(storage::reason_no_space))
+    co_return internal_error("etcdserver: mvcc: database space exceeded");
+  co_return std::move(*result);
+}
+
+Task<Result<EntryPtr>> Resources::fresh(Call& call, std::string name) {
+  auto cache = cacher_.find(*call.kind);
+  const GroupResource what{call.kind->group_version.group, call.kind->resource};
+  if (!cache) co_return method_not_supported(what, call.info.verb);
+  auto reached = co_await cacher_.wait_for(cacher_.store().current_revision());
+  if (!reached) co_return reached.error();
+  co_return cache->snapshot().map.find(call.object_key(name));
+}
+
+Task<Result<EntryPtr>> Resources::get(Call& call) {
+  const std::string_view wanted = call.info.query.get("resourceVersion");
+  auto cache = cacher_.find(*call.kind);
+  const GroupResource what{call.kind->group_version.group, call.kind->resource};
+  if (!cache) co_return method_not_supported(what, call.info.verb);
+  storage::Revision revision = cacher_.store().current_revision();
+  if (!wanted.empty()) {
+    const auto [end, error] = std::from_chars(wanted.data(), wanted.data() + wanted.size(), revision);
+    if (error != std::errc{} || end != wanted.data() + wanted.size() || revision < 0)
+      co_return bad_request(fmt::format("Invalid value: \"{}\": strconv.ParseUint: parsing \"{}\": invalid syntax", wanted, wanted));
+  }
+  auto reached = co_await cacher_.wait_for(revision);
+  if (!reached) co_return reached.error();
+  EntryPtr entry = cache->snapshot().map.find(call.object_key(call.info.name));
+  if (!entry) co_return not_found(what, call.info.name);
+  co_return entry;
+}
+
+Result<Written> Resources::finish(Call& call, Value object, storage::Revision revision, bool created) {
+  const Kind& stored = storage_kind(call);
+  if (revision) set_resource_version(call.arena, *stored.type, object, revision);
+  if (stored.type != call.kind->type) object = convert_value(call.arena, object, *stored.type, *call.kind->type);
+  return Written{object, call.kind, created, false};
+}
+
+// Puts an object in place of `before` (null: creates it). A Conflict means that somebody else was quicker.
+Task<Result<Written>> Resources::store_object(Call& call, const EntryPtr& before, Value object, std::string name) {
+  const Kind& stored = storage_kind(call);
+  const GroupResource what{call.kind->group_version.group, call.kind->resource};
+  if (call.dry_run) co_return finish(call, object, before ? before->revision : 0, !before);
+  storage::TxnRequest request;
+  const std::string key = storage_key(stored, call.kind->is_namespaced ? call.info.name_space : "", name);
+  storage::Compare compare;
+  compare.key = key;
+  compare.number = before ? before->revision : 0;
+  request.compares.push_back(std::move(compare));
+  auto bytes = encode_for_storage(stored, object);
+  if (before) {
+    // A write that changes nothing makes no revision.
+    const auto old_bytes = encode_for_storage(stored, before->document.root());
+    if (*old_bytes == *bytes) co_return finish(call, object, before->revision, false);
+  }
+  storage::PutRequest put;
+  put.key = key;
+  put.value = std::move(bytes);
+  request.success.emplace_back(std::move(put));
+  auto response = co_await commit(std::move(request));
+  if (!response) co_return response.error();
+  if (!response->succeeded) {
+    if (!before) co_return already_exists(what, name);
+    co_return stale_update(what, name);
+  }
+  co_return finish(call, object, response->revision, !before);
+}
+
+Task<Result<Written>> Resources::modify(Call& call, std::string name, Change change, bool allow_create) {
+  const GroupResource what{call.kind->group_version.group, call.kind->resource};
+  for (int attempt = 0;; ++attempt) {
+    auto found = co_await fresh(call, name);
+    if (!found) co_return found.error();
+    EntryPtr before = *found;
+    if (!before && !allow_create) co_return not_found(what, name);
+    Value object = before ? deep_copy(call.arena, before->document.root()) : Value::empty(ValueKind::structure);
+    auto changed = change(before, object);
+    if (!changed) co_return changed.error();
+    // The last finalizer of an object that is being deleted has gone: so does the object.
+    const ObjectMeta metadata(object.get(metadata_field(*storage_kind(call).type)));
+    const bool is_done = before && metadata.has_deletionTimestamp() && metadata.finalizers().empty() &&
+                         metadata.deletionGracePeriodSeconds() == 0 && !keeps_when_deleted(call, object);
+    Result<Written> written = Status{};
+    if (is_done)
+      written = co_await erase(call, before, object, name);
+    else
+      written = co_await store_object(call, before, object, name);
+    const bool is_race = !written && (written.error().is("Conflict") || (written.error().is("AlreadyExists") && allow_create));
+    if (!is_race || attempt >= 20) co_return written;
+  }
+}
+
+// A namespace with spec.finalizers stays until the finalize subresource has taken them off.
+bool Resources::keeps_when_deleted(const Call& call, const Value& object) const {
+  if (!call.kind->group_version.group.empty() || call.kind->resource != "namespaces") return false;
+  const int spec = call.kind->type->find("spec");
+  const Value* finalizers = descend(&object, spec, call.kind->type->fields[static_cast<std::size_t>(spec)].type->find("finalizers"));
+  return finalizers && finalizers->size > 0;
+}
+
+Task<Result<Written>> Resources::erase(Call& call, EntryPtr before, Value last, std::string name) {
+  const Kind& stored = storage_kind(call);
+  const GroupResource what{call.kind->group_version.group, call.kind->resource};
+  storage::Revision revision = before->revision;
+  if (!call.dry_run) {
+    storage::TxnRequest request;
+    storage::Compare compare;
+    compare.key = storage_key(stored, call.kind->is_namespaced ? call.info.name_space : "", name);
+    compare.number = before->revision;
+    storage::DeleteRequest remove;
+    remove.key = compare.key;
+    request.compares.push_back(std::move(compare));
+    request.success.emplace_back(std::move(remove));
+    auto response = co_await commit(std::move(request));
+    if (!response) co_return response.error();
+    if (!response->succeeded) co_return stale_update(what, name);
+    revision = response->revision;
+  }
+  auto written = finish(call, last, revision, false);
+  if (written) written->deleted = true;
+  co_return written;
+}
+
+Task<Result<Listed>> Resources::list(Call& call) {
+  auto cache = cacher_.find(*call.kind);
+  const GroupResource what{call.kind->group_version.group, call.kind->resource};
+  if (!cache) co_return method_not_supported(what, "list");
+  auto selection = Selection::from(call);
+  if (!selection) co_return selection.error();
+  auto page = PageRequest::from(call);
+  if (!page) co_return page.error();
+
+  Listed out;
+  if (page->exact_revision) {  // a continue token, or resourceVersionMatch=Exact
+    const storage::Revision revision = *page->exact_revision;
+    if (revision > cacher_.store().current_revision())
+      co_return timeout(fmt::format("Too large resource version: {}, current: {}", revision, cacher_.store().current_revision()), 1);
+    auto reached = co_await cacher_.wait_for(revision);
+    if (!reached) co_return reached.error();
+    auto past = cache->snapshot_at(revision);
+    if (!past) {
+      auto read = read_past(call, revision);
+      if (!read) co_return page->is_continuation ? expired("The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.") : read.error();
+      past = std::move(*read);
+    }
+    out.snapshot = std::move(*past);
+    out.revision = revision;
+  } else {
+    const storage::Revision wanted = page->at_least ? *page->at_least : cacher_.store().current_revision();
+    if (wanted > cacher_.store().current_revision() && page->at_least) {
+      auto reached = co_await cacher_.wait_for(wanted);
+      if (!reached) co_return timeout(fmt::format("Too large resource version: {}, current: {}", wanted, cacher_.revision()), 1);
+    }
+    auto reached = co_await cacher_.wait_for(wanted);
+    if (!reached) co_return reached.error();
+    out.revision = cacher_.revision();
+    out.snapshot = cache->snapshot();
+    out.revision = std::max(out.revision, out.snapshot.revision);
+  }
+
+  const std::string prefix = call.kind->is_namespaced && !call.info.name_space.empty() ? call.info.name_space + "/" : "";
+  const std::string end = prefix.empty() ? "" : storage::prefix_end(prefix);
+  const std::string from = page->is_continuation ? prefix + page->start_key : prefix;
+  if (auto name = selection->single_name(); name && (!prefix.empty() || !call.kind->is_namespaced)) {
+    const EntryPtr entry = out.snapshot.map.find(prefix + *name);
+    if (entry && entry->key >= from && selection->matches(entry->document)) out.entries.push_back(entry);
+    co_return out;
+  }
+  auto cursor = out.snapshot.map.from(from);
+  while (const EntryPtr* entry = cursor.next()) {
+    if (!(*entry)->key.starts_with(prefix)) break;
+    if (!selection->matches((*entry)->document)) continue;
+    if (page->limit > 0 && static_cast<std::int64_t>(out.entries.size()) == page->limit) {
+      // The token names the last key that was given, as etcd's storage does.
+      out.continue_token = encode_continue(out.revision, std::string_view(out.entries.back()->key).substr(prefix.size()));
+      if (selection->is_everything())
+        out.remaining = static_cast<std::int64_t>(out.snapshot.map.count((*entry)->key, end));
+      break;
+    }
+    out.entries.push_back(*entry);
+  }
+  co_return out;
+}
+
+// A revision older than the kept snapshots, from the store itself.
+Result<Snapshot> Resources::read_past(const Call& call, storage::Revision revision) {
+  const Kind& stored = storage_kind(call);
+  const std::string prefix = storage_prefix(stored);
+  auto range = cacher_.store().range({.key = prefix, .range_end = storage::prefix_end(prefix), .revision = revision});
+  if (!range) {
+    if (range.error().is(storage::reason_compacted))
+      return expired(fmt::format("The resourceVersion for the provided list is too old."));
+    return range.error();
+  }
+  Snapshot snapshot{{}, revision};
+  for (const auto& kv : range->kvs) {
+    RN_TRY(const EntryPtr entry, cacher_.decode(stored, kv));
+    snapshot.map = snapshot.map.put(entry);
+  }
+  return snapshot;
+}
+
+}  // namespace rusternetes::api_server

@@ -1,0 +1,74 @@
+#pragma once
+// What a kind does that the schema cannot say: defaults, preparation, validation, what is immutable. One file a kind; a
+// kind without one is served from its schema and Strategy's own behaviour. Strategies are pure: no I/O, no clock of their
+// own, no state; a change they make is made in the request's arena.
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api-server/request_context.h"
+#include "apimachinery/field_error.h"
+#include "apimachinery/schema.h"
+#include "apimachinery/value.h"
+
+namespace rusternetes::api_server {
+
+struct StrategyContext {
+  const apimachinery::Kind& kind;  // the version at hand; its type describes the values
+  apimachinery::Arena& arena;
+  std::int64_t now_us = 0;
+  std::string_view name_space, name;
+  const User* user = nullptr;
+  Warnings* warnings = nullptr;
+};
+
+class Strategy {
+ public:
+  virtual ~Strategy() = default;
+
+  // Defaults of this version, on every decoded object: requests, and what is read from disk. Idempotent.
+  virtual void set_defaults(const apimachinery::Kind& kind, apimachinery::Arena& arena,
+                            apimachinery::Value& object) const;
+
+  // Before validation. The base clears `status` on create, keeps the old `status` on update (when the kind has a status
+  // subresource), and keeps the old everything-but-status (and metadata that status may not change) on update of status;
+  // `metadata.generation` is 1 at creation and rises when anything outside metadata and status changes, for kinds with
+  // generation.
+  virtual void prepare_for_create(const StrategyContext& context, apimachinery::Value& object) const;
+  virtual void prepare_for_update(const StrategyContext& context, apimachinery::Value& object,
+                                  const apimachinery::Value& old) const;
+  virtual void prepare_for_status_update(const StrategyContext& context, apimachinery::Value& object,
+                                         const apimachinery::Value& old) const;
+
+  // Metadata common to all kinds (names, labels, annotations, ownerReferences, finalizers, immutable fields) is checked by
+  // the pipeline (validation/object_meta.h) before these; name_problems() is the kind's rule for names.
+  virtual std::vector<std::string> name_problems(std::string_view name, bool is_prefix) const;
+  virtual void validate(const StrategyContext& context, const apimachinery::Value& object,
+                        apimachinery::FieldErrorList& errors) const;
+  virtual void validate_update(const StrategyContext& context, const apimachinery::Value& object,
+                               const apimachinery::Value& old, apimachinery::FieldErrorList& errors) const;
+  virtual void validate_status_update(const StrategyContext& context, const apimachinery::Value& object,
+                                      const apimachinery::Value& old, apimachinery::FieldErrorList& errors) const;
+
+  // Whether PUT of an absent name creates the object (Kubernetes: false for most, true for a few such as leases,
+  // events, endpoints, services, limitranges, nodes=false...).
+  virtual bool allows_create_on_update() const { return false; }
+  // Whether an update without resourceVersion is allowed (Kubernetes: AllowUnconditionalUpdate).
+  virtual bool allows_unconditional_update() const { return true; }
+  virtual bool has_generation() const { return false; }
+  // Seconds of graceful deletion for this object, given what the request asks for; 0: deleted at once.
+  virtual std::int64_t grace_period(const apimachinery::Value& object, std::optional<std::int64_t> requested) const;
+  // DELETE answers with the object that was removed rather than with a Status.
+  virtual bool returns_deleted_object() const { return false; }
+  // What a field selector may name beyond metadata.name and metadata.namespace, and the value there.
+  virtual std::vector<std::string_view> selectable_fields() const { return {}; }
+  virtual std::string selectable_field(const apimachinery::Value& object, std::string_view field) const;
+};
+
+// The strategy of ("apps", "deployments"); the plain one where the kind has none of its own. Lives for ever.
+const Strategy& strategy_for(std::string_view group, std::string_view resource);
+
+}  // namespace rusternetes::api_server

@@ -1,0 +1,291 @@
+// supervisor: keeps one child running and, with --new-netns, holds the node's network namespace while
+// children come and go. It does nothing that could fail after its start, which is why it and not the child
+// owns the namespace.
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <initializer_list>
+
+#include "output.h"
+
+namespace {
+
+constexpr long least_delay_ms = 100;
+constexpr long greatest_delay_ms = 10'000;
+constexpr long healthy_life_ms = 10'000;  // a child that lived this long starts again without a grown delay
+constexpr int environment_limit = 4096;
+
+struct Options {
+  bool new_netns = false;
+  const char* pid_file = nullptr;
+  const char* log_file = nullptr;
+  const char* status_file = nullptr;
+  char** child = nullptr;
+};
+
+struct State {
+  Options options;
+  const char* phase = "running";
+  pid_t child = 0;
+  long restarts = 0;
+  long delay_ms = least_delay_ms;
+  long started_ms = 0;
+  int last_status = -1;  // of waitpid; -1 before the first end
+  int original_netns = -1;
+  bool is_stopping = false;
+};
+
+long now_ms() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1000 + now.tv_nsec / 1'000'000;
+}
+
+[[noreturn]] void usage(const char* complaint, const char* object) {
+  Line()
+      .add("supervisor: ")
+      .add(complaint)
+      .add(object)
+      .add(
+          "; usage: supervisor [--new-netns] [--pid-file F] [--log-file F] [--status-file F] -- CHILD "
+          "ARGS...\n")
+      .print();
+  _exit(2);
+}
+
+Options parse(char** argv) {
+  Options options;
+  for (char** word = argv + 1; *word; ++word) {
+    const char** value = nullptr;
+    if (!strcmp(*word, "--")) {
+      if (!word[1]) usage("no child", "");
+      options.child = word + 1;
+      return options;
+    }
+    if (!strcmp(*word, "--new-netns")) {
+      options.new_netns = true;
+      continue;
+    }
+    if (!strcmp(*word, "--pid-file")) value = &options.pid_file;
+    if (!strcmp(*word, "--log-file")) value = &options.log_file;
+    if (!strcmp(*word, "--status-file")) value = &options.status_file;
+    if (!value) usage("unknown argument ", *word);
+    if (!word[1] || !strcmp(word[1], "--")) usage("no value for ", *word);
+    *value = *++word;
+  }
+  usage("no child", "");
+}
+
+// The log becomes standard output and error; a log that cannot be opened again leaves the old one in use.
+bool open_log(const char* path) {
+  const int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+  if (fd < 0) return false;
+  dup2(fd, 1);
+  dup2(fd, 2);
+  close(fd);
+  return true;
+}
+
+void write_status(const State& state) {
+  if (!state.options.status_file) return;
+  Line line;
+  line.add("{\"state\":\"").add(state.phase).add("\",\"supervisorPid\":").add(getpid()).add(",\"childPid\":");
+  line.add(state.child).add(",\"restarts\":").add(state.restarts).add(",\"lastExit\":\"");
+  if (state.last_status >= 0) {
+    if (WIFSIGNALED(state.last_status))
+      line.add("signal ").add(WTERMSIG(state.last_status));
+    else
+      line.add("exit ").add(WEXITSTATUS(state.last_status));
+  }
+  line.add("\",\"nextDelayMs\":").add(state.delay_ms).add(",\"changedAt\":").add(time(nullptr)).add("}\n");
+  if (!replace_file(state.options.status_file, line))
+    print_error("cannot write", state.options.status_file, errno);
+}
+
+// The descriptor stays open and locked for life: a lock, unlike a number, cannot belong to somebody else
+// later.
+int lock_pid_file(const char* path) {
+  const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (fd < 0) {
+    print_error("cannot open", path, errno);
+    _exit(1);
+  }
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    Line().add("supervisor: another supervisor holds ").add(path).add("\n").print();
+    _exit(1);
+  }
+  return fd;
+}
+
+void write_pid(int fd, const char* path) {
+  const Line line = Line().add(getpid()).add("\n");
+  if (ftruncate(fd, 0) != 0 || pwrite(fd, line.text(), line.size(), 0) != static_cast<ssize_t>(line.size())) {
+    print_error("cannot write", path, errno);
+    _exit(1);
+  }
+}
+
+// Returns the namespace the supervisor came from, for its children.
+int enter_new_namespace() {
+  const int original = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+  if (original < 0 || unshare(CLONE_NEWNET) != 0) {
+    print_error("cannot make a", "network namespace", errno);
+    _exit(1);
+  }
+  ifreq request{};
+  strcpy(request.ifr_name, "lo");
+  request.ifr_flags = IFF_UP | IFF_RUNNING;
+  const int any = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (any < 0 || ioctl(any, SIOCSIFFLAGS, &request) != 0) {
+    print_error("cannot bring up", "lo", errno);
+    _exit(1);
+  }
+  close(any);
+  return original;
+}
+
+[[noreturn]] void become_child(const State& state, pid_t supervisor, const sigset_t& original_mask) {
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (getppid() != supervisor) _exit(127);  // it died before the line above
+  static char* environment[environment_limit + 2];
+  static char variable[64];
+  int count = 0;
+  for (char** entry = environ; *entry && count < environment_limit; ++entry)
+    if (strncmp(*entry, "RUSTERNETES_NODE_NETNS=", 23) != 0) environment[count++] = *entry;
+  if (state.original_netns >= 0) {
+    if (setns(state.original_netns, CLONE_NEWNET) != 0) {
+      print_error("cannot return to", "the original network namespace", errno);
+      _exit(127);
+    }
+    const Line value = Line().add("RUSTERNETES_NODE_NETNS=/proc/").add(supervisor).add("/ns/net");
+    memcpy(variable, value.text(), value.size() + 1);
+    environment[count++] = variable;
+  }
+  sigprocmask(SIG_SETMASK, &original_mask, nullptr);
+  execvpe(state.options.child[0], state.options.child, environment);
+  print_error("cannot execute", state.options.child[0], errno);
+  _exit(127);
+}
+
+void start_child(State& state, const sigset_t& original_mask) {
+  if (state.options.log_file && !open_log(state.options.log_file))
+    print_error("cannot open", state.options.log_file, errno);
+  const pid_t supervisor = getpid();
+  const pid_t child = fork();
+  if (child == 0) become_child(state, supervisor, original_mask);
+  state.started_ms = now_ms();
+  if (child < 0) {
+    print_error("cannot start", state.options.child[0], errno);
+    state.phase = "backoff";
+  } else {
+    state.child = child;
+    state.phase = "running";
+  }
+  write_status(state);
+}
+
+void report_exit(const State& state) {
+  Line line;
+  const bool is_signal = WIFSIGNALED(state.last_status);
+  line.add("supervisor: ").add(state.options.child[0]).add(is_signal ? " died of signal " : " ended with ");
+  line.add(is_signal ? WTERMSIG(state.last_status) : WEXITSTATUS(state.last_status));
+  if (!state.is_stopping) line.add("; it starts again in ").add(state.delay_ms).add(" ms");
+  line.add("\n").print();
+}
+
+void reap(State& state) {
+  int status = 0;
+  for (pid_t ended; (ended = waitpid(-1, &status, WNOHANG)) > 0;) {
+    if (ended != state.child) continue;  // as process 1 of a container it inherits orphans
+    state.child = 0;
+    state.last_status = status;
+    if (now_ms() - state.started_ms >= healthy_life_ms) state.delay_ms = least_delay_ms;
+    if (!state.is_stopping) state.phase = "backoff";
+    report_exit(state);
+    write_status(state);
+  }
+}
+
+void pass_on(State& state, int signal) {
+  if (signal == SIGHUP) {
+    if (state.options.log_file) open_log(state.options.log_file);
+  } else if (!state.is_stopping) {
+    state.is_stopping = true;
+    state.phase = "stopping";
+    write_status(state);
+  }
+  if (state.child > 0) kill(state.child, signal);
+}
+
+// Returns when it was told to stop and the child is gone.
+void supervise(State& state, const sigset_t& signals, const sigset_t& original_mask) {
+  start_child(state, original_mask);
+  long due_ms = now_ms() + state.delay_ms;  // of the next start, while there is no child
+  while (!state.is_stopping || state.child > 0) {
+    int signal;
+    if (state.child > 0) {
+      signal = sigwaitinfo(&signals, nullptr);
+    } else {
+      const long left_ms = due_ms - now_ms();
+      if (left_ms <= 0) {
+        ++state.restarts;
+        state.delay_ms = state.delay_ms * 2 > greatest_delay_ms ? greatest_delay_ms : state.delay_ms * 2;
+        start_child(state, original_mask);
+        due_ms = now_ms() + state.delay_ms;
+        continue;
+      }
+      const timespec left{left_ms / 1000, left_ms % 1000 * 1'000'000};
+      signal = sigtimedwait(&signals, nullptr, &left);
+    }
+    if (signal == SIGCHLD) {
+      const bool had_child = state.child > 0;
+      reap(state);
+      if (had_child && state.child == 0) due_ms = now_ms() + state.delay_ms;
+    } else if (signal > 0) {
+      pass_on(state, signal);
+    }
+  }
+}
+
+}  // namespace
+
+int main(int, char** argv) {
+  State state;
+  state.options = parse(argv);
+  sigset_t signals, original_mask;
+  sigemptyset(&signals);
+  for (int signal : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) sigaddset(&signals, signal);
+  sigprocmask(SIG_BLOCK, &signals, &original_mask);
+  prctl(PR_SET_CHILD_SUBREAPER, 0);  // inherited over exec; a child's daemons are not ours to keep
+
+  const int pid_fd = state.options.pid_file ? lock_pid_file(state.options.pid_file) : -1;
+  if (state.options.new_netns) state.original_netns = enter_new_namespace();
+  if (state.options.log_file) {
+    if (!open_log(state.options.log_file)) {
+      print_error("cannot open", state.options.log_file, errno);
+      return 1;
+    }
+  }
+  const int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (nothing >= 0) dup2(nothing, 0), close(nothing);
+  if (pid_fd >= 0) write_pid(pid_fd, state.options.pid_file);
+
+  supervise(state, signals, original_mask);
+
+  state.phase = "stopped";
+  write_status(state);
+  if (pid_fd >= 0) unlink(state.options.pid_file);
+  return 0;
+}

@@ -1,0 +1,47 @@
+#pragma once
+// Keys that wait to be reconciled (client-go's rate-limiting queue): each key once, never two of the same at a time, failed
+// ones again after an exponential back-off. One executor's.
+
+#include <chrono>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "base/task.h"
+
+namespace rusternetes::client {
+
+class WorkQueue {
+ public:
+  struct Options {
+    std::chrono::milliseconds base_delay{5};
+    std::chrono::milliseconds max_delay{1000'000};
+  };
+  explicit WorkQueue(asio::any_io_executor executor);
+  WorkQueue(asio::any_io_executor executor, Options options);
+
+  void add(std::string key);
+  void add_after(std::string key, std::chrono::nanoseconds delay);
+  // After its back-off, which doubles with every call until forget().
+  void add_rate_limited(std::string key);
+  void forget(const std::string& key);
+  int failures(const std::string& key) const;
+  std::size_t size() const { return ready_.size(); }
+
+  // The next key; done() must follow. Throws when the waiting coroutine is cancelled.
+  Task<std::string> next();
+  void done(const std::string& key);
+
+ private:
+  void take_due();
+  Options options_;
+  AsyncEvent wake_;
+  std::deque<std::string> ready_;
+  std::set<std::string> queued_, processing_, again_;
+  std::multimap<std::chrono::steady_clock::time_point, std::string> later_;
+  std::map<std::string, int> failures_;
+};
+
+}  // namespace rusternetes::client

@@ -1,0 +1,149 @@
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
+
+#include "engine/connection.h"
+#include "engine/dialect.h"
+#include "engine/engine.h"
+#include "engine/json_read.h"
+#include "engine/reference.h"
+
+namespace rusternetes::engine {
+namespace json = boost::json;
+namespace {
+
+std::string container_target(const Dialect& dialect, std::string_view id, std::string_view verb) {
+  return dialect.api() + "/containers/" + url_escape(id) + "/" + std::string(verb);
+}
+
+// Result<json> to Result<void>, one of the reasons forgiven.
+Result<void> done(Result<json::value> answer, std::string_view forgiven = {}) {
+  if (answer || (!forgiven.empty() && answer.error().reason == forgiven)) return {};
+  return std::move(answer).error();
+}
+
+}  // namespace
+
+Task<Result<std::string>> Engine::create_container(ContainerSpec spec) {
+  spec.image = normalize_reference(spec.image);
+  for (const auto& mount : spec.mounts) {
+    // Podman takes a missing source and fails only at the start, with runc's words.
+    struct stat status {};
+    if (::stat(mount.host_path.c_str(), &status) != 0)
+      co_return Status{400, "Invalid", fmt::format("mount source {} does not exist", mount.host_path), nullptr};
+  }
+  auto request = dialect_->create_container(spec);
+  if (!request) co_return std::move(request).error();
+  auto answer = co_await connection_->call(request->method, request->target, request->body);
+  if (!answer) co_return std::move(answer).error();
+  auto id = json_string(*answer, "Id");
+  if (id.empty()) co_return internal_error("the engine made a container without an id");
+  co_return id;
+}
+
+Task<Result<void>> Engine::start_container(std::string id) {
+  auto answer = co_await connection_->call("POST", container_target(*dialect_, id, "start"));
+  co_return done(std::move(answer));
+}
+
+Task<Result<void>> Engine::stop_container(std::string id, int grace_seconds) {
+  auto target = container_target(*dialect_, id, fmt::format("stop?t={}", grace_seconds));
+  auto answer = co_await connection_->call("POST", target, {}, std::chrono::seconds(grace_seconds + 60));
+  co_return done(std::move(answer));
+}
+
+Task<Result<void>> Engine::kill_container(std::string id, std::string signal) {
+  auto target = container_target(*dialect_, id, "kill?signal=" + url_escape(signal));
+  auto answer = co_await connection_->call("POST", target);
+  co_return done(std::move(answer));
+}
+
+Task<Result<void>> Engine::remove_container(std::string id, bool force) {
+  // v: the anonymous volumes that an image's VOLUME made.
+  auto target = dialect_->api() + "/containers/" + url_escape(id) + (force ? "?v=true&force=true" : "?v=true");
+  auto answer = co_await connection_->call("DELETE", target);
+  co_return done(std::move(answer), "NotFound");
+}
+
+Task<Result<ContainerDetails>> Engine::inspect_container(std::string id) {
+  auto request = dialect_->inspect_container(id);
+  auto answer = co_await connection_->call(request.method, request.target);
+  if (!answer) co_return std::move(answer).error();
+  co_return dialect_->read_container(*answer);
+}
+
+Task<Result<std::vector<ContainerSummary>>> Engine::list_containers(Labels labels) {
+  auto request = dialect_->list_containers(labels);
+  auto answer = co_await connection_->call(request.method, request.target);
+  if (!answer) co_return std::move(answer).error();
+  co_return dialect_->read_containers(*answer);
+}
+
+Task<Result<int>> Engine::wait_container(std::string id) {
+  auto target = container_target(*dialect_, id, "wait?condition=not-running");
+  auto answer = co_await connection_->call("POST", target, {}, std::chrono::nanoseconds(-1));
+  if (!answer) co_return std::move(answer).error();
+  co_return static_cast<int>(json_int(*answer, "StatusCode"));
+}
+
+Task<Result<void>> Engine::update_resources(std::string id, Resources resources) {
+  auto request = dialect_->update_resources(id, resources);
+  auto answer = co_await connection_->request(request.method, request.target, request.body);
+  if (!answer) co_return std::move(answer).error();
+  // Podman answers with the bare id, which is no JSON.
+  if (answer->status >= 400) co_return connection_->map_error(answer->status, answer->body);
+  co_return Result<void>();
+}
+
+Task<Result<std::string>> Engine::create_network(NetworkSpec spec) {
+  auto request = dialect_->create_network(spec);
+  auto answer = co_await connection_->call(request.method, request.target, request.body);
+  if (!answer) co_return std::move(answer).error();
+  auto id = json_string(*answer, "Id");
+  co_return id.empty() ? json_string(*answer, "id") : id;
+}
+
+Task<Result<NetworkDetails>> Engine::inspect_network(std::string name) {
+  auto request = dialect_->inspect_network(name);
+  auto answer = co_await connection_->call(request.method, request.target);
+  if (!answer) co_return std::move(answer).error();
+  co_return dialect_->read_network(*answer);
+}
+
+Task<Result<std::vector<NetworkDetails>>> Engine::list_networks(Labels labels) {
+  auto request = dialect_->list_networks(labels);
+  auto answer = co_await connection_->call(request.method, request.target);
+  if (!answer) co_return std::move(answer).error();
+  std::vector<NetworkDetails> out;
+  if (answer->is_array())
+    for (const auto& network : answer->get_array()) out.push_back(dialect_->read_network(network));
+  co_return out;
+}
+
+Task<Result<void>> Engine::remove_network(std::string name) {
+  auto answer = co_await connection_->call("DELETE", dialect_->api() + "/networks/" + url_escape(name));
+  co_return done(std::move(answer), "NotFound");
+}
+
+Task<Result<std::vector<VolumeDetails>>> Engine::list_volumes(Labels labels) {
+  auto answer = co_await connection_->call("GET", dialect_->api() + "/volumes?filters=" + label_filter(labels));
+  if (!answer) co_return std::move(answer).error();
+  std::vector<VolumeDetails> out;
+  const auto& volumes = json_at(*answer, "Volumes");
+  if (volumes.is_array())
+    for (const auto& volume : volumes.get_array())
+      out.push_back({json_string(volume, "Name"), json_string(volume, "Mountpoint"), json_map(volume, "Labels")});
+  co_return out;
+}
+
+Task<Result<void>> Engine::remove_volume(std::string name, bool force) {
+  auto target = dialect_->api() + "/volumes/" + url_escape(name) + (force ? "?force=true" : "");
+  auto answer = co_await connection_->call("DELETE", target);
+  co_return done(std::move(answer), "NotFound");
+}
+
+}  // namespace rusternetes::engine

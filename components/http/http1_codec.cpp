@@ -1,0 +1,189 @@
+#include "http/http1_codec.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/http/buffer_body.hpp>
+#include <boost/beast/http/fields.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/status.hpp>
+#include <boost/beast/src.hpp>
+#include <ctime>
+
+namespace rusternetes::http {
+namespace {
+
+namespace beast = boost::beast::http;
+
+constexpr std::size_t kDecodePiece = 64 * 1024;
+
+Status bad_message(std::string_view why) {
+  return Status{400, "BadRequest", fmt::format("malformed HTTP message: {}", why)};
+}
+
+template <bool IsRequest>
+class Decoder final : public Http1Decoder {
+ public:
+  Decoder(std::size_t header_limit, bool is_head) {
+    parser_.header_limit(static_cast<std::uint32_t>(std::min<std::size_t>(header_limit, UINT32_MAX)));
+    parser_.body_limit(boost::none);
+    if (is_head) parser_.skip(true);
+  }
+
+  Result<std::size_t> feed_head(std::string_view bytes) override {
+    std::size_t consumed = 0;
+    while (consumed < bytes.size() && !parser_.is_header_done()) {
+      boost::system::error_code error;
+      const std::size_t n =
+          parser_.put(boost::asio::const_buffer(bytes.data() + consumed, bytes.size() - consumed), error);
+      consumed += n;
+      if (error == beast::error::need_more) break;
+      if (error == beast::error::header_limit)
+        return Status{431, "RequestHeaderFieldsTooLarge", "request header fields too large"};
+      if (error) return bad_message(error.message());
+    }
+    return consumed;
+  }
+
+  Result<std::size_t> feed_body(std::string_view bytes, std::string& out, std::size_t room) override {
+    parser_.eager(true);
+    std::size_t consumed = 0;
+    while (consumed < bytes.size() && room && !parser_.is_done()) {
+      const std::size_t piece = std::min({room, kDecodePiece, bytes.size() - consumed});
+      const std::size_t before = out.size();
+      out.resize(before + piece);
+      auto& body = parser_.get().body();
+      body.data = out.data() + before;
+      body.size = piece;
+      boost::system::error_code error;
+      const std::size_t n =
+          parser_.put(boost::asio::const_buffer(bytes.data() + consumed, bytes.size() - consumed), error);
+      const std::size_t produced = piece - body.size;
+      body.data = nullptr;
+      body.size = 0;
+      out.resize(before + produced);
+      room -= produced;
+      consumed += n;
+      if (error == beast::error::need_more) break;
+      if (error && error != beast::error::need_buffer) return bad_message(error.message());
+      if (n == 0 && produced == 0) break;
+    }
+    return consumed;
+  }
+
+  Result<void> feed_end() override {
+    boost::system::error_code error;
+    if (!parser_.is_header_done()) return bad_message("unexpected end");
+    if (parser_.is_done()) return {};
+    parser_.put_eof(error);
+    if (error) return bad_message("unexpected end of the body");
+    return {};
+  }
+
+  bool is_head_done() const override { return parser_.is_header_done(); }
+  bool is_done() const override { return parser_.is_done(); }
+  bool is_keep_alive() const override { return parser_.keep_alive(); }
+  bool is_http10() const override { return parser_.get().version() < 11; }
+  std::optional<std::uint64_t> content_length() const override {
+    auto length = parser_.content_length();
+    if (!length) return std::nullopt;
+    return *length;
+  }
+
+  RequestHead take_request() override {
+    RequestHead head;
+    if constexpr (IsRequest) {
+      auto& message = parser_.get();
+      head.method.assign(message.method_string());
+      head.target.assign(message.target());
+      for (const auto& field : message) {
+        const auto name = field.name_string();
+        head.headers.add(std::string(name), std::string(field.value()));
+      }
+      if (auto host = head.headers.get("host")) head.authority = *host;
+      split_absolute_form(head);
+    }
+    return head;
+  }
+
+  ResponseHead take_response() override {
+    ResponseHead head;
+    if constexpr (!IsRequest) {
+      auto& message = parser_.get();
+      head.status = static_cast<int>(message.result_int());
+      for (const auto& field : message)
+        head.headers.add(std::string(field.name_string()), std::string(field.value()));
+    }
+    return head;
+  }
+
+ private:
+  // RFC 9112, 3.2.2: a server accepts "http://host/path" and takes the authority from it.
+  static void split_absolute_form(RequestHead& head) {
+    for (std::string_view scheme : {"http://", "https://"}) {
+      if (!std::string_view(head.target).starts_with(scheme)) continue;
+      std::string rest = head.target.substr(scheme.size());
+      const auto slash = rest.find_first_of("/?");
+      head.authority = rest.substr(0, slash);
+      head.target = slash == std::string::npos ? "/" : rest.substr(slash);
+      if (head.target.front() == '?') head.target.insert(0, 1, '/');
+      return;
+    }
+  }
+
+  beast::parser<IsRequest, beast::buffer_body> parser_;
+};
+
+}  // namespace
+
+std::unique_ptr<Http1Decoder> Http1Decoder::for_request(std::size_t header_limit) {
+  return std::make_unique<Decoder<true>>(header_limit, false);
+}
+std::unique_ptr<Http1Decoder> Http1Decoder::for_response(std::size_t header_limit, bool is_head) {
+  return std::make_unique<Decoder<false>>(header_limit, is_head);
+}
+
+std::string_view reason_phrase(int status) {
+  if (status == 431) return "Request Header Fields Too Large";
+  const auto text = beast::obsolete_reason(beast::int_to_status(static_cast<unsigned>(status)));
+  return {text.data(), text.size()};
+}
+
+void append_status_line(std::string& out, int status) {
+  fmt::format_to(std::back_inserter(out), "HTTP/1.1 {} {}\r\n", status, reason_phrase(status));
+}
+
+void append_field(std::string& out, std::string_view name, std::string_view value) {
+  out.append(name).append(": ");
+  const std::size_t start = out.size();
+  out.append(value);
+  std::replace_if(
+      out.begin() + static_cast<std::ptrdiff_t>(start), out.end(),
+      [](char c) { return c == '\r' || c == '\n' || c == '\0'; }, ' ');
+  out.append("\r\n");
+}
+
+void append_fields(std::string& out, const Headers& headers) {
+  for (const auto& [name, value] : headers.fields()) append_field(out, name, value);
+}
+
+std::string_view http_date() {
+  thread_local std::time_t second = 0;
+  thread_local std::string text;
+  const std::time_t now = std::time(nullptr);
+  if (now == second) return text;
+  second = now;
+  static constexpr const char* days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  static constexpr const char* months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                           "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  std::tm utc{};
+  ::gmtime_r(&now, &utc);
+  text = fmt::format("{}, {:02} {} {} {:02}:{:02}:{:02} GMT", days[utc.tm_wday], utc.tm_mday, months[utc.tm_mon],
+                     utc.tm_year + 1900, utc.tm_hour, utc.tm_min, utc.tm_sec);
+  return text;
+}
+
+bool is_bodiless(int status) { return status < 200 || status == 204 || status == 304; }
+
+}  // namespace rusternetes::http

@@ -1,0 +1,36 @@
+#pragma once
+// The kernel settings of a node's and a Pod's namespace: what routing needs, and what engines set
+// differently.
+
+#include <string>
+
+#include "network/namespace.h"
+
+namespace rusternetes::network {
+
+// Routing on; no redirects (the sender's other way around the node does not exist); no limit on ICMP errors,
+// without which a Pod learns of a rejected packet a second late. `uplink` is the node's link to the host or
+// the engine's network; it must exist. IPv6 settings are written where the kernel has IPv6.
+Result<> prepare_node(const NetworkNamespace& node, std::string uplink = "eth0");
+
+struct PodSysctls {
+  bool is_ipv6_enabled = true;
+  int unprivileged_port_start = 0;                // ports from here on need no capability
+  std::string ping_group_range = "0 2147483647";  // groups that may open ICMP sockets
+};
+// The same on every engine (Docker's sandboxes have IPv6 off and port 0, Podman's IPv6 on and port 1024).
+Result<> prepare_pod(const NetworkNamespace& pod, PodSysctls wanted = {});
+
+// Turns IPv4 (and IPv6, if wanted) forwarding on in the host's namespace. Returns what stood before, so that
+// an undo can put it back with set_forwarding.
+struct Forwarding {
+  bool ipv4 = false;
+  bool ipv6 = false;
+};
+Result<Forwarding> set_forwarding(const NetworkNamespace& host, Forwarding wanted);
+
+// Lets packets from 127.0.0.0/8 leave through `interface` ("all" for every one), as a NodePort on 127.0.0.1
+// needs.
+Result<> set_route_localnet(const NetworkNamespace& where, std::string interface, bool is_on);
+
+}  // namespace rusternetes::network

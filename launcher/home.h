@@ -1,0 +1,37 @@
+#pragma once
+// Where things are: the launcher's home and, in it, a cluster's folder.
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace rusternetes::launcher {
+
+struct ClusterPaths {
+  std::filesystem::path root;
+
+  std::filesystem::path pki() const { return root / "pki"; }
+  std::filesystem::path kubeconfig() const { return root / "kubeconfig"; }
+  std::filesystem::path super_admin() const { return root / "super-admin.conf"; }
+  std::filesystem::path data() const { return root / "data"; }
+  std::filesystem::path run() const { return root / "run"; }
+  std::filesystem::path kubelet() const { return root / "kubelet"; }
+  std::filesystem::path logs() const { return root / "logs"; }
+  std::filesystem::path engine() const { return root / "engine"; }
+  std::filesystem::path process_log() const { return logs() / "rusternetes.log"; }
+};
+
+struct Home {
+  std::filesystem::path root;
+
+  std::filesystem::path state_file() const { return root / "state.db"; }
+  std::filesystem::path lock_file() const { return root / "lock"; }
+  std::filesystem::path clusters() const { return root / "clusters"; }
+  ClusterPaths cluster(const std::string& name) const { return {clusters() / name}; }
+};
+
+// --home, RUSTERNETES_HOME, $XDG_DATA_HOME/rusternetes, ~/.local/share/rusternetes: the first that is given, absolute.
+Home find_home(const std::string& flag, const std::function<std::optional<std::string>(const char*)>& variable);
+
+}  // namespace rusternetes::launcher

@@ -1,0 +1,96 @@
+#include "launcher/plans.h"
+
+#include <fmt/format.h>
+
+#include "launcher/failure.h"
+
+namespace rusternetes::launcher {
+namespace {
+
+// What `create` and `start` share: from the engine to the running process. The drop rules stand before the node is
+// linked and before the process, and with it the api-server, gives out a service address (invariant 14).
+void add_start_steps(const Context& context, Plan& plan) {
+  auto add = [&](StepPtr step) { plan.steps.push_back(std::move(step)); };
+  plan.resume_position = static_cast<int>(plan.steps.size());
+  if (context->settings.engine.is_private) add(start_private_engine(context));
+  add(share_folder(context));
+  add(load_pause_image(context));
+  add(start_supervisor(context));
+  add(load_drop_rules(context));
+  if (context->settings.has_own_node()) add(link_node(context));
+  plan.point_of_no_return = static_cast<int>(plan.steps.size());
+  add(release_process(context));
+}
+
+}  // namespace
+
+Context make_context(Environment& environment, state::State& state, const Home& home, ClusterSettings settings) {
+  ClusterPaths paths = home.cluster(settings.name);
+  return std::make_shared<StepContext>(
+      StepContext{environment, state, home, std::move(settings), std::move(paths)});
+}
+
+Plan create_plan(const Context& context) {
+  Plan plan{.kind = "create", .cluster = context->settings.name, .steps = {}};
+  plan.steps.push_back(record_cluster(context));
+  plan.steps.push_back(make_folder_step(context));
+  plan.steps.push_back(make_certificates(context));
+  plan.steps.push_back(write_kubeconfigs(context));
+  add_start_steps(context, plan);
+  plan.steps.push_back(merge_user_kubeconfig(context));
+  plan.steps.push_back(set_phase(context, "running", ""));
+  return plan;
+}
+
+Plan start_plan(const Context& context) {
+  Plan plan{.kind = "start", .cluster = context->settings.name, .steps = {}};
+  plan.steps.push_back(set_phase(context, "starting", "stopped"));
+  plan.steps.push_back(make_certificates(context));
+  plan.steps.push_back(write_kubeconfigs(context));
+  add_start_steps(context, plan);
+  plan.steps.push_back(set_phase(context, "running", ""));
+  return plan;
+}
+
+Plan stop_plan(const Context& context) {
+  Plan plan{.kind = "stop", .cluster = context->settings.name, .steps = {}, .point_of_no_return = 0};
+  auto add = [&](StepPtr step) { plan.steps.push_back(std::move(step)); };
+  add(set_phase(context, "stopping", ""));
+  add(stop_process(context, true));
+  add(stop_containers(context, default_stop_grace));
+  // The host's drop rule stays: the addresses are still the cluster's.
+  if (context->settings.has_own_node()) add(unlink_node(context));
+  if (context->settings.engine.is_private) add(stop_private_engine(context));
+  add(unmount_folder(context));
+  add(set_phase(context, "stopped", ""));
+  return plan;
+}
+
+Plan delete_plan(const Context& context) {
+  Plan plan{.kind = "delete", .cluster = context->settings.name, .steps = {}, .point_of_no_return = 0};
+  auto add = [&](StepPtr step) { plan.steps.push_back(std::move(step)); };
+  add(set_phase(context, "deleting", ""));
+  add(remove_user_kubeconfig(context));
+  add(stop_process(context, true));
+  if (context->settings.engine.is_private) add(start_private_engine(context));
+  add(remove_containers(context));
+  add(remove_pause_image(context));
+  if (context->settings.engine.is_private) add(stop_private_engine(context));
+  add(remove_network(context));
+  add(remove_folder(context));
+  add(forget_cluster(context));
+  return plan;
+}
+
+Result<Plan> plan_from_record(const state::PlanRecord& record, Environment& environment, state::State& state,
+                              const Home& home) {
+  RN_TRY(ClusterSettings settings, settings_from_json(record.arguments));
+  const Context context = make_context(environment, state, home, std::move(settings));
+  if (record.kind == "create") return create_plan(context);
+  if (record.kind == "start") return start_plan(context);
+  if (record.kind == "stop") return stop_plan(context);
+  if (record.kind == "delete") return delete_plan(context);
+  return failure("RecoveryFailed", fmt::format("this release cannot finish an interrupted \"{}\"", record.kind));
+}
+
+}  // namespace rusternetes::launcher

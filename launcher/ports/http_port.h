@@ -1,0 +1,38 @@
+#pragma once
+// HTTPS requests with a client certificate, for asking a cluster's api-server how it is. Calls block.
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+
+namespace rusternetes::launcher {
+
+struct HttpRequest {
+  std::string method = "GET";
+  std::string url;
+  std::string body;  // JSON
+  std::string authority_pem;
+  std::string certificate_pem;
+  std::string key_pem;
+  std::chrono::milliseconds timeout{10'000};
+};
+
+struct HttpResponse {
+  int status = 0;
+  std::string body;
+};
+
+class HttpPort {
+ public:
+  virtual ~HttpPort() = default;
+  // An error means that there was no answer.
+  virtual Result<HttpResponse> send(const HttpRequest& request) = 0;
+  // Gives every line of the body as it comes; `on_line` returns false to end it. The end of the body, the timeout and a
+  // refused line are all success; returns the status code.
+  virtual Result<int> stream(const HttpRequest& request, const std::function<bool(std::string_view line)>& on_line) = 0;
+};
+
+}  // namespace rusternetes::launcher

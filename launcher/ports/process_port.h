@@ -1,0 +1,52 @@
+#pragma once
+// The cluster's supervised process: started held, so that links and rules can be made in its node's namespace before it
+// runs, then released. Calls block.
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+
+namespace rusternetes::launcher {
+
+struct ProcessSpec {
+  std::string cluster;
+  std::filesystem::path home;
+  std::filesystem::path binary_dir;  // of supervisor and rusternetes-ctl
+  std::filesystem::path pid_file;
+  std::filesystem::path status_file;
+  std::filesystem::path log_file;
+  std::filesystem::path hold_file;  // what releases the child
+  bool has_own_netns = true;
+  // Program and arguments. `{node-netns}` stands for the path of the node's namespace.
+  std::vector<std::string> command;
+};
+
+struct ProcessStatus {
+  bool is_running = false;  // the supervisor
+  bool is_released = false;
+  int supervisor_pid = 0;
+  int child_pid = 0;
+  long restarts = 0;
+  std::string last_exit;  // "", "exit N", "signal N"
+  std::string netns;      // path of the node's namespace; empty when not running or without one
+};
+
+class ProcessPort {
+ public:
+  virtual ~ProcessPort() = default;
+  // Starts the supervisor with a held child; a running one is left alone. On return its namespace can be entered.
+  virtual Result<> start_held(const ProcessSpec& spec) = 0;
+  virtual Result<> release(const ProcessSpec& spec) = 0;
+  // TERM, and KILL after `grace`, to supervisor and child; it is not started again. Absent: no error.
+  virtual Result<> stop(const ProcessSpec& spec, std::chrono::milliseconds grace) = 0;
+  // What an init system remembers about it. Absent: no error.
+  virtual Result<> forget(const ProcessSpec& spec) = 0;
+  virtual Result<ProcessStatus> status(const ProcessSpec& spec) = 0;
+  // Returns early, with true, when the supervisor ends.
+  virtual bool wait_for_end(const ProcessSpec& spec, std::chrono::milliseconds timeout) = 0;
+};
+
+}  // namespace rusternetes::launcher

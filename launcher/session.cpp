@@ -1,0 +1,121 @@
+#include "launcher/session.h"
+
+#include <fmt/format.h>
+
+#include "certs/file.h"
+#include "launcher/failure.h"
+#include "launcher/nearest.h"
+
+namespace rusternetes::launcher {
+
+namespace fs = std::filesystem;
+
+Session::Session(Invocation& invocation)
+    : invocation_(invocation),
+      progress_(invocation.environment.err, invocation.environment.is_progress_terminal && !invocation.is_json,
+                invocation.environment.clock) {}
+
+Result<std::unique_ptr<Session>> Session::open(Invocation& invocation, Access access, const std::string& deleted) {
+  std::unique_ptr<Session> session(new Session(invocation));
+  const Home& home = invocation.home;
+  std::error_code ignored;
+  if (access == Access::change) {
+    RN_CHECK(certs::make_folder(home.root, 0700));
+    RN_TRY(session->lock_, state::HomeLock::acquire(home.lock_file(), [&](const std::string& holder) {
+             session->progress_.note(
+                 fmt::format("Waiting for another rusternetes-ctl ({}) ...", holder.empty() ? "unknown" : holder));
+           }));
+  } else if (!fs::exists(home.state_file(), ignored)) {
+    return session;
+  } else if (invocation.environment.host.is_root()) {
+    RN_TRY(session->lock_, state::HomeLock::try_acquire(home.lock_file()));
+  }
+  RN_TRY(session->state_, state::State::open(home.state_file(), access == Access::change));
+  if (session->lock_) RN_CHECK(session->recover(deleted));
+  return session;
+}
+
+Session::~Session() { remove_empty_home(); }
+
+// `delete` leaves nothing: without a cluster and without an open plan there is nothing to remember.
+void Session::remove_empty_home() {
+  if (!lock_ || !state_) return;
+  const auto clusters = state_->clusters();
+  const auto plans = state_->journal().unfinished();
+  if (!clusters || !clusters->empty() || !plans || !plans->empty()) return;
+  state_.reset();
+  std::error_code ignored;
+  for (const char* suffix : {"", "-wal", "-shm"}) fs::remove(home().state_file().string() + suffix, ignored);
+  fs::remove(home().clusters(), ignored);  // only when empty, like the home itself
+  lock_->remove_file();
+  fs::remove(home().root, ignored);
+}
+
+Result<> Session::recover(const std::string& deleted) {
+  RN_TRY(const std::vector<state::PlanRecord> records, state_->journal().unfinished());
+  PlanRunner runner(environment(), *state_, progress_);
+  for (const state::PlanRecord& record : records) {
+    if (record.cluster == deleted && record.kind != "delete") {
+      progress_.note(fmt::format("The {} of \"{}\" was interrupted; deleting the cluster.", record.kind, record.cluster));
+      continue;  // superseded by run(), once the delete is in the journal
+    }
+    auto plan = plan_from_record(record, environment(), *state_, home());
+    auto told = plan ? runner.recover(record, *plan) : Result<std::string>(plan.error());
+    if (told) {
+      progress_.note(*told);
+      RN_TRY(const auto left, state_->find(record.cluster));
+      if (!left) undone_ = record.cluster;
+    } else {
+      progress_.note(told.error().message + ".");
+      stuck_[record.cluster] = told.error().message;
+    }
+  }
+  return {};
+}
+
+Result<> Session::check_recovered(const std::string& name) const {
+  const auto found = stuck_.find(name);
+  if (found == stuck_.end()) return {};
+  return failure("RecoveryFailed", found->second);
+}
+
+Result<std::vector<ClusterSettings>> Session::clusters() {
+  std::vector<ClusterSettings> out;
+  if (!state_) return out;
+  RN_TRY(const std::vector<state::Cluster> all, state_->clusters());
+  for (const state::Cluster& one : all) {
+    RN_TRY(ClusterSettings settings, settings_from_json(one.settings));
+    out.push_back(std::move(settings));
+  }
+  return out;
+}
+
+Result<ClusterSettings> Session::cluster(const std::string& name) {
+  RN_TRY(const std::vector<ClusterSettings> all, clusters());
+  std::vector<std::string> names;
+  for (const ClusterSettings& one : all) {
+    if (one.name == name) return one;
+    names.push_back(one.name);
+  }
+  const std::string near = nearest(name, names);
+  return failure("ClusterNotFound", near.empty() ? fmt::format("there is no cluster \"{}\"", name)
+                                                 : fmt::format("there is no cluster \"{}\"; did you mean \"{}\"?", name, near));
+}
+
+Result<std::string> Session::phase(const std::string& name) {
+  RN_TRY(const auto found, state_->find(name));
+  return found ? found->phase : std::string();
+}
+
+Result<> Session::run(Plan plan, const ClusterSettings& settings) {
+  RN_TRY(const std::vector<state::PlanRecord> left, state_->journal().unfinished());
+  PlanRunner runner(environment(), *state_, progress_);
+  // What a delete supersedes is closed first: were the process killed in between, the cluster is still recorded (or was
+  // never) and the next delete starts from there.
+  if (plan.kind == "delete")
+    for (const state::PlanRecord& record : left)
+      if (record.cluster == plan.cluster) RN_CHECK(runner.supersede(record));
+  return runner.run(plan, to_json(settings));
+}
+
+}  // namespace rusternetes::launcher

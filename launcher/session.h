@@ -1,0 +1,59 @@
+#pragma once
+// How a command works with the home: its lock, its state, and the plans that an earlier command left behind.
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "launcher/command.h"
+#include "launcher/plan.h"
+#include "launcher/plans.h"
+#include "launcher/progress.h"
+#include "state/lock.h"
+#include "state/state.h"
+
+namespace rusternetes::launcher {
+
+class Session {
+ public:
+  enum class Access { read, change };
+  // change: makes the home, waits for its lock, and finishes or undoes what a killed command left, telling the user
+  // which. read: the same if no other command holds the lock, else looks only. `deleted` is a cluster whose interrupted
+  // plans are not worth undoing, since it is about to be deleted.
+  static Result<std::unique_ptr<Session>> open(Invocation& invocation, Access access, const std::string& deleted = {});
+  ~Session();
+
+  // Null when the home has no state and the access is `read`: there are no clusters.
+  state::State* state() { return state_.get(); }
+  Progress& progress() { return progress_; }
+  Environment& environment() { return invocation_.environment; }
+  const Home& home() const { return invocation_.home; }
+
+  Result<std::vector<ClusterSettings>> clusters();
+  // ClusterNotFound with the nearest name.
+  Result<ClusterSettings> cluster(const std::string& name);
+  Result<std::string> phase(const std::string& name);
+  // True when an interrupted plan of this cluster was undone by this command, so that it is gone.
+  bool was_undone(const std::string& name) const { return undone_ == name; }
+
+  Context context(ClusterSettings settings) {
+    return make_context(environment(), *state_, home(), std::move(settings));
+  }
+  Result<> run(Plan plan, const ClusterSettings& settings);
+  // RecoveryFailed when an interrupted plan of the cluster could be neither finished nor undone.
+  Result<> check_recovered(const std::string& name) const;
+
+ private:
+  explicit Session(Invocation& invocation);
+  Result<> recover(const std::string& deleted);
+  void remove_empty_home();
+
+  Invocation& invocation_;
+  Progress progress_;
+  std::optional<state::HomeLock> lock_;
+  std::unique_ptr<state::State> state_;
+  std::map<std::string, std::string> stuck_;  // cluster -> why
+  std::string undone_;
+};
+
+}  // namespace rusternetes::launcher

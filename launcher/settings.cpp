@@ -1,0 +1,141 @@
+#include "launcher/settings.h"
+
+#include <fmt/format.h>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+
+#include "launcher/command.h"
+#include "launcher/failure.h"
+
+namespace rusternetes::launcher {
+namespace {
+
+namespace json = boost::json;
+
+json::array list_json(const std::vector<std::string>& parts) {
+  json::array out;
+  for (const std::string& part : parts) out.emplace_back(part);
+  return out;
+}
+
+std::string text_of(const json::object& object, std::string_view key) {
+  const auto* value = object.if_contains(key);
+  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
+}
+
+std::int64_t integer_of(const json::object& object, std::string_view key) {
+  const auto* value = object.if_contains(key);
+  return value != nullptr && value->is_int64() ? value->get_int64() : 0;
+}
+
+std::vector<std::string> list_of(const json::object& object, std::string_view key) {
+  std::vector<std::string> out;
+  const auto* value = object.if_contains(key);
+  if (value == nullptr || !value->is_array()) return out;
+  for (const json::value& part : value->get_array())
+    if (part.is_string()) out.emplace_back(part.get_string());
+  return out;
+}
+
+}  // namespace
+
+std::string ClusterSettings::server() const {
+  return fmt::format("https://{}:{}", bind_address.find(':') == std::string::npos ? bind_address : "[" + bind_address + "]",
+                     api_port);
+}
+
+std::string ClusterSettings::context() const { return "rusternetes-" + name; }
+
+std::string to_json(const ClusterSettings& s) {
+  return json::serialize(json::object{
+      {"name", s.name},
+      {"mode", s.mode},
+      {"nodeNetwork", s.node_network},
+      {"nodeName", s.node_name},
+      {"keyAlgorithm", s.key_algorithm},
+      {"engine",
+       json::object{{"kind", s.engine.kind},
+                    {"socket", s.engine.socket},
+                    {"version", s.engine.version},
+                    {"private", s.engine.is_private}}},
+      {"bindAddress", s.bind_address},
+      {"apiPort", s.api_port},
+      {"podCIDRs", list_json(s.pod_cidrs)},
+      {"serviceCIDRs", list_json(s.service_cidrs)},
+      {"nodeLinks", list_json(s.node_links)},
+      {"hostAddresses", list_json(s.host_addresses)},
+      {"nodeAddresses", list_json(s.node_addresses)},
+      {"userKubeconfig", s.user_kubeconfig},
+      {"createdAtMs", s.created_at_ms},
+  });
+}
+
+Result<ClusterSettings> settings_from_json(std::string_view text) {
+  boost::system::error_code error;
+  const json::value parsed = json::parse(json::string_view(text.data(), text.size()), error);
+  if (error || !parsed.is_object()) return failure("StateDamaged", "the settings kept about a cluster do not parse");
+  const json::object& object = parsed.get_object();
+  ClusterSettings s;
+  s.name = text_of(object, "name");
+  s.mode = text_of(object, "mode");
+  s.node_network = text_of(object, "nodeNetwork");
+  s.node_name = text_of(object, "nodeName");
+  s.key_algorithm = text_of(object, "keyAlgorithm");
+  if (const auto* engine = object.if_contains("engine"); engine != nullptr && engine->is_object()) {
+    const json::object& fields = engine->get_object();
+    const auto* is_private = fields.if_contains("private");
+    s.engine = {text_of(fields, "kind"), text_of(fields, "socket"), text_of(fields, "version"),
+                is_private != nullptr && is_private->is_bool() && is_private->get_bool()};
+  }
+  s.bind_address = text_of(object, "bindAddress");
+  s.api_port = static_cast<std::uint16_t>(integer_of(object, "apiPort"));
+  s.pod_cidrs = list_of(object, "podCIDRs");
+  s.service_cidrs = list_of(object, "serviceCIDRs");
+  s.node_links = list_of(object, "nodeLinks");
+  s.host_addresses = list_of(object, "hostAddresses");
+  s.node_addresses = list_of(object, "nodeAddresses");
+  s.user_kubeconfig = text_of(object, "userKubeconfig");
+  s.created_at_ms = integer_of(object, "createdAtMs");
+  return s;
+}
+
+std::vector<state::Reservation> reservations_of(const ClusterSettings& s) {
+  std::vector<state::Reservation> out;
+  const auto add = [&](const char* kind, const std::vector<std::string>& values) {
+    for (const std::string& value : values) out.push_back({s.name, kind, value});
+  };
+  add("pod-cidr", s.pod_cidrs);
+  add("service-cidr", s.service_cidrs);
+  add("node-link", s.node_links);
+  add("api-port", {std::to_string(s.api_port)});
+  return out;
+}
+
+NodeNetwork node_network_of(const ClusterSettings& s, const std::string& netns) {
+  return {s.name, s.node_name, netns, s.host_addresses, s.node_addresses, s.pod_cidrs, s.service_cidrs};
+}
+
+std::string joined(const std::vector<std::string>& parts, std::string_view separator) {
+  std::string out;
+  for (const std::string& part : parts) {
+    if (!out.empty()) out += separator;
+    out += part;
+  }
+  return out;
+}
+
+Result<> check_cluster_name(std::string_view name) {
+  constexpr std::size_t limit = 40;
+  const auto is_letter = [](char c) { return c >= 'a' && c <= 'z'; };
+  bool is_good = !name.empty() && name.size() <= limit && is_letter(name.front()) && name.back() != '-';
+  for (const char c : name) is_good = is_good && (is_letter(c) || (c >= '0' && c <= '9') || c == '-');
+  if (!is_good) return failure("InvalidName", fmt::format("\"{}\" cannot be the name of a cluster", name));
+  if (is_command_word(name))
+    return failure("InvalidName", fmt::format("\"{}\" is a command and cannot be the name of a cluster", name));
+  return {};
+}
+
+}  // namespace rusternetes::launcher

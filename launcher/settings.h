@@ -1,0 +1,49 @@
+#pragma once
+// What is kept about a cluster: chosen once by `create`, read by every later command, and the arguments of its plans.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "launcher/ports/engine_port.h"
+#include "launcher/ports/network_port.h"
+#include "state/state.h"
+
+namespace rusternetes::launcher {
+
+struct ClusterSettings {
+  std::string name;
+  std::string mode = "all-in-one";
+  std::string node_network = "own";  // "own" or "host"
+  std::string node_name;
+  std::string key_algorithm = "ecdsa";
+  EngineChoice engine;
+  std::string bind_address = "127.0.0.1";
+  std::uint16_t api_port = 0;
+  std::vector<std::string> pod_cidrs;      // at most one a family
+  std::vector<std::string> service_cidrs;  // at most one a family
+  std::vector<std::string> node_links;     // blocks of which host and node have an address; none on node_network host
+  std::vector<std::string> host_addresses;
+  std::vector<std::string> node_addresses;
+  std::string user_kubeconfig;  // the file that the context is merged into
+  std::int64_t created_at_ms = 0;
+
+  bool has_own_node() const { return node_network == "own"; }
+  std::string server() const;   // "https://127.0.0.1:6443"
+  std::string context() const;  // "rusternetes-NAME"
+};
+
+std::string to_json(const ClusterSettings& settings);
+Result<ClusterSettings> settings_from_json(std::string_view text);
+
+// What nobody else may use because of this cluster.
+std::vector<state::Reservation> reservations_of(const ClusterSettings& settings);
+NodeNetwork node_network_of(const ClusterSettings& settings, const std::string& netns);
+std::string joined(const std::vector<std::string>& parts, std::string_view separator = ",");
+
+// A DNS label that begins with a letter, of at most 40 characters, and not a command word.
+Result<> check_cluster_name(std::string_view name);
+
+}  // namespace rusternetes::launcher

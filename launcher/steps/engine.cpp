@@ -1,0 +1,147 @@
+// Steps that speak to the container engine.
+#include <fmt/format.h>
+
+#include "launcher/ports/engine_port.h"
+#include "launcher/steps/steps.h"
+
+namespace rusternetes::launcher {
+namespace {
+
+class StartPrivateEngine final : public Step {
+ public:
+  explicit StartPrivateEngine(Context context) : context_(std::move(context)) {}
+  std::string id() const override { return "start-engine"; }
+  std::string describe() const override { return "Start a Podman of the cluster's own"; }
+  Result<> apply() override {
+    return context_->call("engine start", [&] { return port().start_private(context_->paths.engine()); });
+  }
+  Result<> undo() override {
+    return context_->call("engine stop", [&] { return port().stop_private(context_->paths.engine()); });
+  }
+
+ private:
+  EnginePort& port() { return context_->environment.engine; }
+  Context context_;
+};
+
+class StopPrivateEngine final : public Step {
+ public:
+  explicit StopPrivateEngine(Context context) : context_(std::move(context)) {}
+  std::string id() const override { return "stop-engine"; }
+  std::string describe() const override { return "Stop the cluster's own Podman"; }
+  Result<> apply() override {
+    return context_->call("engine stop",
+                          [&] { return context_->environment.engine.stop_private(context_->paths.engine()); });
+  }
+
+ private:
+  Context context_;
+};
+
+class LoadPauseImage final : public Step {
+ public:
+  explicit LoadPauseImage(Context context) : context_(std::move(context)) {}
+  std::string id() const override { return "load-pause-image"; }
+  std::string describe() const override {
+    return fmt::format("Load the pause image into {} {}", context_->settings.engine.kind,
+                       context_->settings.engine.version);
+  }
+  Result<> apply() override {
+    return context_->call("engine load-pause",
+                          [&] { return context_->environment.engine.load_pause_image(context_->settings.engine); });
+  }
+  Result<> undo() override;
+
+ private:
+  Context context_;
+};
+
+// The image is shared by the clusters of an engine: the last one takes it away.
+Result<> remove_pause_if_last(StepContext& context) {
+  RN_TRY(const std::vector<state::Cluster> clusters, context.state.clusters());
+  for (const state::Cluster& other : clusters)
+    if (other.name != context.settings.name && other.engine == context.settings.engine.kind) return {};
+  return context.call("engine remove-pause", [&] {
+    return context.environment.engine.remove_pause_image(context.settings.engine);
+  });
+}
+
+Result<> LoadPauseImage::undo() { return remove_pause_if_last(*context_); }
+
+class RemovePauseImage final : public Step {
+ public:
+  explicit RemovePauseImage(Context context) : context_(std::move(context)) {}
+  std::string id() const override { return "remove-pause-image"; }
+  std::string describe() const override { return "Remove the pause image unless another cluster uses it"; }
+  Result<> apply() override { return remove_pause_if_last(*context_); }
+
+ private:
+  Context context_;
+};
+
+Result<std::vector<ClusterContainer>> containers_of(StepContext& context) {
+  return context.call("engine list", [&] {
+    return context.environment.engine.containers(context.settings.engine, context.settings.name);
+  });
+}
+
+// First the Pods' containers, then the sandboxes they stand on.
+class StopContainers final : public Step {
+ public:
+  StopContainers(Context context, std::chrono::seconds grace) : context_(std::move(context)), grace_(grace) {}
+  std::string id() const override { return "stop-containers"; }
+  std::string describe() const override {
+    return fmt::format("Stop the Pods' containers (up to {} s each)", grace_.count());
+  }
+  Result<> apply() override {
+    RN_TRY(const std::vector<ClusterContainer> all, containers_of(*context_));
+    for (const bool is_sandbox : {false, true}) {
+      std::vector<std::string> ids;
+      for (const ClusterContainer& one : all)
+        if (one.is_running && one.is_sandbox == is_sandbox) ids.push_back(one.id);
+      if (ids.empty()) continue;
+      const auto grace = is_sandbox ? std::chrono::seconds(1) : grace_;
+      RN_CHECK(context_->call("engine stop-containers", [&] {
+        return context_->environment.engine.stop_containers(context_->settings.engine, ids, grace);
+      }));
+    }
+    return {};
+  }
+
+ private:
+  Context context_;
+  std::chrono::seconds grace_;
+};
+
+class RemoveContainers final : public Step {
+ public:
+  explicit RemoveContainers(Context context) : context_(std::move(context)) {}
+  std::string id() const override { return "remove-containers"; }
+  std::string describe() const override { return "Remove the Pods' containers"; }
+  Result<> apply() override {
+    RN_TRY(const std::vector<ClusterContainer> all, containers_of(*context_));
+    for (const bool is_sandbox : {false, true})
+      for (const ClusterContainer& one : all)
+        if (one.is_sandbox == is_sandbox)
+          RN_CHECK(context_->call("engine remove-container", [&] {
+            return context_->environment.engine.remove_container(context_->settings.engine, one.id);
+          }));
+    return {};
+  }
+
+ private:
+  Context context_;
+};
+
+}  // namespace
+
+StepPtr start_private_engine(Context context) { return std::make_unique<StartPrivateEngine>(std::move(context)); }
+StepPtr stop_private_engine(Context context) { return std::make_unique<StopPrivateEngine>(std::move(context)); }
+StepPtr load_pause_image(Context context) { return std::make_unique<LoadPauseImage>(std::move(context)); }
+StepPtr remove_pause_image(Context context) { return std::make_unique<RemovePauseImage>(std::move(context)); }
+StepPtr stop_containers(Context context, std::chrono::seconds grace) {
+  return std::make_unique<StopContainers>(std::move(context), grace);
+}
+StepPtr remove_containers(Context context) { return std::make_unique<RemoveContainers>(std::move(context)); }
+
+}  // namespace rusternetes::launcher

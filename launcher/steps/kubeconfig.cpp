@@ -1,0 +1,56 @@
+// Steps that edit the user's kubeconfig.
+#include <fmt/format.h>
+
+#include "launcher/steps/steps.h"
+#include "launcher/user_kubeconfig.h"
+
+namespace rusternetes::launcher {
+namespace {
+
+class MergeUserKubeconfig final : public Step {
+ public:
+  explicit MergeUserKubeconfig(Context context) : context_(std::move(context)) {}
+  std::string id() const override { return "merge-kubeconfig"; }
+  std::string describe() const override {
+    return fmt::format("Make the context \"{}\" current in {}", context_->settings.context(),
+                       context_->settings.user_kubeconfig);
+  }
+  Result<> apply() override {
+    return context_->call("kubeconfig merge", [&] {
+      return merge_kubeconfig_file(context_->settings.user_kubeconfig, context_->paths.kubeconfig());
+    });
+  }
+  Result<> undo() override {
+    return context_->call("kubeconfig remove", [&] {
+      return remove_from_kubeconfig_file(context_->settings.user_kubeconfig, context_->settings.context());
+    });
+  }
+
+ private:
+  Context context_;
+};
+
+class RemoveUserKubeconfig final : public Step {
+ public:
+  explicit RemoveUserKubeconfig(Context context) : context_(std::move(context)) {}
+  std::string id() const override { return "remove-kubeconfig"; }
+  std::string describe() const override {
+    return fmt::format("Take the context \"{}\" out of {}", context_->settings.context(),
+                       context_->settings.user_kubeconfig);
+  }
+  Result<> apply() override {
+    return context_->call("kubeconfig remove", [&] {
+      return remove_from_kubeconfig_file(context_->settings.user_kubeconfig, context_->settings.context());
+    });
+  }
+
+ private:
+  Context context_;
+};
+
+}  // namespace
+
+StepPtr merge_user_kubeconfig(Context context) { return std::make_unique<MergeUserKubeconfig>(std::move(context)); }
+StepPtr remove_user_kubeconfig(Context context) { return std::make_unique<RemoveUserKubeconfig>(std::move(context)); }
+
+}  // namespace rusternetes::launcher

@@ -1,0 +1,78 @@
+#pragma once
+// The steps that plans are made of. Each holds the cluster's settings and the ports, and nothing that a later process
+// could not build again from the journal.
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "launcher/environment.h"
+#include "launcher/home.h"
+#include "launcher/plan.h"
+#include "launcher/ports/process_port.h"
+#include "launcher/settings.h"
+
+namespace rusternetes::launcher {
+
+// What every step needs; lives as long as the plan. References outlive it.
+struct StepContext {
+  Environment& environment;
+  state::State& state;
+  Home home;
+  ClusterSettings settings;
+  ClusterPaths paths;
+
+  // Runs a call that leaves the process between two hook points.
+  template <class F>
+  auto call(std::string_view what, F&& work) {
+    environment.hooks.point("before " + std::string(what));
+    auto result = work();
+    environment.hooks.point("after " + std::string(what));
+    return result;
+  }
+};
+using Context = std::shared_ptr<StepContext>;
+using StepPtr = std::unique_ptr<Step>;
+
+// state.cpp
+StepPtr record_cluster(Context context);  // cluster and reservations; undo forgets both
+StepPtr set_phase(Context context, std::string phase, std::string phase_after_undo);
+StepPtr forget_cluster(Context context);
+
+// folder.cpp
+StepPtr make_folder_step(Context context);  // undo removes all of it
+StepPtr share_folder(Context context);      // the kubelet's folder, so that mounts reach containers
+StepPtr unmount_folder(Context context);
+StepPtr remove_folder(Context context);
+
+// certificates.cpp
+StepPtr make_certificates(Context context);
+StepPtr write_kubeconfigs(Context context);
+
+// engine.cpp
+StepPtr start_private_engine(Context context);
+StepPtr stop_private_engine(Context context);
+StepPtr load_pause_image(Context context);
+StepPtr remove_pause_image(Context context);
+StepPtr stop_containers(Context context, std::chrono::seconds grace);
+StepPtr remove_containers(Context context);
+
+// node.cpp
+StepPtr start_supervisor(Context context);
+StepPtr load_drop_rules(Context context);
+StepPtr link_node(Context context);
+StepPtr unlink_node(Context context);
+StepPtr release_process(Context context);
+StepPtr stop_process(Context context, bool is_forgotten);
+StepPtr remove_network(Context context);
+
+// kubeconfig.cpp
+StepPtr merge_user_kubeconfig(Context context);
+StepPtr remove_user_kubeconfig(Context context);
+
+// The supervised process of a cluster.
+ProcessSpec process_spec(const StepContext& context);
+// Its node's namespace as it is now; empty for a node that is the host. ProcessFailed when it does not run.
+Result<std::string> node_netns(const StepContext& context);
+
+}  // namespace rusternetes::launcher
