@@ -78,7 +78,9 @@ Result<> edit_file(const fs::path& named, const Edit& edit) {
   struct stat before {};
   const bool is_there = ::stat(path.c_str(), &before) == 0;
   std::string text;
-  if (is_there) RN_TRY(text, certs::read_text(path));
+  if (is_there) {
+    RN_TRY(text, certs::read_text(path));
+  }
   auto edited = edit(text);
   if (!edited) return with_path(path, edited.error());
   if (*edited == text) return {};

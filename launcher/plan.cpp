@@ -19,12 +19,14 @@ Result<> PlanRunner::write(std::string_view what, const std::function<Result<>()
   return {};
 }
 
-Result<> PlanRunner::run(Plan& plan, const std::string& arguments) {
+Result<> PlanRunner::run(Plan& plan, const std::string& arguments,
+                         const std::vector<state::PlanRecord>& superseded) {
   std::int64_t id = 0;
   RN_CHECK(write("begin", [&]() -> Result<> {
     RN_TRY(id, state_.journal().begin(plan.cluster, plan.kind, arguments, now_ms()));
     return {};
   }));
+  for (const state::PlanRecord& record : superseded) RN_CHECK(supersede(record));
   return forward(plan, id, 0, false);
 }
 

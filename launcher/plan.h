@@ -45,12 +45,13 @@ class PlanRunner {
   // Journals the plan and runs it. `arguments` is what a later process needs to build the same plan. When a step fails
   // before the point of no return, what was done is undone; after it the plan stays unfinished for the next command.
   // The error is the step's own. Interrupted when the user asked to stop.
-  Result<> run(Plan& plan, const std::string& arguments);
+  // Plans in `superseded` are closed once this one is journaled: a delete makes them unnecessary.
+  Result<> run(Plan& plan, const std::string& arguments, const std::vector<state::PlanRecord>& superseded = {});
 
   // Finishes or undoes a plan that another process left. Returns what was done, one sentence.
   Result<std::string> recover(const state::PlanRecord& record, Plan& plan);
 
-  // Marks a plan that a following `delete` makes unnecessary.
+  // Closes a plan that an unfinished `delete` makes unnecessary.
   Result<> supersede(const state::PlanRecord& record);
 
  private:

@@ -9,14 +9,14 @@ namespace {
 
 // What `create` and `start` share: from the engine to the running process. The drop rules stand before the node is
 // linked and before the process, and with it the api-server, gives out a service address (invariant 14).
-void add_start_steps(const Context& context, Plan& plan) {
+void add_start_steps(const Context& context, Plan& plan, bool is_new) {
   auto add = [&](StepPtr step) { plan.steps.push_back(std::move(step)); };
   plan.resume_position = static_cast<int>(plan.steps.size());
   if (context->settings.engine.is_private) add(start_private_engine(context));
   add(share_folder(context));
   add(load_pause_image(context));
   add(start_supervisor(context));
-  add(load_drop_rules(context));
+  add(load_drop_rules(context, is_new));
   if (context->settings.has_own_node()) add(link_node(context));
   plan.point_of_no_return = static_cast<int>(plan.steps.size());
   add(release_process(context));
@@ -24,7 +24,7 @@ void add_start_steps(const Context& context, Plan& plan) {
 
 }  // namespace
 
-Context make_context(Environment& environment, state::State& state, const Home& home, ClusterSettings settings) {
+Context make_context(Environment& environment, state::State* state, const Home& home, ClusterSettings settings) {
   ClusterPaths paths = home.cluster(settings.name);
   return std::make_shared<StepContext>(
       StepContext{environment, state, home, std::move(settings), std::move(paths)});
@@ -36,7 +36,7 @@ Plan create_plan(const Context& context) {
   plan.steps.push_back(make_folder_step(context));
   plan.steps.push_back(make_certificates(context));
   plan.steps.push_back(write_kubeconfigs(context));
-  add_start_steps(context, plan);
+  add_start_steps(context, plan, true);
   plan.steps.push_back(merge_user_kubeconfig(context));
   plan.steps.push_back(set_phase(context, "running", ""));
   return plan;
@@ -47,7 +47,7 @@ Plan start_plan(const Context& context) {
   plan.steps.push_back(set_phase(context, "starting", "stopped"));
   plan.steps.push_back(make_certificates(context));
   plan.steps.push_back(write_kubeconfigs(context));
-  add_start_steps(context, plan);
+  add_start_steps(context, plan, false);
   plan.steps.push_back(set_phase(context, "running", ""));
   return plan;
 }
@@ -82,7 +82,7 @@ Plan delete_plan(const Context& context) {
   return plan;
 }
 
-Result<Plan> plan_from_record(const state::PlanRecord& record, Environment& environment, state::State& state,
+Result<Plan> plan_from_record(const state::PlanRecord& record, Environment& environment, state::State* state,
                               const Home& home) {
   RN_TRY(ClusterSettings settings, settings_from_json(record.arguments));
   const Context context = make_context(environment, state, home, std::move(settings));

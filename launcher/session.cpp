@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 #include "certs/file.h"
 #include "launcher/failure.h"
 #include "launcher/nearest.h"
+#include "launcher/ports/host_port.h"
 
 namespace rusternetes::launcher {
 
@@ -27,7 +30,7 @@ Result<std::unique_ptr<Session>> Session::open(Invocation& invocation, Access ac
            }));
   } else if (!fs::exists(home.state_file(), ignored)) {
     return session;
-  } else if (invocation.environment.host.is_root()) {
+  } else if (access == Access::read && invocation.environment.host.is_root()) {
     RN_TRY(session->lock_, state::HomeLock::try_acquire(home.lock_file()));
   }
   RN_TRY(session->state_, state::State::open(home.state_file(), access == Access::change));
@@ -54,12 +57,21 @@ void Session::remove_empty_home() {
 Result<> Session::recover(const std::string& deleted) {
   RN_TRY(const std::vector<state::PlanRecord> records, state_->journal().unfinished());
   PlanRunner runner(environment(), *state_, progress_);
+  std::set<std::string> being_deleted;
+  for (const state::PlanRecord& record : records)
+    if (record.kind == "delete") being_deleted.insert(record.cluster);
   for (const state::PlanRecord& record : records) {
-    if (record.cluster == deleted && record.kind != "delete") {
-      progress_.note(fmt::format("The {} of \"{}\" was interrupted; deleting the cluster.", record.kind, record.cluster));
-      continue;  // superseded by run(), once the delete is in the journal
+    if (record.kind != "delete" && being_deleted.contains(record.cluster)) {
+      RN_CHECK(runner.supersede(record));
+      continue;
     }
-    auto plan = plan_from_record(record, environment(), *state_, home());
+    RN_TRY(const auto recorded, state_->find(record.cluster));
+    if (record.kind != "delete" && record.cluster == deleted && recorded) {
+      progress_.note(fmt::format("The {} of \"{}\" was interrupted; deleting the cluster.", record.kind, record.cluster));
+      superseded_.push_back(record);
+      continue;
+    }
+    auto plan = plan_from_record(record, environment(), state_.get(), home());
     auto told = plan ? runner.recover(record, *plan) : Result<std::string>(plan.error());
     if (told) {
       progress_.note(*told);
@@ -108,14 +120,8 @@ Result<std::string> Session::phase(const std::string& name) {
 }
 
 Result<> Session::run(Plan plan, const ClusterSettings& settings) {
-  RN_TRY(const std::vector<state::PlanRecord> left, state_->journal().unfinished());
   PlanRunner runner(environment(), *state_, progress_);
-  // What a delete supersedes is closed first: were the process killed in between, the cluster is still recorded (or was
-  // never) and the next delete starts from there.
-  if (plan.kind == "delete")
-    for (const state::PlanRecord& record : left)
-      if (record.cluster == plan.cluster) RN_CHECK(runner.supersede(record));
-  return runner.run(plan, to_json(settings));
+  return runner.run(plan, to_json(settings), superseded_);
 }
 
 }  // namespace rusternetes::launcher

@@ -16,14 +16,14 @@ namespace rusternetes::launcher {
 
 class Session {
  public:
-  enum class Access { read, change };
+  enum class Access { look, read, change };
   // change: makes the home, waits for its lock, and finishes or undoes what a killed command left, telling the user
-  // which. read: the same if no other command holds the lock, else looks only. `deleted` is a cluster whose interrupted
-  // plans are not worth undoing, since it is about to be deleted.
+  // which. read: the same if there is a state and no other command holds the lock, else like look. look: touches nothing.
+  // `deleted` is a cluster whose interrupted plans are not worth undoing, since it is about to be deleted.
   static Result<std::unique_ptr<Session>> open(Invocation& invocation, Access access, const std::string& deleted = {});
   ~Session();
 
-  // Null when the home has no state and the access is `read`: there are no clusters.
+  // Null when the home has no state and the access is not `change`: there are no clusters.
   state::State* state() { return state_.get(); }
   Progress& progress() { return progress_; }
   Environment& environment() { return invocation_.environment; }
@@ -37,7 +37,7 @@ class Session {
   bool was_undone(const std::string& name) const { return undone_ == name; }
 
   Context context(ClusterSettings settings) {
-    return make_context(environment(), *state_, home(), std::move(settings));
+    return make_context(environment(), state_.get(), home(), std::move(settings));
   }
   Result<> run(Plan plan, const ClusterSettings& settings);
   // RecoveryFailed when an interrupted plan of the cluster could be neither finished nor undone.
@@ -54,6 +54,7 @@ class Session {
   std::unique_ptr<state::State> state_;
   std::map<std::string, std::string> stuck_;  // cluster -> why
   std::string undone_;
+  std::vector<state::PlanRecord> superseded_;  // by the delete that this command is about to run
 };
 
 }  // namespace rusternetes::launcher

@@ -48,7 +48,12 @@ std::string to_text(const YAML::Node& node) {
   return std::string(out.c_str()) + "\n";
 }
 
-Result<YAML::Node> parse(std::string_view text) {
+// A node itself would swallow a Status: it converts from everything.
+struct Document {
+  YAML::Node root;
+};
+
+Result<Document> parse(std::string_view text) {
   try {
     YAML::Node root = YAML::Load(std::string(text));
     if (root.IsNull()) root = YAML::Node(YAML::NodeType::Map);
@@ -56,7 +61,7 @@ Result<YAML::Node> parse(std::string_view text) {
     for (const char* list : lists)
       if (root[list] && !root[list].IsNull() && !root[list].IsSequence())
         return failure("KubeconfigBroken", fmt::format("\"{}\" in it is not a list", list));
-    return root;
+    return Document{root};
   } catch (const YAML::Exception& error) {
     return failure("KubeconfigBroken", fmt::format("it is not YAML: {}", error.what()));
   }
@@ -98,8 +103,10 @@ bool is_skeleton(const YAML::Node& root) {
 }  // namespace
 
 Result<std::string> merge_kubeconfig(std::string_view text, std::string_view addition) {
-  RN_TRY(YAML::Node root, parse(text));
-  RN_TRY(YAML::Node added, parse(addition));
+  RN_TRY(const Document document, parse(text));
+  RN_TRY(const Document additional, parse(addition));
+  YAML::Node root = document.root;
+  const YAML::Node added = additional.root;
   if (!root["apiVersion"]) root["apiVersion"] = "v1";
   if (!root["kind"]) root["kind"] = "Config";
   for (const char* list : lists) {
@@ -115,7 +122,8 @@ Result<std::string> merge_kubeconfig(std::string_view text, std::string_view add
 }
 
 Result<std::string> remove_from_kubeconfig(std::string_view text, std::string_view name) {
-  RN_TRY(YAML::Node root, parse(text));
+  RN_TRY(const Document document, parse(text));
+  YAML::Node root = document.root;
   const std::string context(name);
   std::string cluster = context, user = context;
   if (root["contexts"] && root["contexts"].IsSequence())

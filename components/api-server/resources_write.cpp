@@ -24,12 +24,15 @@ using meta_v1::ObjectMeta;
 
 namespace {
 
-// The manager of a write without fieldManager: the user agent up to its first slash.
-std::string manager_of(const Call& call) {
-  if (!call.field_manager.empty()) return call.field_manager;
-  std::string name = call.user_agent.substr(0, call.user_agent.find('/'));
-  if (name.size() > 128) name.resize(128);
-  return name.empty() ? "unknown" : name;
+// Who writes: the request's fieldManager, else what the user agent calls itself.
+void own_fields(Call& call, const Kind& kind, Value& object, const Value* before) {
+  const std::string agent = manager_from_user_agent(call.user_agent);
+  ManagedFieldsRequest request;
+  request.manager = call.field_manager.empty() ? std::string_view(agent) : std::string_view(call.field_manager);
+  request.subresource = call.info.subresource;
+  request.now_us = call.now_us;
+  update_managed_fields(call.arena, kind, object, before, request);
+  if (before) keep_managed_fields_times(call.arena, kind, object, *before);
 }
 
 Status invalid_object(const Kind& kind, std::string_view name, const FieldErrorList& errors) {
@@ -51,7 +54,7 @@ Task<Result<Written>> Resources::create(Call& call, Value object) {
       co_return bad_request("the namespace of the provided object does not match the namespace sent on the request");
     set_string(call.arena, metadata, ObjectMeta::f_namespace_, call.info.name_space);
   }
-  update_managed_fields(call.arena, stored, object, nullptr, manager_of(call), call.info.subresource, call.now_us);
+  own_fields(call, stored, object, nullptr);
 
   AdmissionRequest admission{call, "CREATE", stored, &object, nullptr, ObjectMeta(&metadata).name()};
   auto admitted = admission_.mutate(admission);
@@ -129,7 +132,7 @@ Result<void> Resources::prepare_update(Call& call, Value& object, const EntryPtr
   }
   erase_field(metadata, ObjectMeta::f_selfLink);
 
-  update_managed_fields(call.arena, stored, object, &old, manager_of(call), call.info.subresource, call.now_us);
+  own_fields(call, stored, object, &old);
   AdmissionRequest admission{call, "UPDATE", stored, &object, &old, name};
   RN_CHECK(admission_.mutate(admission));
 

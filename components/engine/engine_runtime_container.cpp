@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 
@@ -196,7 +197,8 @@ ContainerStatus EngineRuntime::to_status(const ContainerDetails& details) {
   if (details.state == ContainerState::running) out.pid = details.pid;
   if (details.state != ContainerState::exited) return out;
   out.exit_code = details.exit_code;
-  out.finished_at_ns = details.finished_at_ns;
+  // Podman takes the end from the exit file and the start from its own clock afterwards: a short life would be negative.
+  out.finished_at_ns = std::max(details.finished_at_ns, details.started_at_ns);
   bool is_oom = details.is_oom_killed || (engine_.info().kind == EngineKind::podman && oom_log_.was_killed(details.id));
   out.reason = is_oom ? "OOMKilled" : details.exit_code == 0 ? "Completed" : "Error";
   out.message = details.error;

@@ -19,6 +19,8 @@ constexpr std::string_view kAlpnHttp1{"\x08http/1.1", 9};
 
 constexpr std::size_t kLargestKept = 4 << 20;  // a larger body is not kept to be sent again
 
+constexpr int kTries = 3;
+
 bool is_safe_to_repeat(std::string_view method) {
   return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "PUT" || method == "DELETE";
 }
@@ -103,6 +105,14 @@ Task<Result<Pool::Connection>> Pool::dial(bool needs_http1) {
   if (transport->alpn() == "h2") {
     auto connection = std::make_shared<Http2ClientConnection>(transport, "https", address_.authority, options_);
     connection->start();
+    // Requests beyond the server's limit of streams would only be refused. (It is also here that a server which does not
+    // take our certificate says so, under TLS 1.3.)
+    const bool is_ready = co_await connection->wait_ready(options_.connect_timeout);
+    if (!is_ready || is_closed_) {
+      connection->lose();
+      co_return Status{503, "ConnectionFailed",
+                       fmt::format("connect {}: the server ended the connection at once", address_.authority)};
+    }
     http2_.push_back(connection);
     co_return Connection{nullptr, std::move(connection), false};
   }
@@ -182,10 +192,10 @@ Task<Result<std::unique_ptr<ClientResponse>>> Pool::send(ClientRequest request) 
     if (only.response) co_return std::move(only.response);
     co_return only.status;
   }
-  for (int tries = 0;; ++tries) {
+  for (int tries = 1;; ++tries) {
     Attempt tried = co_await attempt(request, needs_http1);
     if (tried.response) co_return std::move(tried.response);
-    if (!tried.may_repeat || tries == 1 || is_closed_) co_return tried.status;
+    if (!tried.may_repeat || tries == kTries || is_closed_) co_return tried.status;
   }
 }
 

@@ -85,7 +85,7 @@ bool Http1ClientConnection::wake_up() {
 }
 
 void Http1ClientConnection::on_readable() {
-  if (!is_resting_) return transport_->wake_writer();  // a response may come before the request is out
+  if (!is_resting_) return;
   std::size_t length = 0;
   if (transport_->read(Transport::scratch(), length) == Transport::Io::would_block)
     transport_->arm_read();  // a session ticket
@@ -113,27 +113,23 @@ Transport::Io Http1ClientConnection::pull() {
   return got;
 }
 
-// Ends early, without an error, when the server already answers: what it says matters more.
-Task<Result<void>> Http1ClientConnection::send_body(std::string body) {
-  std::string_view rest = body;
-  do {
-    const std::string_view piece = rest.substr(0, kPiece);
-    rest.remove_prefix(piece.size());
+// The body leaves behind the response's back: a server may answer while it still reads, and what it says counts even
+// when it stops reading.
+void Http1ClientConnection::pump_body() {
+  while (body_sent_ < body_.size()) {
+    const std::string_view piece = std::string_view(body_).substr(body_sent_, kPiece);
     transport_->queue(piece);
-    if (!rest.empty() && transport_->pending() < kHighWater) continue;
-    while (true) {
-      const auto sent = transport_->flush();
-      if (sent == Transport::Io::failed) {
-        if (transport_->is_open()) co_return Result<void>{};  // an answer may have come before the reset
-        co_return connection_lost("cannot send the request");
-      }
-      if (sent == Transport::Io::ok || transport_->pending() < kHighWater) break;
-      if (pull() != Transport::Io::would_block) co_return Result<void>{};
-      transport_->arm_read();
-      co_await transport_->wait_writable();
-    }
-  } while (!rest.empty());
-  co_return Result<void>{};
+    body_sent_ += piece.size();
+    if (body_sent_ < body_.size() && transport_->pending() < kHighWater) continue;
+    const auto sent = transport_->flush();
+    if (sent == Transport::Io::failed) break;
+    if (sent == Transport::Io::would_block && transport_->pending() >= kHighWater) return;
+  }
+  transport_->flush();
+  if (body_sent_ == body_.size()) {
+    body_ = {};
+    body_sent_ = 0;
+  }
 }
 
 Task<Result<ResponseHead>> Http1ClientConnection::read_head(bool is_head) {
@@ -167,12 +163,10 @@ Task<std::unique_ptr<ClientResponse>> Http1ClientConnection::send(ClientRequest 
   has_response_bytes_ = false;
   if (header_timeout.count()) transport_->set_deadline(std::chrono::steady_clock::now() + header_timeout);
   queue_head(request);
-  Result<void> sent = co_await send_body(std::move(request.body));
-  Result<ResponseHead> head = connection_lost("");
-  if (sent)
-    head = co_await read_head(is_head);
-  else
-    head = sent.error();
+  body_ = std::move(request.body);
+  body_sent_ = 0;
+  pump_body();
+  Result<ResponseHead> head = co_await read_head(is_head);
   if (!head) {
     failure->status = head.error();
     failure->is_before_response = !has_response_bytes_ && !transport_->has_timed_out();
@@ -222,7 +216,7 @@ Task<Result<std::string>> Http1ClientConnection::read_body() {
 }
 
 void Http1ClientConnection::finish_response() {
-  if (is_at_end_ || !in_.empty() || transport_->pending() || !decoder_->is_keep_alive()) return transport_->close();
+  if (is_at_end_ || !in_.empty() || !body_.empty() || transport_->pending() || !decoder_->is_keep_alive()) return transport_->close();
   recycle_(shared_from_this());
 }
 

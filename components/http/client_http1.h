@@ -41,7 +41,7 @@ class Http1ClientConnection final : public std::enable_shared_from_this<Http1Cli
   friend class Http1Response;
 
   void queue_head(const ClientRequest& request);
-  Task<Result<void>> send_body(std::string body);
+  void pump_body();
   Task<Result<ResponseHead>> read_head(bool is_head);
   // What the socket has, into in_.
   Transport::Io pull();
@@ -49,6 +49,7 @@ class Http1ClientConnection final : public std::enable_shared_from_this<Http1Cli
   void finish_response();
 
   void on_readable() override;
+  void on_writable() override { pump_body(); }
   void on_timeout() override { transport_->close(); }
 
   std::shared_ptr<Transport> transport_;
@@ -56,6 +57,8 @@ class Http1ClientConnection final : public std::enable_shared_from_this<Http1Cli
   Recycle recycle_;
   std::unique_ptr<Http1Decoder> decoder_;
   std::string in_;
+  std::string body_;  // of the request, until it has left
+  std::size_t body_sent_ = 0;
   bool has_response_bytes_ = false;
   bool is_at_end_ = false;
   bool is_resting_ = false;

@@ -42,7 +42,8 @@ Http2ClientConnection::Http2ClientConnection(std::shared_ptr<Transport> transpor
       scheme_(std::move(scheme)),
       authority_(std::move(authority)),
       options_(options),
-      idle_since_(std::chrono::steady_clock::now()) {}
+      idle_since_(std::chrono::steady_clock::now()),
+      ready_(transport_->executor()) {}
 
 void Http2ClientConnection::start() {
   const nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
@@ -51,6 +52,21 @@ void Http2ClientConnection::start() {
   ::nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings, std::size(settings));
   ::nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, kConnectionWindow);
   start_reading();
+}
+
+Task<bool> Http2ClientConnection::wait_ready(std::chrono::milliseconds timeout) {
+  auto connection = self();
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  while (!has_settings_ && !is_lost()) {
+    const bool is_in_time = co_await ready_.wait_until(deadline);
+    if (!is_in_time) co_return false;
+  }
+  co_return has_settings_;
+}
+
+void Http2ClientConnection::on_settings() {
+  has_settings_ = true;
+  ready_.set();
 }
 
 bool Http2ClientConnection::has_room() const {
@@ -199,6 +215,7 @@ void Http2ClientConnection::on_goaway(std::int32_t) { is_going_away_ = true; }
 void Http2ClientConnection::on_ping_ack() { ping_sent_.reset(); }
 
 void Http2ClientConnection::on_lost() {
+  ready_.set();
   for (auto& [id, each] : std::exchange(streams_, {})) {
     each->is_closed = true;
     each->is_lost = true;

@@ -17,6 +17,8 @@ class Http2ClientConnection final : public Http2Session {
                         const ClientOptions& options);
   // Sends the preface.
   void start();
+  // Until the server has told its limits; false: it did not within `timeout`.
+  Task<bool> wait_ready(std::chrono::milliseconds timeout);
 
   struct Failure {
     Status status;
@@ -59,6 +61,7 @@ class Http2ClientConnection final : public Http2Session {
   void on_stream_closed(std::int32_t id, std::uint32_t code) override;
   void on_goaway(std::int32_t last) override;
   void on_ping_ack() override;
+  void on_settings() override;
   void on_lost() override;
   void on_finished() override { lose(); }
   void on_timeout() override;
@@ -70,6 +73,8 @@ class Http2ClientConnection final : public Http2Session {
   std::map<std::int32_t, StreamPtr> streams_;
   Time idle_since_;
   std::optional<Time> ping_sent_;
+  AsyncEvent ready_;
+  bool has_settings_ = false;
   bool is_going_away_ = false;
 };
 

@@ -25,7 +25,7 @@ Status bad_message(std::string_view why) {
 template <bool IsRequest>
 class Decoder final : public Http1Decoder {
  public:
-  Decoder(std::size_t header_limit, bool is_head) {
+  Decoder(std::size_t header_limit, bool is_head) : header_limit_(header_limit) {
     parser_.header_limit(static_cast<std::uint32_t>(std::min<std::size_t>(header_limit, UINT32_MAX)));
     parser_.body_limit(boost::none);
     if (is_head) parser_.skip(true);
@@ -38,9 +38,11 @@ class Decoder final : public Http1Decoder {
       const std::size_t n =
           parser_.put(boost::asio::const_buffer(bytes.data() + consumed, bytes.size() - consumed), error);
       consumed += n;
-      if (error == beast::error::need_more) break;
-      if (error == beast::error::header_limit)
+      head_size_ += n;
+      // Beast looks at its limit only while the end of the head is missing.
+      if (error == beast::error::header_limit || head_size_ > header_limit_)
         return Status{431, "RequestHeaderFieldsTooLarge", "request header fields too large"};
+      if (error == beast::error::need_more) break;
       if (error) return bad_message(error.message());
     }
     return consumed;
@@ -132,6 +134,8 @@ class Decoder final : public Http1Decoder {
     }
   }
 
+  std::size_t header_limit_;
+  std::size_t head_size_ = 0;
   beast::parser<IsRequest, beast::buffer_body> parser_;
 };
 

@@ -73,7 +73,7 @@ Result<SslContext> make_context(const SSL_METHOD* method) {
   // The 128-bit suite first: the cheapest on machines with AES instructions. TLS 1.2: those RFC 9113 appendix A allows.
   if (::SSL_CTX_set_ciphersuites(
           raw, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256") != 1 ||
-      ::SSL_CTX_set_cipher_list(raw, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1 ||
+      ::SSL_CTX_set_cipher_list(raw, "ECDHE+AES128+AESGCM:ECDHE+AESGCM:ECDHE+CHACHA20") != 1 ||
       ::SSL_CTX_set1_groups_list(raw, "X25519:P-256:P-384") != 1)
     return tls_error("TLS ciphers");
   return context;

@@ -33,7 +33,10 @@ Transport::Transport(asio::any_io_executor executor, int fd)
       last_progress_(std::chrono::steady_clock::now()) {}
 
 Transport::~Transport() {
-  if (ssl_) ::SSL_free(ssl_);
+  if (!ssl_) return;
+  // Without this OpenSSL gives the session up as broken, and a client could not resume it.
+  ::SSL_set_shutdown(ssl_, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+  ::SSL_free(ssl_);
 }
 
 std::span<char> Transport::scratch() {

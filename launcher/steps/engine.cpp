@@ -58,7 +58,7 @@ class LoadPauseImage final : public Step {
 
 // The image is shared by the clusters of an engine: the last one takes it away.
 Result<> remove_pause_if_last(StepContext& context) {
-  RN_TRY(const std::vector<state::Cluster> clusters, context.state.clusters());
+  RN_TRY(const std::vector<state::Cluster> clusters, context.state->clusters());
   for (const state::Cluster& other : clusters)
     if (other.name != context.settings.name && other.engine == context.settings.engine.kind) return {};
   return context.call("engine remove-pause", [&] {

@@ -61,7 +61,7 @@ class StartSupervisor final : public Step {
 
 class LoadDropRules final : public Step {
  public:
-  explicit LoadDropRules(Context context) : context_(std::move(context)) {}
+  LoadDropRules(Context context, bool is_new) : context_(std::move(context)), is_new_(is_new) {}
   std::string id() const override { return "load-drop-rules"; }
   std::string describe() const override {
     return fmt::format("Drop what is left untranslated for {}, and check the rule",
@@ -79,12 +79,14 @@ class LoadDropRules final : public Step {
     return {};
   }
   Result<> undo() override {
+    if (!is_new_) return {};
     return context_->call("network remove",
                           [&] { return context_->environment.network.remove_all(context_->settings.name); });
   }
 
  private:
   Context context_;
+  bool is_new_;
 };
 
 NodeNetwork network_of(const StepContext& context, std::string netns) {
@@ -197,7 +199,9 @@ Result<std::string> node_netns(const StepContext& context) {
 }
 
 StepPtr start_supervisor(Context context) { return std::make_unique<StartSupervisor>(std::move(context)); }
-StepPtr load_drop_rules(Context context) { return std::make_unique<LoadDropRules>(std::move(context)); }
+StepPtr load_drop_rules(Context context, bool is_new) {
+  return std::make_unique<LoadDropRules>(std::move(context), is_new);
+}
 StepPtr link_node(Context context) { return std::make_unique<LinkNode>(std::move(context)); }
 StepPtr unlink_node(Context context) { return std::make_unique<UnlinkNode>(std::move(context)); }
 StepPtr release_process(Context context) { return std::make_unique<ReleaseProcess>(std::move(context)); }

@@ -18,12 +18,12 @@ class RecordCluster final : public Step {
   Result<> apply() override {
     const ClusterSettings& s = context_->settings;
     return context_->call("state record", [&] {
-      return context_->state.record({s.name, s.mode, s.engine.kind, "creating", to_json(s), s.created_at_ms},
+      return context_->state->record({s.name, s.mode, s.engine.kind, "creating", to_json(s), s.created_at_ms},
                                     reservations_of(s));
     });
   }
   Result<> undo() override {
-    return context_->call("state forget", [&] { return context_->state.forget(context_->settings.name); });
+    return context_->call("state forget", [&] { return context_->state->forget(context_->settings.name); });
   }
 
  private:
@@ -42,7 +42,7 @@ class SetPhase final : public Step {
  private:
   Result<> set(const std::string& phase) {
     return context_->call("state set-phase",
-                          [&] { return context_->state.set_phase(context_->settings.name, phase); });
+                          [&] { return context_->state->set_phase(context_->settings.name, phase); });
   }
   Context context_;
   std::string phase_;
@@ -55,7 +55,7 @@ class ForgetCluster final : public Step {
   std::string id() const override { return "forget-cluster"; }
   std::string describe() const override { return "Give the cluster's addresses back"; }
   Result<> apply() override {
-    return context_->call("state forget", [&] { return context_->state.forget(context_->settings.name); });
+    return context_->call("state forget", [&] { return context_->state->forget(context_->settings.name); });
   }
 
  private:

@@ -17,7 +17,7 @@ namespace rusternetes::launcher {
 // What every step needs; lives as long as the plan. References outlive it.
 struct StepContext {
   Environment& environment;
-  state::State& state;
+  state::State* state;  // null in a dry run of a home without one: steps then only describe themselves
   Home home;
   ClusterSettings settings;
   ClusterPaths paths;
@@ -59,7 +59,8 @@ StepPtr remove_containers(Context context);
 
 // node.cpp
 StepPtr start_supervisor(Context context);
-StepPtr load_drop_rules(Context context);
+// A stopped cluster keeps its addresses and with them the host's rule: undo removes only that of a new one.
+StepPtr load_drop_rules(Context context, bool is_new);
 StepPtr link_node(Context context);
 StepPtr unlink_node(Context context);
 StepPtr release_process(Context context);

@@ -10,7 +10,7 @@
 #include "apimachinery/errors.h"
 #include "apimachinery/field_error.h"
 #include "apimachinery/json.h"
-#include "apimachinery/quote.h"
+#include "apimachinery/json_text.h"
 
 namespace rusternetes::api_server {
 
@@ -28,8 +28,11 @@ namespace {
 // Kubernetes shows its internal type here, whose fields have no JSON names.
 BadValue shown(authorization::NonResourceAttributes attributes) {
   if (!attributes) return BadValue(nullptr);
-  return BadValue::json("{\"Path\":" + apimachinery::json_quote(attributes.path()) +
-                        ",\"Verb\":" + apimachinery::json_quote(attributes.verb()) + "}");
+  std::string json = "{\"Path\":";
+  apimachinery::append_json_string(json, attributes.path());
+  json += ",\"Verb\":";
+  apimachinery::append_json_string(json, attributes.verb());
+  return BadValue::json(json + "}");
 }
 
 // `Spec` is that of a review of oneself or of another.
@@ -115,8 +118,8 @@ User user_of(authorization::SubjectAccessReviewSpec spec) {
   User user;
   user.name = spec.user();
   user.uid = spec.uid();
-  user.groups.assign(spec.groups().begin(), spec.groups().end());
-  for (const auto& [key, values] : spec.extra()) user.extra[std::string(key)].assign(values.begin(), values.end());
+  user.groups = to_strings(spec.groups());
+  for (const auto& [key, values] : spec.extra()) user.extra[std::string(key)] = to_strings(values);
   return user;
 }
 

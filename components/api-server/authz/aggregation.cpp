@@ -18,7 +18,7 @@ Result<apimachinery::LabelSelector> selector_of(apimachinery::meta_v1::LabelSele
     apimachinery::LabelExpression& out = parts.match_expressions.emplace_back();
     out.key = expression.key();
     out.op = expression.operator_();
-    out.values.assign(expression.values().begin(), expression.values().end());
+    out.values = to_strings(expression.values());
   }
   return apimachinery::LabelSelector::from_parts(&parts);
 }

@@ -82,13 +82,18 @@ void break_down(const PolicyRule& rule, std::vector<PolicyRule>& out) {
     for (const std::string& verb : rule.verbs) out.push_back({{verb}, {}, {}, {}, {url}});
 }
 
-std::vector<std::string> strings(ListView<std::string_view> views) { return {views.begin(), views.end()}; }
-
 }  // namespace
 
+std::vector<std::string> to_strings(ListView<std::string_view> views) {
+  std::vector<std::string> out;
+  out.reserve(views.size());
+  for (const std::string_view text : views) out.emplace_back(text);
+  return out;
+}
+
 PolicyRule policy_rule(apimachinery::rbac_v1::PolicyRule view) {
-  return {strings(view.verbs()), strings(view.apiGroups()), strings(view.resources()), strings(view.resourceNames()),
-          strings(view.nonResourceURLs())};
+  return {to_strings(view.verbs()), to_strings(view.apiGroups()), to_strings(view.resources()),
+          to_strings(view.resourceNames()), to_strings(view.nonResourceURLs())};
 }
 
 std::vector<PolicyRule> policy_rules(ListView<apimachinery::rbac_v1::PolicyRule> views) {

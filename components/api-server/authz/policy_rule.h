@@ -18,6 +18,7 @@ struct PolicyRule {
   friend bool operator==(const PolicyRule&, const PolicyRule&) = default;
 };
 
+std::vector<std::string> to_strings(apimachinery::ListView<std::string_view> views);
 PolicyRule policy_rule(apimachinery::rbac_v1::PolicyRule view);
 std::vector<PolicyRule> policy_rules(apimachinery::ListView<apimachinery::rbac_v1::PolicyRule> views);
 

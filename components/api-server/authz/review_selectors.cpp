@@ -2,6 +2,7 @@
 
 #include <string_view>
 
+#include "api-server/authz/policy_rule.h"
 #include "apimachinery/field_selector.h"
 #include "apimachinery/label_selector.h"
 #include "apimachinery/names.h"
@@ -99,7 +100,7 @@ ReviewedSelector review_label_selector(authorization::LabelSelectorAttributes se
   for (const auto requirement : selector.requirements()) {
     using Operator = apimachinery::SelectorOperator;
     apimachinery::LabelRequirement parsed{std::string(requirement.key()), Operator::exists, {}};
-    parsed.values.assign(requirement.values().begin(), requirement.values().end());
+    parsed.values = to_strings(requirement.values());
     const std::string_view op = requirement.operator_();
     bool is_known = true;
     if (op == "In")

@@ -13,6 +13,8 @@ namespace rusternetes::api_server {
 RUSTERNETES_STRATEGIES(DECLARE)
 #undef DECLARE
 
+const Strategy& path_named_strategy();
+
 const Strategy& strategy_for(std::string_view group, std::string_view resource) {
   static const Strategy plain;
   static const auto& table = *new std::map<std::pair<std::string_view, std::string_view>, const Strategy*>{
@@ -20,6 +22,7 @@ const Strategy& strategy_for(std::string_view group, std::string_view resource) 
       RUSTERNETES_STRATEGIES(ENTRY)
 #undef ENTRY
   };
+  if ((group == "rbac.authorization.k8s.io" || group == "apiregistration.k8s.io") && !table.contains({group, resource})) return path_named_strategy();
   auto found = table.find({group, resource});
   return found == table.end() ? plain : *found->second;
 }

@@ -37,6 +37,7 @@ Dialled dial(std::uint16_t port, SSL_CTX* context, SSL_SESSION* session) {
     result.is_resumed = ::SSL_session_reused(ssl) == 1;
     result.version = ::SSL_get_version(ssl);
     result.session = ::SSL_get1_session(ssl);
+    ::SSL_shutdown(ssl);  // else OpenSSL gives the session up
   }
   ::SSL_free(ssl);
   return result;

@@ -42,7 +42,12 @@ Task<> remove_leftovers(Runtime& runtime) {
 }
 
 Task<> prepare(RealEngine& real) {
-  real.engine = must("connect", co_await Engine::connect(real.thread.executor(), real.socket));
+  EngineOptions engine_options;
+  if (std::getenv("RUSTERNETES_TEST_TRACE"))
+    engine_options.on_request = [](std::string_view method, std::string_view target, bool is_done) {
+      std::cerr << (is_done ? "< " : "> ") << method << ' ' << target << '\n';
+    };
+  real.engine = must("connect", co_await Engine::connect(real.thread.executor(), real.socket, engine_options));
   must("load", co_await real.engine->load_images(test_images().tar));
   RuntimeOptions options;
   options.owner = kOwner;

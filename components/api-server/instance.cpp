@@ -1,0 +1,224 @@
+#include "api-server/instance.h"
+
+#include <fmt/format.h>
+
+#include "api-server/actions.h"
+#include "api-server/admission/rbac_escalation.h"
+#include "api-server/authn/openid_documents.h"
+#include "api-server/authn/request_authenticator.h"
+#include "api-server/authz/modes.h"
+#include "api-server/bootstrap/policy.h"
+#include "api-server/bootstrap/reconcile.h"
+#include "api-server/in_process_client.h"
+#include "api-server/review_actions.h"
+#include "apimachinery/api/rbac_v1.h"
+#include "apimachinery/edit.h"
+#include "base/log.h"
+#include "client/object_builder.h"
+
+namespace rusternetes::api_server {
+
+using namespace apimachinery;
+
+struct Instance::Impl {
+  Impl(storage::Store& s, InstanceOptions o) : store(s), options(std::move(o)), cacher(store, Registry::builtin()) {}
+
+  storage::Store& store;
+  InstanceOptions options;
+  Cacher cacher;
+  std::shared_ptr<ServiceAccountTokens> tokens;
+  std::unique_ptr<Authenticator> authenticator;
+  AuthorizerSet authorizers;
+  std::unique_ptr<AdmissionChain> admission;
+  std::unique_ptr<Resources> resources;
+  std::unique_ptr<ApiServer> server;
+  std::vector<std::unique_ptr<EventThread>> threads;
+  std::unique_ptr<http::Server> listener;
+  std::uint16_t port = 0;
+  OpenIdDocuments openid;
+
+  Result<void> make_authentication();
+  Result<void> make_server();
+  void serve_openid();
+  Task<> bootstrap(std::unique_ptr<client::ApiClient> client, Result<void>& outcome);
+  Task<Result<void>> ensure_object(client::ApiClient& client, const Kind& kind, Document wanted);
+};
+
+Instance::Instance(storage::Store& store, InstanceOptions options) : impl_(std::make_unique<Impl>(store, std::move(options))) {}
+Instance::~Instance() { stop(std::chrono::milliseconds(0)); }
+
+User Instance::service_account(std::string_view name_space, std::string_view name) {
+  User user;
+  user.name = fmt::format("system:serviceaccount:{}:{}", name_space, name);
+  user.groups = {std::string(group_service_accounts), fmt::format("system:serviceaccounts:{}", name_space), std::string(group_authenticated)};
+  return user;
+}
+
+User Instance::node(std::string_view name) {
+  User user;
+  user.name = fmt::format("system:node:{}", name);
+  user.groups = {std::string(group_nodes), std::string(group_authenticated)};
+  return user;
+}
+
+Result<void> Instance::Impl::make_authentication() {
+  ServiceAccountTokenOptions token_options;
+  token_options.issuers = options.service_account_issuers;
+  token_options.api_audiences = options.api_audiences;
+  for (const auto& pem : options.service_account_key_pems) {
+    RN_TRY(auto keys, JwtKey::all_from_pem(pem));
+    for (auto& key : keys) token_options.verification_keys.push_back(std::move(key));
+  }
+  if (!options.service_account_signing_key_pem.empty()) {
+    RN_TRY(token_options.signing_key, JwtKey::from_pem(options.service_account_signing_key_pem));
+  }
+  tokens = std::make_shared<ServiceAccountTokens>(std::move(token_options), cacher);
+  Authenticator::Options auth;
+  auth.is_anonymous_allowed = options.anonymous_auth;
+  auth.api_audiences = tokens->api_audiences();
+  auth.service_accounts = tokens;
+  if (!options.token_auth_file.empty()) {
+    RN_TRY(auth.token_file, TokenFile::load(options.token_auth_file));
+  }
+  authenticator = std::make_unique<Authenticator>(std::move(auth));
+  RN_TRY(authorizers, make_authorizer(options.authorization_modes, cacher));
+  return {};
+}
+
+void Instance::Impl::serve_openid() {
+  const std::string address = fmt::format("{}:{}", options.advertise_address.empty() ? options.bind_address : options.advertise_address, port);
+  auto documents = openid_documents(options.service_account_issuers.empty() ? "" : options.service_account_issuers[0], "", address, tokens->keys());
+  if (!documents) {
+    log::warn("api-server", "OpenID discovery is not served: {}", documents.error().message);
+    return;
+  }
+  openid = std::move(*documents);
+  auto serve = [](const std::string& body, std::string_view type) {
+    return [&body, type](HandlerContext context) -> Task<Result<void>> {
+      http::ResponseHead head;
+      head.headers.add("content-type", std::string(type));
+      head.headers.add("cache-control", std::string(openid_cache_control));
+      std::vector<http::Slice> slices;
+      slices.push_back(http::Slice::literal(body));
+      co_return co_await context.exchange->respond(std::move(head), std::move(slices));
+    };
+  };
+  server->add_path(std::string(openid_configuration_path), serve(openid.configuration, openid_configuration_media_type));
+  server->add_path(std::string(openid_keys_path), serve(openid.keys, openid_keys_media_type));
+}
+
+Result<void> Instance::Impl::make_server() {
+  auto chain = make_admission(cacher, options.enable_admission_plugins, options.disable_admission_plugins);
+  if (!chain) return chain.error();
+  admission = std::make_unique<AdmissionChain>(std::move(*chain));
+  admission->add(make_rbac_escalation(authorizers.rbac, authorizers.chain));
+  resources = std::make_unique<Resources>(cacher, *admission, Resources::Options{});
+  ServerOptions server_options;
+  server_options.max_requests_inflight = options.max_requests_inflight;
+  server_options.max_mutating_requests_inflight = options.max_mutating_requests_inflight;
+  server_options.server_address = fmt::format("{}:{}", options.advertise_address.empty() ? options.bind_address : options.advertise_address, port);
+  server = std::make_unique<ApiServer>(*resources, *authorizers.chain, [this](const http::RequestHead& head, const http::Peer& peer) {
+    return authenticate_request(*authenticator, *authorizers.chain, head, peer);
+  }, server_options);
+  add_core_actions(*server);
+  add_review_actions(*server, *authenticator, *authorizers.chain, tokens->keys().empty() ? nullptr : tokens.get());
+  if (options.kubelet_client) add_pod_log(*server, *options.kubelet_client);
+  return {};
+}
+
+Result<void> Instance::start() {
+  Impl& i = *impl_;
+  RN_CHECK(i.cacher.start());
+  RN_CHECK(i.make_authentication());
+  for (int n = 0; n < i.options.io_threads; ++n) i.threads.push_back(std::make_unique<EventThread>(fmt::format("http-{}", n)));
+  http::Server::Options listener;
+  listener.name = "api-server";
+  for (auto& thread : i.threads) listener.executors.push_back(thread->executor());
+  listener.handler = [&i](std::shared_ptr<http::Exchange> exchange) { return i.server->handle(std::move(exchange)); };
+  i.listener = std::make_unique<http::Server>(std::move(listener));
+  if (i.options.tls) {
+    RN_TRY(i.port, i.listener->listen_tls(i.options.bind_address, i.options.secure_port, *i.options.tls));
+  } else {
+    RN_TRY(i.port, i.listener->listen_plain(i.options.bind_address, i.options.secure_port));
+  }
+  RN_CHECK(i.make_server());
+  i.serve_openid();
+  User self;
+  self.name = "system:apiserver";
+  self.groups = {std::string(group_masters), std::string(group_authenticated)};
+  const auto executor = i.threads[0]->executor();
+  Result<void> seeded;
+  auto client = make_in_process_client(*i.server, self, executor, "api-server");
+  run_blocking(executor, i.bootstrap(std::move(client), seeded));
+  RN_CHECK(seeded);
+  i.listener->start();
+  return {};
+}
+
+Result<void> Instance::adopt_listener(int fd) { return impl_->listener->adopt_listener(fd, impl_->options.tls); }
+
+std::uint16_t Instance::port() const { return impl_->port; }
+
+void Instance::stop(std::chrono::milliseconds grace) {
+  Impl& i = *impl_;
+  if (i.threads.empty()) return;
+  if (i.server) i.server->begin_shutdown();
+  if (i.listener) run_blocking(i.threads[0]->executor(), i.listener->stop(grace));
+  for (auto& thread : i.threads) thread->stop();
+  i.listener.reset();
+  i.threads.clear();
+  i.cacher.stop();
+}
+
+std::unique_ptr<client::ApiClient> Instance::make_client(User user, asio::any_io_executor executor, std::string user_agent) {
+  return make_in_process_client(*impl_->server, std::move(user), std::move(executor), std::move(user_agent));
+}
+
+Task<Result<void>> Instance::Impl::ensure_object(client::ApiClient& client, const Kind& kind, Document wanted) {
+  const client::Resource resource{kind.group_version.group, kind.group_version.version, kind.resource};
+  const meta_v1::ObjectMeta metadata(wanted.root().get(2));
+  const std::string name(metadata.name()), name_space(metadata.namespace_());
+  auto present = co_await client.get(resource, name_space, name);
+  if (!present && !present.error().is("NotFound")) co_return present.error();
+  Arena arena;
+  Value object = deep_copy(arena, wanted.root());
+  erase_field(object, 0);
+  erase_field(object, 1);
+  if (present) {
+    const auto reconciled = bootstrap::reconcile(arena, kind, present->root(), object);
+    if (reconciled.change == bootstrap::Change::none) co_return Result<void>{};
+    if (reconciled.change == bootstrap::Change::update) {
+      auto updated = co_await client.update(resource, name_space, name, "", Document::freeze(reconciled.object, *kind.type), {});
+      if (!updated) co_return updated.error();
+      co_return Result<void>{};
+    }
+    client::RemoveOptions options;
+    options.uid = meta_v1::ObjectMeta(present->root().get(2)).uid();
+    auto removed = co_await client.remove(resource, name_space, name, options);
+    if (!removed) co_return removed.error();
+    object = reconciled.object;
+  }
+  auto created = co_await client.create(resource, name_space, "", "", Document::freeze(object, *kind.type), {});
+  if (!created && !created.error().is("AlreadyExists")) co_return created.error();
+  co_return Result<void>{};
+}
+
+// What a new cluster holds; later starts put back what a release added.
+Task<> Instance::Impl::bootstrap(std::unique_ptr<client::ApiClient> client, Result<void>& outcome) {
+  for (const auto& object : bootstrap::objects_with_service_cidrs(options.service_cluster_ip_ranges)) {
+    auto done = co_await ensure_object(*client, *object.kind, object.document);
+    if (!done) {
+      outcome = internal_error(fmt::format("{} of a new cluster was not written: {}", object.kind->kind, done.error().message));
+      co_return;
+    }
+  }
+  if (options.admin_group.empty()) co_return;
+  using B = rbac_v1::ClusterRoleBinding;
+  const Document binding = client::ObjectBuilder::from_json(B::schema_type(), fmt::format(
+      R"({{"metadata":{{"name":"{0}"}},"roleRef":{{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":"cluster-admin"}},"subjects":[{{"apiGroup":"rbac.authorization.k8s.io","kind":"Group","name":"{0}"}}]}})",
+      options.admin_group));
+  auto done = co_await ensure_object(*client, *client->registry()->find_kind("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"), binding);
+  if (!done) outcome = done.error();
+}
+
+}  // namespace rusternetes::api_server

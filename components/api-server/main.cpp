@@ -1,0 +1,200 @@
+// api-server: the Kubernetes API on an embedded store. The flags are kube-apiserver's own where it has them.
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include "api-server/flags.h"
+#include "api-server/instance.h"
+#include "base/log.h"
+#include "certs/certificate.h"
+#include "certs/file.h"
+#include "storage/sqlite/sqlite_store.h"
+
+using namespace rusternetes;
+
+namespace {
+
+struct Flags {
+  std::string data_dir, cert_dir = "/var/run/kubernetes";
+  std::string bind_address = "0.0.0.0", advertise_address;
+  std::uint16_t secure_port = 6443;
+  std::string tls_cert, tls_key, client_ca;
+  std::vector<std::string> modes, enable, disable, issuers, audiences, key_files, service_ranges, etcd_servers;
+  std::string signing_key, token_file, kubelet_cert, kubelet_key, kubelet_ca;
+  bool anonymous = true, allow_privileged = false;
+  std::size_t max_requests = 400, max_mutating = 200;
+  int shutdown_delay_s = 10, verbosity = 0;
+};
+
+Result<std::string> read_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return internal_error(fmt::format("cannot read {}", path));
+  std::stringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+// As kube-apiserver does: without certificates named, a self-signed one in --cert-dir.
+Result<void> ensure_serving_certificate(Flags& flags) {
+  if (!flags.tls_cert.empty() && !flags.tls_key.empty()) return {};
+  if (flags.tls_cert.empty() != flags.tls_key.empty()) return internal_error("--tls-cert-file and --tls-private-key-file go together");
+  const std::filesystem::path folder = flags.cert_dir;
+  flags.tls_cert = folder / "apiserver.crt";
+  flags.tls_key = folder / "apiserver.key";
+  if (std::filesystem::exists(flags.tls_cert) && std::filesystem::exists(flags.tls_key)) return {};
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) return internal_error(fmt::format("--cert-dir {}: {}", flags.cert_dir, error.message()));
+  const auto now = Clock::system().now();
+  RN_TRY(const auto authority, certs::make_authority({.common_name = "apiserver-ca"}, now));
+  certs::LeafRequest request;
+  request.common_name = "apiserver";
+  request.dns_names = {"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"};
+  request.ip_addresses = {"127.0.0.1", "::1"};
+  if (!flags.advertise_address.empty()) request.ip_addresses.push_back(flags.advertise_address);
+  if (flags.bind_address != "0.0.0.0" && flags.bind_address != "::") request.ip_addresses.push_back(flags.bind_address);
+  request.is_server = true;
+  RN_TRY(const auto leaf, certs::issue(authority, request, now));
+  RN_CHECK(certs::write_atomically(flags.tls_key, leaf.key_pem, 0600));
+  return certs::write_atomically(flags.tls_cert, leaf.certificate_pem + authority.certificate_pem, 0644);
+}
+
+Result<api_server::InstanceOptions> to_options(Flags& flags) {
+  RN_CHECK(ensure_serving_certificate(flags));
+  api_server::InstanceOptions options;
+  options.bind_address = flags.bind_address;
+  options.advertise_address = flags.advertise_address;
+  options.secure_port = flags.secure_port;
+  http::ServerTls tls;
+  RN_TRY(tls.certificate_chain_pem, read_file(flags.tls_cert));
+  RN_TRY(tls.private_key_pem, read_file(flags.tls_key));
+  if (!flags.client_ca.empty()) {
+    RN_TRY(tls.client_ca_pem, read_file(flags.client_ca));
+  }
+  options.tls = std::move(tls);
+  if (!flags.modes.empty()) options.authorization_modes = flags.modes;
+  else options.authorization_modes = {"AlwaysAllow"};
+  options.enable_admission_plugins = flags.enable;
+  options.disable_admission_plugins = flags.disable;
+  options.token_auth_file = flags.token_file;
+  options.anonymous_auth = flags.anonymous;
+  if (!flags.issuers.empty()) options.service_account_issuers = flags.issuers;
+  options.api_audiences = flags.audiences;
+  for (const auto& file : flags.key_files) {
+    RN_TRY(auto pem, read_file(file));
+    options.service_account_key_pems.push_back(std::move(pem));
+  }
+  if (!flags.signing_key.empty()) {
+    RN_TRY(options.service_account_signing_key_pem, read_file(flags.signing_key));
+  }
+  if (!flags.service_ranges.empty()) options.service_cluster_ip_ranges = flags.service_ranges;
+  if (!flags.kubelet_cert.empty()) {
+    http::ClientTls kubelet;
+    RN_TRY(kubelet.certificate_chain_pem, read_file(flags.kubelet_cert));
+    RN_TRY(kubelet.private_key_pem, read_file(flags.kubelet_key));
+    if (!flags.kubelet_ca.empty()) {
+      RN_TRY(kubelet.ca_pem, read_file(flags.kubelet_ca));
+    } else {
+      kubelet.insecure_skip_verify = true;
+    }
+    options.kubelet_client = std::move(kubelet);
+  }
+  options.max_requests_inflight = flags.max_requests;
+  options.max_mutating_requests_inflight = flags.max_mutating;
+  return options;
+}
+
+void define(CLI::App& app, Flags& flags) {
+  app.add_option("--data-dir", flags.data_dir, "Folder of the embedded store (store.db); made if missing")->required();
+  app.add_option("--bind-address", flags.bind_address, "Address to listen on")->capture_default_str();
+  app.add_option("--advertise-address", flags.advertise_address, "Address that clients are told; default: the bind address");
+  app.add_option("--secure-port", flags.secure_port, "Port for HTTPS; 0 takes a free one")->capture_default_str();
+  app.add_option("--cert-dir", flags.cert_dir, "Where a self-signed serving certificate is made when none is named")->capture_default_str();
+  app.add_option("--tls-cert-file", flags.tls_cert, "Serving certificate, PEM");
+  app.add_option("--tls-private-key-file", flags.tls_key, "Its key");
+  app.add_option("--client-ca-file", flags.client_ca, "Authorities of client certificates");
+  app.add_option("--authorization-mode", flags.modes, "In order: Node, RBAC, AlwaysAllow, AlwaysDeny (default AlwaysAllow)")->delimiter(',');
+  app.add_option("--enable-admission-plugins", flags.enable, "Beside those that are on by default")->delimiter(',');
+  app.add_option("--disable-admission-plugins", flags.disable, "Of those that are on by default")->delimiter(',');
+  app.add_option("--token-auth-file", flags.token_file, "CSV of static tokens: token,user,uid,\"group1,group2\"");
+  app.add_option("--anonymous-auth", flags.anonymous, "Requests without credentials are system:anonymous")->capture_default_str();
+  app.add_option("--service-account-issuer", flags.issuers, "Issuer of service account tokens; the first signs");
+  app.add_option("--service-account-key-file", flags.key_files, "Keys that verify service account tokens");
+  app.add_option("--service-account-signing-key-file", flags.signing_key, "The key that signs them");
+  app.add_option("--api-audiences", flags.audiences, "Audiences of the API; default: the issuers")->delimiter(',');
+  app.add_option("--service-cluster-ip-range", flags.service_ranges, "Where Service addresses come from")->delimiter(',');
+  app.add_option("--kubelet-client-certificate", flags.kubelet_cert, "Client certificate for kubelets");
+  app.add_option("--kubelet-client-key", flags.kubelet_key, "Its key");
+  app.add_option("--kubelet-certificate-authority", flags.kubelet_ca, "Authority of the kubelets' serving certificates");
+  app.add_option("--allow-privileged", flags.allow_privileged, "Privileged containers may be asked for")->capture_default_str();
+  app.add_option("--max-requests-inflight", flags.max_requests, "Reading requests at once")->capture_default_str();
+  app.add_option("--max-mutating-requests-inflight", flags.max_mutating, "Writing requests at once")->capture_default_str();
+  app.add_option("--etcd-servers", flags.etcd_servers, "Not supported yet");
+  app.add_option("-v,--v", flags.verbosity, "Verbosity of the log; from 4 on, details")->capture_default_str();
+}
+
+int run(Flags flags) {
+  if (!flags.etcd_servers.empty()) {
+    std::cerr << "api-server: --etcd-servers is not supported yet: the store is the embedded one of --data-dir\n";
+    return 1;
+  }
+  auto fail = [](const Status& status) {
+    std::cerr << "api-server: " << status.message << "\n";
+    return 1;
+  };
+  std::error_code error;
+  std::filesystem::create_directories(flags.data_dir, error);
+  if (error) return fail(internal_error(fmt::format("--data-dir {}: {}", flags.data_dir, error.message())));
+  auto options = to_options(flags);
+  if (!options) return fail(options.error());
+  storage::sqlite::StoreOptions store_options;
+  store_options.path = std::filesystem::path(flags.data_dir) / "store.db";
+  auto store = storage::sqlite::SqliteStore::open(store_options);
+  if (!store) return fail(store.error());
+  api_server::Instance instance(**store, std::move(*options));
+  if (auto started = instance.start(); !started) return fail(started.error());
+  log::info("api-server", "serving on {}:{}", flags.bind_address, instance.port());
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  int received = 0;
+  sigwait(&signals, &received);
+  log::info("api-server", "stopping: requests under way end first");
+  instance.stop(std::chrono::seconds(flags.shutdown_delay_s));
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  sigprocmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  Flags flags;
+  CLI::App app{"The Kubernetes API server of Rūsternetes, on an embedded SQLite store", "api-server"};
+  app.allow_extras();
+  define(app, flags);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e);
+  }
+  if (const std::string problem = api_server::explain_unknown_flags(app.remaining(), std::as_const(app).get_options()); !problem.empty()) {
+    std::cerr << "api-server: " << problem << "\n";
+    return 1;
+  }
+  if (flags.verbosity >= 4) log::set_level(log::Level::debug);
+  return run(std::move(flags));
+}

@@ -1,0 +1,30 @@
+#pragma once
+// ApiClient over HTTP to one api-server or several: what one cannot be reached for is asked of the next.
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "client/api_client.h"
+#include "http/client.h"
+
+namespace rusternetes::client {
+
+struct RemoteOptions {
+  std::vector<std::string> servers;  // "https://10.0.0.1:6443"
+  http::ClientTls tls;
+  // Read before each request, so that a token that is renewed on disk is used; empty: none.
+  std::function<std::string()> bearer_token;
+  std::string user_agent = "rusternetes";
+  std::chrono::milliseconds request_timeout{60'000};
+};
+
+// A bad URL or key is an error now; an unreachable server is one of the first call.
+Result<std::unique_ptr<ApiClient>> make_remote_client(asio::any_io_executor executor, RemoteOptions options,
+                                                      std::shared_ptr<const apimachinery::Registry> registry);
+
+// A kubeconfig's current context (certificates inline or in files, token, insecure-skip-tls-verify).
+Result<RemoteOptions> read_kubeconfig(const std::string& path);
+
+}  // namespace rusternetes::client

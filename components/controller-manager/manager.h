@@ -1,0 +1,70 @@
+#pragma once
+// Holds the controllers, their shared mirrors and their identities (each acts as a service account of its own, as with
+// --use-service-account-credentials).
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "client/controller.h"
+#include "client/informer.h"
+
+namespace rusternetes::controller_manager {
+
+// "deployment-controller" → a client that is system:serviceaccount:kube-system:deployment-controller.
+using ClientFactory = std::function<std::unique_ptr<client::ApiClient>(std::string_view service_account)>;
+
+struct ManagerOptions {
+  std::string cluster_cidr;          // every node's Pod CIDR is cut out of it; empty: none is given
+  int node_cidr_mask_size = 24;
+  std::string root_ca_pem;           // for kube-root-ca.crt
+  const Clock* clock = &Clock::system();
+};
+
+// What every controller is built from.
+struct Context {
+  ClientFactory make_client;
+  client::ApiClient& shared;  // system:kube-controller-manager: the mirrors' identity
+  ManagerOptions options;
+  // The one mirror of a resource, made on first use (before start).
+  std::function<client::Informer&(client::Resource)> informer;
+};
+
+class Controller {
+ public:
+  virtual ~Controller() = default;
+  virtual void start(TaskGroup& tasks) = 0;
+};
+
+class Manager {
+ public:
+  // Controllers live on the executor of `shared`.
+  Manager(std::unique_ptr<client::ApiClient> shared, ClientFactory make_client, ManagerOptions options);
+  ~Manager();
+  // Starts the mirrors, waits for them, starts the controllers.
+  void start();
+  Task<> stop();
+
+ private:
+  Task<> run();
+  std::unique_ptr<client::ApiClient> shared_;
+  std::map<std::string, std::unique_ptr<client::Informer>> informers_;
+  std::unique_ptr<Context> context_;
+  std::vector<std::unique_ptr<Controller>> controllers_;
+  TaskGroup tasks_;
+};
+
+// One maker a controller; the manager's list names them.
+std::unique_ptr<Controller> make_deployment_controller(Context& context);
+std::unique_ptr<Controller> make_replica_set_controller(Context& context);
+std::unique_ptr<Controller> make_namespace_controller(Context& context);
+std::unique_ptr<Controller> make_service_account_controller(Context& context);
+std::unique_ptr<Controller> make_root_ca_publisher(Context& context);
+std::unique_ptr<Controller> make_garbage_collector(Context& context);
+std::unique_ptr<Controller> make_node_ipam_controller(Context& context);
+std::unique_ptr<Controller> make_node_taint_controller(Context& context);
+
+}  // namespace rusternetes::controller_manager

@@ -1,0 +1,247 @@
+#include "launcher/adapters/supervisor.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+#include <cerrno>
+#include <charconv>
+#include <cstdlib>
+
+#include "certs/file.h"
+#include "launcher/failure.h"
+#include "launcher/hold.h"
+
+extern char** environ;
+
+namespace rusternetes::launcher {
+namespace {
+
+namespace json = boost::json;
+using std::chrono::milliseconds;
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+// The supervisor holds a lock on its pid file for life: without the lock the number means nothing.
+int supervisor_pid(const std::filesystem::path& pid_file) {
+  const Descriptor fd(::open(pid_file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd.get() < 0 || ::flock(fd.get(), LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK) return 0;
+  const auto text = certs::read_text(pid_file, 64);
+  int pid = 0;
+  if (text) std::from_chars(text->data(), text->data() + text->size(), pid);
+  return pid;
+}
+
+int open_pid(int pid) { return pid > 0 ? static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)) : -1; }
+void signal_pid(int pidfd, int signal) { (void)::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0); }
+
+bool wait_pid(int pidfd, milliseconds timeout) {
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  for (;;) {
+    const auto left = std::chrono::duration_cast<milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    pollfd poll{pidfd, POLLIN, 0};
+    const int ready = ::poll(&poll, 1, static_cast<int>(std::max<long long>(left, 0)));
+    if (ready > 0) return true;
+    if (ready == 0 || errno != EINTR) return false;
+  }
+}
+
+// Everything the descriptor gives until its end.
+std::string read_all(int fd, std::size_t limit) {
+  std::string out;
+  char buffer[4096];
+  for (;;) {
+    const ssize_t got = ::read(fd, buffer, sizeof buffer);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return out;
+    if (out.size() < limit) out.append(buffer, static_cast<std::size_t>(got));
+  }
+}
+
+// Starts a program with its output in a pipe and no other descriptor of ours. Returns its pid.
+Result<pid_t> spawn(const std::vector<std::string>& words, int output, bool is_new_session) {
+  std::vector<char*> argv;
+  for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
+  argv.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, output, 1);
+  posix_spawn_file_actions_adddup2(&actions, output, 2);
+  posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+  posix_spawn_file_actions_addchdir_np(&actions, "/");
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  sigset_t none, defaults;
+  sigemptyset(&none);
+  sigfillset(&defaults);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setsigdefault(&attributes, &defaults);
+  posix_spawnattr_setflags(&attributes, static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                                                           (is_new_session ? POSIX_SPAWN_SETSID : 0)));
+  pid_t pid = 0;
+  const int error = ::posix_spawnp(&pid, argv.front(), &actions, &attributes, argv.data(), environ);
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) return errno_error("start " + words.front(), error);
+  return pid;
+}
+
+struct StatusFile {
+  int child_pid = 0;
+  long restarts = 0;
+  std::string last_exit;
+};
+
+StatusFile read_status_file(const std::filesystem::path& path) {
+  StatusFile out;
+  const auto text = certs::read_text(path, 4096);
+  if (!text) return out;
+  boost::system::error_code error;
+  const json::value value = json::parse(*text, error);
+  if (error || !value.is_object()) return out;
+  const json::object& object = value.get_object();
+  const auto number = [&](const char* key) -> std::int64_t {
+    const auto* field = object.if_contains(key);
+    return field != nullptr && field->is_int64() ? field->get_int64() : 0;
+  };
+  out.child_pid = static_cast<int>(number("childPid"));
+  out.restarts = static_cast<long>(number("restarts"));
+  if (const auto* field = object.if_contains("lastExit"); field != nullptr && field->is_string())
+    out.last_exit = std::string(field->get_string());
+  return out;
+}
+
+// What our own children leave behind when they end; others' are their parents'.
+void reap(int pid) {
+  while (::waitpid(pid, nullptr, WNOHANG) < 0 && errno == EINTR) {
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> supervisor_command(const ProcessSpec& spec) {
+  std::vector<std::string> words{(spec.binary_dir / "supervisor").string(),
+                                 "--pid-file",
+                                 spec.pid_file.string(),
+                                 "--log-file",
+                                 spec.log_file.string(),
+                                 "--status-file",
+                                 spec.status_file.string()};
+  if (spec.has_own_netns) words.emplace_back("--new-netns");
+  words.insert(words.end(), {"--", (spec.binary_dir / "rusternetes-ctl").string(), hold_word, spec.hold_file.string(), "--"});
+  words.insert(words.end(), spec.command.begin(), spec.command.end());
+  return words;
+}
+
+Result<> SupervisorPort::start_held(const ProcessSpec& spec) {
+  if (supervisor_pid(spec.pid_file) > 0) return {};
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return errno_error("pipe", errno);
+  const Descriptor reading(ends[0]);
+  Result<pid_t> pid(0);
+  {
+    const Descriptor writing(ends[1]);
+    pid = spawn(supervisor_command(spec), writing.get(), true);
+  }
+  if (!pid) return failure("ProcessFailed", pid.error().message);
+  // It lets go of the pipe once its namespace, log and pid file are there, or when it ends.
+  const std::string said = read_all(reading.get(), 4096);
+  if (supervisor_pid(spec.pid_file) > 0) return {};
+  reap(*pid);
+  return failure("ProcessFailed", said.empty() ? "the supervisor did not come up" : said.substr(0, said.find('\n')));
+}
+
+Result<> SupervisorPort::release(const ProcessSpec& spec) {
+  const std::string life = life_of(supervisor_pid(spec.pid_file));
+  if (life.empty()) return failure("ProcessFailed", "the supervisor of the cluster does not run");
+  return certs::write_atomically(spec.hold_file, life, certs::private_mode);
+}
+
+Result<> SupervisorPort::stop(const ProcessSpec& spec, milliseconds grace) {
+  const int pid = supervisor_pid(spec.pid_file);
+  if (pid <= 0) return {};
+  const Descriptor supervisor(open_pid(pid));
+  const Descriptor child(open_pid(read_status_file(spec.status_file).child_pid));
+  if (supervisor.get() < 0) return {};
+  signal_pid(supervisor.get(), SIGTERM);
+  if (!wait_pid(supervisor.get(), grace)) {
+    if (child.get() >= 0) signal_pid(child.get(), SIGKILL);
+    signal_pid(supervisor.get(), SIGKILL);
+    if (!wait_pid(supervisor.get(), std::chrono::seconds(10)))
+      return failure("ProcessFailed", fmt::format("process {} does not end", pid));
+  }
+  reap(pid);
+  if (child.get() >= 0 && !wait_pid(child.get(), std::chrono::seconds(10)))
+    return failure("ProcessFailed", "rusternetes does not end");
+  return {};
+}
+
+Result<> SupervisorPort::forget(const ProcessSpec& spec) {
+  std::error_code ignored;
+  std::filesystem::remove(spec.hold_file, ignored);
+  return {};
+}
+
+Result<ProcessStatus> SupervisorPort::status(const ProcessSpec& spec) {
+  ProcessStatus out;
+  out.supervisor_pid = supervisor_pid(spec.pid_file);
+  out.is_running = out.supervisor_pid > 0;
+  if (!out.is_running) return out;
+  const StatusFile file = read_status_file(spec.status_file);
+  out.child_pid = file.child_pid;
+  out.restarts = file.restarts;
+  out.last_exit = file.last_exit;
+  if (spec.has_own_netns) out.netns = fmt::format("/proc/{}/ns/net", out.supervisor_pid);
+  const auto released = certs::read_text(spec.hold_file, 4096);
+  out.is_released = released && *released == life_of(out.supervisor_pid);
+  return out;
+}
+
+bool SupervisorPort::wait_for_end(const ProcessSpec& spec, milliseconds timeout) {
+  const int pid = supervisor_pid(spec.pid_file);
+  if (pid <= 0) return true;
+  const Descriptor supervisor(open_pid(pid));
+  return supervisor.get() < 0 || wait_pid(supervisor.get(), timeout);
+}
+
+Result<> run_program(const std::vector<std::string>& words) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return errno_error("pipe", errno);
+  const Descriptor reading(ends[0]);
+  Result<pid_t> pid(0);
+  {
+    const Descriptor writing(ends[1]);
+    pid = spawn(words, writing.get(), false);
+  }
+  if (!pid) return std::move(pid).error();
+  const std::string said = read_all(reading.get(), 4096);
+  int status = 0;
+  while (::waitpid(*pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
+  return internal_error(fmt::format("{} failed: {}", words.front(), said.substr(0, said.find_last_not_of('\n') + 1)));
+}
+
+}  // namespace rusternetes::launcher

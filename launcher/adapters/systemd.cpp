@@ -1,0 +1,106 @@
+// The systemd side of supervisor.h.
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "certs/file.h"
+#include "certs/kubeconfig.h"
+#include "launcher/adapters/supervisor.h"
+#include "launcher/failure.h"
+#include "launcher/file_wait.h"
+
+namespace rusternetes::launcher {
+
+extern const std::string_view service_template;
+
+namespace {
+
+// How long systemd may take to start the unit.
+constexpr std::chrono::seconds start_patience{20};
+
+// A word of ExecStart=: systemd's quoting, with its specifiers (%) and variables ($) taken literally.
+std::string quoted(const std::string& word) {
+  std::string out = "\"";
+  for (const char c : word) {
+    if (c == '"' || c == '\\') out += '\\';
+    if (c == '%' || c == '$') out += c;
+    out += c;
+  }
+  return out + "\"";
+}
+
+std::string command_line(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) out += (out.empty() ? "" : " ") + quoted(word);
+  return out;
+}
+
+// FNV-1a: tells homes apart in names of units; nothing depends on it being hard to invert.
+std::uint32_t hash_of(const std::string& text) {
+  std::uint32_t hash = 2166136261u;
+  for (const unsigned char c : text) hash = (hash ^ c) * 16777619u;
+  return hash;
+}
+
+}  // namespace
+
+bool is_systemd_host() {
+  struct stat info {};
+  return ::lstat("/run/systemd/system", &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+std::string SystemdPort::unit_name(const ProcessSpec& spec) {
+  return fmt::format("rusternetes-{}-{:08x}.service", spec.cluster, hash_of(spec.home.string()));
+}
+
+std::string SystemdPort::unit_text(const ProcessSpec& spec) {
+  return certs::fill_template(
+      service_template,
+      {{"cluster", spec.cluster},
+       {"command", command_line(supervisor_command(spec))},
+       {"start", command_line({(spec.binary_dir / "rusternetes-ctl").string(), "start", spec.cluster, "--home",
+                               spec.home.string(), "--wait", "0"})}});
+}
+
+Result<> SystemdPort::start_held(const ProcessSpec& spec) {
+  const auto path = unit_folder_ / unit_name(spec);
+  const std::string text = unit_text(spec);
+  if (const auto old = certs::read_text(path); !old || *old != text) {
+    RN_CHECK(certs::write_atomically(path, text, 0644));
+    RN_CHECK(run_({"systemctl", "daemon-reload"}));
+  }
+  RN_CHECK(run_({"systemctl", "enable", "--quiet", unit_name(spec)}));
+  RN_TRY(const ProcessStatus before, status(spec));
+  if (before.is_running) return {};
+  // Without waiting for the unit's `rusternetes-ctl start`, which waits for the lock that this command holds.
+  RN_CHECK(run_({"systemctl", "start", "--no-block", unit_name(spec)}));
+  RN_TRY(const bool is_up, wait_for_folder(spec.pid_file.parent_path(), start_patience, [&] {
+           const auto now = status(spec);
+           return now && now->is_running && now->supervisor_pid > 0;
+         }));
+  if (!is_up)
+    return failure("ProcessFailed", fmt::format("systemd did not start {}; see journalctl -u {}", unit_name(spec), unit_name(spec)));
+  return {};
+}
+
+Result<> SystemdPort::stop(const ProcessSpec& spec, std::chrono::milliseconds grace) {
+  std::error_code ignored;
+  if (std::filesystem::exists(unit_folder_ / unit_name(spec), ignored)) {
+    RN_CHECK(run_({"systemctl", "disable", "--quiet", unit_name(spec)}));
+    RN_CHECK(run_({"systemctl", "stop", "--no-block", unit_name(spec)}));
+  }
+  return SupervisorPort::stop(spec, grace);
+}
+
+Result<> SystemdPort::forget(const ProcessSpec& spec) {
+  const auto path = unit_folder_ / unit_name(spec);
+  std::error_code error;
+  if (std::filesystem::remove(path, error)) {
+    RN_CHECK(run_({"systemctl", "daemon-reload"}));
+    (void)run_({"systemctl", "reset-failed", unit_name(spec)});  // fails when nothing had failed
+  }
+  if (error) return internal_error(fmt::format("remove {}: {}", path.string(), error.message()));
+  return SupervisorPort::forget(spec);
+}
+
+}  // namespace rusternetes::launcher

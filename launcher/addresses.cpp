@@ -1,0 +1,143 @@
+#include "launcher/addresses.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "launcher/failure.h"
+#include "launcher/ports/host_port.h"
+#include "launcher/ports/network_port.h"
+#include "state/pools.h"
+
+namespace rusternetes::launcher {
+namespace {
+
+using state::Family;
+using state::Range;
+
+struct Taken {
+  std::vector<state::Reservation> reservations;
+  std::vector<Range> ranges;  // of other clusters, and of this one so far
+  std::vector<Range> host;
+  std::vector<std::uint16_t> ports;
+};
+
+Result<Taken> read_taken(Session& session) {
+  Taken taken;
+  if (session.state() != nullptr) {
+    RN_TRY(taken.reservations, session.state()->reservations());
+  }
+  for (const state::Reservation& one : taken.reservations) {
+    if (one.kind == "api-port") {
+      unsigned port = 0;
+      std::from_chars(one.value.data(), one.value.data() + one.value.size(), port);
+      taken.ports.push_back(static_cast<std::uint16_t>(port));
+    } else if (auto range = Range::parse(one.value)) {
+      taken.ranges.push_back(*range);
+    }
+  }
+  RN_TRY(const std::vector<std::string> host, session.environment().network.host_ranges());
+  for (const std::string& text : host)
+    if (auto range = Range::parse(text)) taken.host.push_back(*range);
+  return taken;
+}
+
+// A range that the user named.
+Result<> check_range(const Taken& taken, const char* flag, const Range& wanted) {
+  for (const state::Reservation& one : taken.reservations)
+    if (auto range = Range::parse(one.value); range && range->overlaps(wanted))
+      return failure("AddressConflict", fmt::format("{} {} overlaps {} of cluster \"{}\"", flag, wanted.to_string(),
+                                                    one.value, one.cluster));
+  for (const Range& range : taken.host)
+    if (range.prefix > 0 && range.overlaps(wanted))
+      return failure("AddressConflict", fmt::format("{} {} overlaps {}, which this host has a route to", flag,
+                                                    wanted.to_string(), range.to_string()));
+  return {};
+}
+
+Result<std::vector<Range>> choose_ranges(Taken& taken, const char* flag, const std::string& text, int largest_v4,
+                                         state::Pool (*pool)(Family), const std::vector<Family>& families) {
+  std::vector<Range> out;
+  if (text.empty()) {
+    for (const Family family : families) {
+      RN_TRY(Range range, state::pick_range(pool(family), taken.ranges, taken.host));
+      out.push_back(range);
+    }
+  } else {
+    auto parsed = state::parse_ranges(text);
+    if (!parsed) return failure("BadRequest", fmt::format("{}: {}", flag, parsed.error().message));
+    out = *parsed;
+    for (const Range& range : out) {
+      if (range.prefix > (range.first.is_v4() ? largest_v4 : 120))
+        return failure("BadRequest", fmt::format("{} {} is too small", flag, range.to_string()));
+      RN_CHECK(check_range(taken, flag, range));
+      for (const Range& own : taken.ranges)
+        if (own.overlaps(range))
+          return failure("AddressConflict", fmt::format("{} {} overlaps {}", flag, range.to_string(), own.to_string()));
+    }
+  }
+  taken.ranges.insert(taken.ranges.end(), out.begin(), out.end());
+  return out;
+}
+
+std::vector<Family> families_of(const std::vector<Range>& ranges) {
+  std::vector<Family> out;
+  for (const Range& range : ranges) out.push_back(range.first.is_v4() ? Family::ipv4 : Family::ipv6);
+  return out;
+}
+
+std::vector<std::string> texts(const std::vector<Range>& ranges) {
+  std::vector<std::string> out;
+  for (const Range& range : ranges) out.push_back(range.to_string());
+  return out;
+}
+
+Result<std::uint16_t> choose_port(Session& session, const Taken& taken, std::uint16_t wanted,
+                                  const std::string& address) {
+  HostPort& host = session.environment().host;
+  if (wanted == 0) return state::pick_port(taken.ports, [&](std::uint16_t port) { return host.is_port_free(address, port); });
+  for (const state::Reservation& one : taken.reservations)
+    if (one.kind == "api-port" && one.value == std::to_string(wanted))
+      return failure("AddressConflict", fmt::format("--api-port {} belongs to cluster \"{}\"", wanted, one.cluster));
+  if (!host.is_port_free(address, wanted))
+    return failure("AddressConflict", fmt::format("--api-port {} is in use on this host", wanted));
+  return wanted;
+}
+
+}  // namespace
+
+Result<> choose_addresses(Session& session, const AddressRequest& request, ClusterSettings& settings) {
+  RN_TRY(Taken taken, read_taken(session));
+  std::vector<Family> families{Family::ipv4};
+  // The families follow from whichever range the user gave.
+  for (const std::string* text : {&request.pod_cidr, &request.service_cidr})
+    if (!text->empty())
+      if (const auto parsed = state::parse_ranges(*text)) families = families_of(*parsed);
+  // A node takes a /24 of the Pods' range; Services need room for at least a handful.
+  RN_TRY(const std::vector<Range> pods,
+         choose_ranges(taken, "--pod-cidr", request.pod_cidr, 24, state::pod_pool, families));
+  RN_TRY(const std::vector<Range> services,
+         choose_ranges(taken, "--service-cidr", request.service_cidr, 28, state::service_pool, families));
+  if (families_of(pods) != families_of(services))
+    return failure("BadRequest", fmt::format("--pod-cidr {} and --service-cidr {} are not of the same address families",
+                                             state::to_string(pods), state::to_string(services)));
+  settings.pod_cidrs = texts(pods);
+  settings.service_cidrs = texts(services);
+  if (settings.has_own_node()) {
+    RN_TRY(const std::vector<Range> links,
+           choose_ranges(taken, "node link", "", 28, state::link_pool, families_of(pods)));
+    settings.node_links = texts(links);
+    for (const Range& link : links) {
+      settings.host_addresses.push_back(link.at(1).to_string());
+      settings.node_addresses.push_back(link.at(2).to_string());
+    }
+  } else {
+    const std::string address = session.environment().host.default_address();
+    settings.host_addresses = {address};
+    settings.node_addresses = {address};
+  }
+  RN_TRY(settings.api_port, choose_port(session, taken, request.api_port, settings.bind_address));
+  return {};
+}
+
+}  // namespace rusternetes::launcher

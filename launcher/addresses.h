@@ -1,0 +1,20 @@
+#pragma once
+// Which addresses and ports a new cluster gets: what the user asked for if nobody else has it, else free ones.
+
+#include <string>
+
+#include "launcher/session.h"
+
+namespace rusternetes::launcher {
+
+struct AddressRequest {
+  std::string pod_cidr;      // "A[,B]", one a family; empty: a free IPv4 block
+  std::string service_cidr;  // of the same families
+  std::uint16_t api_port = 0;  // 0: a free one
+};
+
+// Fills the address fields of `settings`. AddressConflict names the cluster or route in the way; BadRequest,
+// PoolExhausted.
+Result<> choose_addresses(Session& session, const AddressRequest& request, ClusterSettings& settings);
+
+}  // namespace rusternetes::launcher

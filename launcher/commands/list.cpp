@@ -1,0 +1,57 @@
+// list: the clusters of this home.
+#include <fmt/format.h>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+#include "launcher/report.h"
+#include "launcher/session.h"
+
+namespace rusternetes::launcher {
+namespace {
+
+std::string age_text(std::int64_t created_at_ms, SystemTime now) {
+  const auto seconds =
+      std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count() - created_at_ms / 1000;
+  if (seconds < 120) return fmt::format("{}s", std::max<std::int64_t>(seconds, 0));
+  if (seconds < 7200) return fmt::format("{}m", seconds / 60);
+  if (seconds < 172'800) return fmt::format("{}h", seconds / 3600);
+  return fmt::format("{}d", seconds / 86'400);
+}
+
+Result<> run_list(Invocation& invocation) {
+  RN_TRY(auto session, Session::open(invocation, Session::Access::read));
+  RN_TRY(const std::vector<ClusterSettings> clusters, session->clusters());
+  std::string text = clusters.empty() ? "No clusters.\n" : "";
+  if (!clusters.empty()) text += fmt::format("{:<24} {:<12} {:<8} {:<10} {:<26} {}\n", "NAME", "MODE", "ENGINE", "STATUS", "SERVER", "AGE");
+  boost::json::array array;
+  for (const ClusterSettings& one : clusters) {
+    RN_TRY(const std::string phase, session->phase(one.name));
+    text += fmt::format("{:<24} {:<12} {:<8} {:<10} {:<26} {}\n", one.name, one.mode, one.engine.kind, phase,
+                        one.server(), age_text(one.created_at_ms, invocation.environment.clock.now()));
+    boost::json::object object = describe_json(one);
+    object["status"] = phase;
+    array.push_back(std::move(object));
+  }
+  if (invocation.has("--names")) {
+    text.clear();
+    for (const ClusterSettings& one : clusters) text += one.name + "\n";
+  }
+  invocation.print(text, boost::json::serialize(boost::json::object{{"clusters", std::move(array)}}) + "\n");
+  return {};
+}
+
+}  // namespace
+
+Command list_command() {
+  return {.word = "list",
+          .subword = "",
+          .summary = "List the clusters of this home.",
+          .examples = "rusternetes-ctl list\nrusternetes-ctl list --output json",
+          .takes_name = false,
+          .flags = {{"--names", "", "print names only, one a line"}},
+          .run = run_list};
+}
+
+}  // namespace rusternetes::launcher

@@ -1,0 +1,132 @@
+// logs: what the cluster's process wrote.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <fstream>
+#include <ostream>
+
+#include "launcher/failure.h"
+#include "launcher/file_wait.h"
+#include "launcher/nearest.h"
+#include "launcher/session.h"
+
+namespace rusternetes::launcher {
+namespace {
+
+namespace fs = std::filesystem;
+
+// All parts of the all-in-one write to one file, each line with its part in brackets; the supervisor's lines begin with
+// its name.
+constexpr std::array<std::string_view, 7> components{"rusternetes", "supervisor", "api-server", "scheduler",
+                                                     "controller-manager", "kubelet", "engine"};
+
+// "2026-02-03T10:11:12.345+0000 I [PART] text"
+std::string_view part_of(std::string_view line) {
+  const auto open = line.find(" [");
+  const auto close = open == std::string_view::npos ? open : line.find(']', open);
+  if (close == std::string_view::npos || open > 40) return {};
+  return line.substr(open + 2, close - open - 2);
+}
+
+bool belongs(std::string_view line, std::string_view component) {
+  if (component == "rusternetes" || component == "engine") return true;
+  if (component == "supervisor") return line.starts_with("supervisor:");
+  const std::string_view part = part_of(line);
+  if (part == component || (part.starts_with(component) && part.size() > component.size() && part[component.size()] == '/'))
+    return true;
+  // Each controller logs under its own name.
+  return component == "controller-manager" && part.ends_with("controller");
+}
+
+class Follower {
+ public:
+  Follower(Invocation& invocation, fs::path file, std::string component)
+      : invocation_(invocation), file_(std::move(file)), component_(std::move(component)) {}
+
+  // Prints the last `tail` lines (all if negative) and leaves the rest to more().
+  void print_tail(long tail) {
+    std::vector<std::string> lines;
+    read([&](std::string line) {
+      lines.push_back(std::move(line));
+      if (tail >= 0 && lines.size() > static_cast<std::size_t>(tail)) lines.erase(lines.begin());
+    });
+    for (const std::string& line : lines) invocation_.environment.out << line << '\n';
+    invocation_.environment.out << std::flush;
+  }
+  void more() {
+    read([&](const std::string& line) { invocation_.environment.out << line << '\n'; });
+    invocation_.environment.out << std::flush;
+  }
+
+ private:
+  template <class F>
+  void read(F&& on_line) {
+    std::ifstream in(file_, std::ios::binary);
+    in.seekg(0, std::ios::end);
+    const std::streamoff size = in.tellg();
+    if (size < offset_) offset_ = 0;  // truncated or replaced
+    in.seekg(offset_);
+    for (std::string line; std::getline(in, line);) {
+      if (in.eof()) break;  // not a whole line yet
+      offset_ += static_cast<std::streamoff>(line.size()) + 1;
+      if (belongs(line, component_)) on_line(std::move(line));
+    }
+  }
+  Invocation& invocation_;
+  fs::path file_;
+  std::string component_;
+  std::streamoff offset_ = 0;
+};
+
+Result<> run_logs(Invocation& invocation) {
+  const std::string component = invocation.text("--component", "rusternetes");
+  if (std::find(components.begin(), components.end(), component) == components.end()) {
+    const std::string near = nearest(component, {components.begin(), components.end()});
+    return failure("BadRequest", fmt::format("there is no component \"{}\"{}", component,
+                                             near.empty() ? "" : fmt::format("; did you mean \"{}\"?", near)));
+  }
+  long tail = -1;
+  if (const std::string text = invocation.text("--tail"); !text.empty()) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), tail);
+    if (error != std::errc() || end != text.data() + text.size() || tail < -1)
+      return failure("BadRequest", fmt::format("--tail \"{}\" is not a number of lines", text));
+  }
+  fs::path file;
+  {
+    RN_TRY(auto session, Session::open(invocation, Session::Access::read));
+    RN_TRY(const ClusterSettings settings, session->cluster(invocation.name));
+    const ClusterPaths paths = invocation.home.cluster(settings.name);
+    file = component == "engine" ? paths.engine() / "podman.log" : paths.process_log();
+  }
+  std::error_code ignored;
+  if (!fs::exists(file, ignored)) return failure("NotFound", fmt::format("there is no log {}", file.string()));
+  Follower follower(invocation, file, component);
+  follower.print_tail(tail);
+  if (!invocation.has("--follow")) return {};
+  while (!invocation.environment.is_interrupted() && invocation.environment.out) {
+    RN_TRY([[maybe_unused]] const bool met, wait_for_folder(file.parent_path(), std::chrono::minutes(1), [&] {
+             follower.more();
+             return invocation.environment.is_interrupted() || !fs::exists(file, ignored);
+           }));
+    if (!fs::exists(file, ignored)) return {};  // the cluster was deleted
+  }
+  return {};
+}
+
+}  // namespace
+
+Command logs_command() {
+  return {.word = "logs",
+          .subword = "",
+          .summary = "Print what a cluster's process wrote.",
+          .examples = "rusternetes-ctl logs --tail 50\nrusternetes-ctl logs dev --component kubelet --follow",
+          .flags = {{"--component", "NAME",
+                     "rusternetes (all of it), api-server, scheduler, controller-manager, kubelet, supervisor, engine"},
+                    {"--follow", "", "go on printing what is added"},
+                    {"--tail", "LINES", "only the last lines (-1: all)"}},
+          .run = run_logs};
+}
+
+}  // namespace rusternetes::launcher

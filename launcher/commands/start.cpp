@@ -1,0 +1,58 @@
+// start: brings a stopped cluster back, also after a reboot of the host.
+#include <fmt/format.h>
+
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+#include "launcher/duration.h"
+#include "launcher/failure.h"
+#include "launcher/ports/host_port.h"
+#include "launcher/report.h"
+#include "launcher/session.h"
+
+namespace rusternetes::launcher {
+namespace {
+
+Result<> run_start(Invocation& invocation) {
+  RN_TRY(const std::chrono::milliseconds wait, parse_duration(invocation.text("--wait", "60s")));
+  const bool is_dry = invocation.has("--dry-run");
+  RN_TRY(auto session, Session::open(invocation, is_dry ? Session::Access::look : Session::Access::change));
+  RN_TRY(const ClusterSettings settings, session->cluster(invocation.name));
+  RN_CHECK(session->check_recovered(settings.name));
+  const Context context = session->context(settings);
+  if (is_dry) {
+    print_plan(invocation, start_plan(context), settings);
+    return {};
+  }
+  RN_TRY(const std::string phase, session->phase(settings.name));
+  RN_TRY(const ProcessStatus process, invocation.environment.process.status(process_spec(*context)));
+  // A running process that is not released belongs to a supervisor that was started anew: its namespace is empty.
+  if (phase != "running" || !process.is_running || !process.is_released) {
+    if (!process.is_running && !invocation.environment.host.is_port_free(settings.bind_address, settings.api_port))
+      return failure("AddressConflict", fmt::format("port {} of cluster \"{}\" is in use by another program",
+                                                    settings.api_port, settings.name));
+    RN_CHECK(session->run(start_plan(context), settings));
+  }
+  if (wait.count() > 0) RN_CHECK(wait_with_progress(*session, *context, wait));
+  invocation.print(fmt::format("Cluster \"{}\" is {}.\n", settings.name, wait.count() > 0 ? "ready" : "starting"),
+                   boost::json::serialize(boost::json::object{{"cluster", describe_json(settings)},
+                                                              {"status", "running"},
+                                                              {"ready", wait.count() > 0}}) +
+                       "\n");
+  return {};
+}
+
+}  // namespace
+
+Command start_command() {
+  return {.word = "start",
+          .subword = "",
+          .summary = "Start a stopped cluster with the Pods and addresses it had.",
+          .examples = "rusternetes-ctl start\nrusternetes-ctl start dev --wait 2m",
+          .flags = {{"--wait", "DURATION", "how long to wait for a Ready node (60s; 0 returns at once)"},
+                    {"--dry-run", "", "print the steps and change nothing"},
+                    {"--yes", "", "answer what asks"}},
+          .run = run_start};
+}
+
+}  // namespace rusternetes::launcher

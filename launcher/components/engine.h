@@ -1,0 +1,56 @@
+#pragma once
+// EnginePort on components/engine: its coroutines are run to their end on a loop of this object's own.
+
+#include <map>
+#include <memory>
+
+#include "base/task.h"
+#include "launcher/environment.h"
+#include "launcher/ports/engine_port.h"
+
+namespace rusternetes::engine {
+class Engine;
+struct EngineOptions;
+}  // namespace rusternetes::engine
+
+namespace rusternetes::launcher {
+
+class EngineApi final : public EnginePort {
+ public:
+  // Every request is a point of `hooks`, before and after.
+  EngineApi(std::function<std::optional<std::string>(const char*)> variable, Hooks& hooks);
+  ~EngineApi() override;
+
+  Result<EngineChoice> find(const std::string& kind) override;
+  bool can_start_private() override;
+  std::string private_socket(const std::filesystem::path& folder) override;
+  Result<> start_private(const std::filesystem::path& folder) override;
+  Result<> stop_private(const std::filesystem::path& folder) override;
+  Result<bool> has_image(const EngineChoice& choice, const std::string& reference) override;
+  Result<std::vector<std::string>> load_archive(const EngineChoice& choice, const std::filesystem::path& archive) override;
+  Result<> save_image(const EngineChoice& choice, const std::string& reference,
+                      const std::filesystem::path& archive) override;
+  Result<> load_pause_image(const EngineChoice& choice) override;
+  Result<> remove_pause_image(const EngineChoice& choice) override;
+  Result<std::vector<ClusterContainer>> containers(const EngineChoice& choice, const std::string& cluster) override;
+  Result<> stop_containers(const EngineChoice& choice, const std::vector<std::string>& ids,
+                           std::chrono::seconds grace) override;
+  Result<> remove_container(const EngineChoice& choice, const std::string& id) override;
+
+ private:
+  template <class T>
+  Result<T> run(Task<Result<T>> task);
+  engine::EngineOptions options(std::chrono::milliseconds timeout) const;
+  // Connected on first use.
+  Result<engine::Engine*> at(const EngineChoice& choice);
+
+  std::function<std::optional<std::string>(const char*)> variable_;
+  Hooks& hooks_;
+  asio::io_context context_{1};
+  std::map<std::string, std::unique_ptr<engine::Engine>> engines_;  // by socket
+};
+
+// Whether the owner label of a container names the cluster: "CLUSTER" or "CLUSTER/NODE".
+bool is_owned_by(std::string_view owner, std::string_view cluster);
+
+}  // namespace rusternetes::launcher

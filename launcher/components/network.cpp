@@ -1,0 +1,103 @@
+#include "launcher/components/network.h"
+
+#include "network/masquerade.h"
+#include "network/names.h"
+#include "network/namespace.h"
+#include "network/netlink.h"
+#include "network/node_link.h"
+#include "network/node_sysctls.h"
+#include "network/service_drop.h"
+
+namespace rusternetes::launcher {
+namespace {
+
+using network::IpAddress;
+using network::IpPrefix;
+using network::NetworkNamespace;
+
+Result<std::vector<IpPrefix>> prefixes(const std::vector<std::string>& texts) {
+  std::vector<IpPrefix> out;
+  for (const std::string& text : texts) {
+    RN_TRY(IpPrefix prefix, IpPrefix::parse(text));
+    out.push_back(prefix);
+  }
+  return out;
+}
+
+Result<network::ServiceDrop> drop_of(const NodeNetwork& wanted, bool is_host_of_node) {
+  network::ServiceDrop drop{.cluster = wanted.cluster};
+  RN_TRY(drop.service_ranges, prefixes(wanted.service_cidrs));
+  if (is_host_of_node) drop.allowed_interfaces = {network::node_link_name(wanted.cluster, wanted.node)};
+  return drop;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> LinuxNetwork::host_ranges() {
+  RN_TRY(const NetworkNamespace host, NetworkNamespace::current());
+  RN_TRY(const std::vector<IpPrefix> used, network::used_prefixes(host));
+  std::vector<std::string> out;
+  for (const IpPrefix& prefix : used) out.push_back(prefix.masked().to_string());
+  return out;
+}
+
+Result<bool> LinuxNetwork::has_traces(const std::string& cluster) {
+  RN_TRY(const NetworkNamespace host, NetworkNamespace::current());
+  RN_TRY(auto netlink, network::Netlink::open(host));
+  RN_TRY(const auto links, netlink.links());
+  const std::string prefix = network::interface_prefix(cluster);
+  for (const network::Link& link : links)
+    if (link.name.starts_with(prefix)) return true;
+  const auto drop = network::read_service_drop(host, cluster);
+  return drop || !drop.error().is("NotFound");
+}
+
+Result<> LinuxNetwork::load_drop_rules(const NodeNetwork& wanted) {
+  RN_TRY(const NetworkNamespace host, NetworkNamespace::current());
+  RN_TRY(const auto on_host, drop_of(wanted, !wanted.node_netns.empty()));
+  RN_CHECK(network::load_service_drop(host, on_host));
+  if (wanted.node_netns.empty()) return {};
+  RN_TRY(const NetworkNamespace node, NetworkNamespace::open(wanted.node_netns));
+  RN_TRY(const auto on_node, drop_of(wanted, false));
+  return network::load_service_drop(node, on_node);
+}
+
+Result<> LinuxNetwork::check_drop_rules(const NodeNetwork& wanted) {
+  RN_TRY(const auto ranges, prefixes(wanted.service_cidrs));
+  RN_TRY(const NetworkNamespace host, NetworkNamespace::current());
+  RN_CHECK(network::check_service_drop(host, wanted.cluster, ranges));
+  if (wanted.node_netns.empty()) return {};
+  RN_TRY(const NetworkNamespace node, NetworkNamespace::open(wanted.node_netns));
+  return network::check_service_drop(node, wanted.cluster, ranges);
+}
+
+Result<> LinuxNetwork::link_node(const NodeNetwork& wanted) {
+  RN_TRY(const NetworkNamespace host, NetworkNamespace::current());
+  RN_TRY(const NetworkNamespace node, NetworkNamespace::open(wanted.node_netns));
+  network::NodeLink link{.cluster = wanted.cluster, .node = wanted.node};
+  for (std::size_t i = 0; i < wanted.node_addresses.size(); ++i) {
+    RN_TRY(const IpAddress host_address, IpAddress::parse(wanted.host_addresses.at(i)));
+    RN_TRY(const IpAddress node_address, IpAddress::parse(wanted.node_addresses[i]));
+    link.addresses.push_back({host_address, node_address});
+  }
+  RN_TRY(link.pod_cidrs, prefixes(wanted.pod_cidrs));
+  RN_TRY(link.service_ranges, prefixes(wanted.service_cidrs));
+  RN_TRY(link.mtu, network::uplink_mtu(host));
+  RN_CHECK(network::connect_node(host, node, link));
+  return network::prepare_node(node, link.interface);
+}
+
+Result<> LinuxNetwork::unlink_node(const NodeNetwork& wanted) {
+  RN_TRY(const NetworkNamespace host, NetworkNamespace::current());
+  return network::disconnect_node(host, wanted.cluster, wanted.node);
+}
+
+// The drop rule goes last, after the routes to its ranges.
+Result<> LinuxNetwork::remove_all(const std::string& cluster) {
+  RN_TRY(const NetworkNamespace host, NetworkNamespace::current());
+  RN_TRY([[maybe_unused]] auto links, network::delete_cluster_links(host, cluster));
+  RN_CHECK(network::remove_masquerade(host, cluster));
+  return network::remove_service_drop(host, cluster);
+}
+
+}  // namespace rusternetes::launcher

@@ -1,0 +1,19 @@
+#pragma once
+// NetworkPort on components/network.
+
+#include "launcher/ports/network_port.h"
+
+namespace rusternetes::launcher {
+
+class LinuxNetwork final : public NetworkPort {
+ public:
+  Result<std::vector<std::string>> host_ranges() override;
+  Result<bool> has_traces(const std::string& cluster) override;
+  Result<> load_drop_rules(const NodeNetwork& network) override;
+  Result<> check_drop_rules(const NodeNetwork& network) override;
+  Result<> link_node(const NodeNetwork& network) override;
+  Result<> unlink_node(const NodeNetwork& network) override;
+  Result<> remove_all(const std::string& cluster) override;
+};
+
+}  // namespace rusternetes::launcher

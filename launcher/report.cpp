@@ -1,0 +1,76 @@
+#include "launcher/report.h"
+
+#include <fmt/format.h>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+#include <istream>
+#include <ostream>
+
+#include "launcher/failure.h"
+#include "launcher/readiness.h"
+
+namespace rusternetes::launcher {
+
+namespace json = boost::json;
+
+json::object describe_json(const ClusterSettings& s) {
+  const auto list = [](const std::vector<std::string>& parts) {
+    json::array out;
+    for (const std::string& part : parts) out.emplace_back(part);
+    return out;
+  };
+  return {{"name", s.name},
+          {"mode", s.mode},
+          {"engine", s.engine.kind},
+          {"engineSocket", s.engine.socket},
+          {"server", s.server()},
+          {"context", s.context()},
+          {"kubeconfig", s.user_kubeconfig},
+          {"nodeName", s.node_name},
+          {"nodeNetwork", s.node_network},
+          {"nodeAddresses", list(s.node_addresses)},
+          {"podCIDRs", list(s.pod_cidrs)},
+          {"serviceCIDRs", list(s.service_cidrs)},
+          {"createdAtMs", s.created_at_ms}};
+}
+
+void print_plan(const Invocation& invocation, const Plan& plan, const ClusterSettings& settings) {
+  std::string text = fmt::format("{} \"{}\" would do:\n", plan.kind, plan.cluster);
+  json::array steps;
+  int number = 0;
+  for (const auto& step : plan.steps) {
+    const bool is_point = number == plan.point_of_no_return && number > 0;
+    text += fmt::format("{:3}. {}{}\n", ++number, step->describe(),
+                        is_point
+                            ? " (from here on an interrupted plan is finished, not undone)"
+                            : "");
+    steps.push_back(json::object{{"id", step->id()}, {"description", step->describe()}});
+  }
+  invocation.print(text, json::serialize(json::object{{"plan", plan.kind},
+                                                      {"cluster", describe_json(settings)},
+                                                      {"pointOfNoReturn", plan.point_of_no_return},
+                                                      {"steps", std::move(steps)}}) +
+                             "\n");
+}
+
+Result<> wait_with_progress(Session& session, StepContext& context, std::chrono::milliseconds timeout) {
+  session.progress().begin(fmt::format("Wait for the api-server and a Ready node (up to {} s)", timeout.count() / 1000));
+  const Result<> result = wait_until_ready(context, timeout);
+  result ? session.progress().done() : session.progress().failed();
+  return result;
+}
+
+Result<> confirm(const Invocation& invocation, const std::string& question) {
+  if (invocation.has("--yes")) return {};
+  Environment& environment = invocation.environment;
+  if (!environment.is_input_terminal) return failure("ConfirmationRequired", question + " nobody is there to say yes");
+  environment.err << question << " [y/N] " << std::flush;
+  std::string answer;
+  std::getline(environment.in, answer);
+  if (answer == "y" || answer == "Y" || answer == "yes") return {};
+  return failure("ConfirmationRequired", "not confirmed, so nothing was changed");
+}
+
+}  // namespace rusternetes::launcher

@@ -1,0 +1,22 @@
+#pragma once
+// What several commands print: a cluster, a plan, the wait for readiness.
+
+#include <boost/json/fwd.hpp>
+#include <chrono>
+#include <string>
+
+#include "launcher/session.h"
+
+namespace rusternetes::launcher {
+
+boost::json::object describe_json(const ClusterSettings& settings);
+
+// The steps of a plan, for --dry-run.
+void print_plan(const Invocation& invocation, const Plan& plan, const ClusterSettings& settings);
+
+Result<> wait_with_progress(Session& session, StepContext& context, std::chrono::milliseconds timeout);
+
+// Asks on the terminal unless --yes was given. ConfirmationRequired when there is no terminal or the answer is no.
+Result<> confirm(const Invocation& invocation, const std::string& question);
+
+}  // namespace rusternetes::launcher

@@ -1,0 +1,198 @@
+// Kills the launcher at every point at which it touches anything, and looks at what the next command makes of it.
+#include <sys/wait.h>
+
+#include "world.h"
+
+using namespace rusternetes;
+using namespace rusternetes::launcher;
+using namespace rusternetes::launcher::testing;
+
+namespace {
+
+using Words = std::vector<std::string>;
+
+// Runs a command in a process of its own that dies at its n-th point. True when it got that far.
+bool crashes_at(World& world, const Words& words, int n) {
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    world.hooks.crash_at = n;
+    world.hooks.seen = 0;
+    const int code = world.run(words);
+    ::_exit(code == 0 ? 0 : 1);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFEXITED(status));
+  const int code = WEXITSTATUS(status);
+  REQUIRE((code == 137 || code == 0));
+  return code == 137;
+}
+
+bool is_recorded(World& world) {
+  REQUIRE(world.run({"list", "--names"}) == 0);
+  return world.out.str() == "a\n";
+}
+
+void check_is_running(World& world) {
+  for (const char* kind : {"process", "released", "netns", "link", "drop-host", "drop-node", "mount", "unit"})
+    CHECK(world.things.has(kind, "a"));
+  CHECK(world.things.text("container", "a.app") == "running");
+  CHECK(world.run({"status", "a"}) == 0);
+}
+
+void check_is_stopped(World& world) {
+  for (const char* kind : {"process", "released", "netns", "link", "drop-node", "unit", "mount"})
+    CHECK_FALSE(world.things.has(kind, "a"));
+  CHECK(world.things.has("drop-host", "a"));
+  CHECK(fs::exists(world.home() / "clusters/a/data"));
+  CHECK(world.run({"status", "a"}) == 9);
+}
+
+void delete_and_check(World& world) {
+  REQUIRE(world.run({"delete", "a", "--yes"}) == 0);
+  world.check_nothing_is_left();
+}
+
+// What the next command said about the interrupted one. Nothing is said when nothing had been journaled.
+std::string verdict(World& world) {
+  const std::string text = world.err.str();
+  if (text.find("finishing it") != std::string::npos) return "finished";
+  if (text.find("undoing it") != std::string::npos) return "undone";
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("a create killed anywhere is finished or undone by the next command, which says so") {
+  const std::string engine = GENERATE(as<std::string>(), "running", "private");
+  std::map<std::string, int> verdicts;
+  int n = 1;
+  for (;; ++n) {
+    World world;
+    if (engine == "private") world.engine.running.clear();
+    if (!crashes_at(world, {"create", "a"}, n)) break;
+    INFO("killed at point " << n);
+    const bool is_there = is_recorded(world);
+    const std::string said = verdict(world);
+    ++verdicts[said];
+    if (said == "finished") {
+      CHECK(is_there);
+      check_is_running(world);
+    } else if (is_there) {
+      // Killed after the last write: there was nothing to finish.
+      CHECK(said.empty());
+      check_is_running(world);
+    } else {
+      world.check_nothing_is_left();
+    }
+    if (is_there) delete_and_check(world);
+  }
+  CHECK(n > 30);
+  CHECK(verdicts["finished"] >= 5);
+  CHECK(verdicts["undone"] >= 15);
+  CHECK(verdicts[""] <= 4);
+}
+
+TEST_CASE("the same create again, after it was killed anywhere, gives a running cluster") {
+  for (int n = 1;; n += 3) {
+    World world;
+    if (!crashes_at(world, {"create", "a"}, n)) break;
+    INFO("killed at point " << n);
+    const int code = world.run({"create", "a"});
+    CHECK((code == 0 || code == 4));  // 4: it was finished instead
+    check_is_running(world);
+    delete_and_check(world);
+  }
+}
+
+TEST_CASE("delete right after a killed create leaves nothing") {
+  for (int n = 1;; ++n) {
+    World world;
+    if (!crashes_at(world, {"create", "a"}, n)) break;
+    INFO("killed at point " << n);
+    const int code = world.run({"delete", "a", "--yes"});
+    CHECK((code == 0 || (code == 3 && n <= 3)));  // 3: nothing was journaled, so there never was such a cluster
+    world.check_nothing_is_left();
+  }
+}
+
+TEST_CASE("a delete killed anywhere is finished by the next command") {
+  const std::string engine = GENERATE(as<std::string>(), "running", "private");
+  int finished = 0;
+  int n = 1;
+  for (;; ++n) {
+    World world;
+    if (engine == "private") world.engine.running.clear();
+    REQUIRE(world.run({"create", "a"}) == 0);
+    if (!crashes_at(world, {"delete", "a", "--yes"}, n)) break;
+    INFO("killed at point " << n);
+    const bool is_there = is_recorded(world);
+    finished += verdict(world) == "finished";
+    if (is_there) {
+      // Only before the plan was journaled.
+      CHECK(n <= 2);
+      check_is_running(world);
+      delete_and_check(world);
+    }
+    world.check_nothing_is_left();
+  }
+  CHECK(n > 25);
+  CHECK(finished >= n - 5);
+}
+
+TEST_CASE("a stop and a start killed anywhere leave a cluster that is stopped or running, and can be deleted") {
+  for (const char* word : {"stop", "start"}) {
+    int n = 1;
+    for (;; ++n) {
+      World world;
+      REQUIRE(world.run({"create", "a"}) == 0);
+      if (std::string(word) == "start") REQUIRE(world.run({"stop", "a"}) == 0);
+      if (!crashes_at(world, {word, "a"}, n)) break;
+      INFO(word << " killed at point " << n);
+      REQUIRE(is_recorded(world));
+      const std::string said = verdict(world);
+      const bool is_stopped = world.run({"status", "a"}) == 9;
+      if (std::string(word) == "stop" && !said.empty()) CHECK(is_stopped);
+      if (std::string(word) == "start" && said == "undone") CHECK(is_stopped);
+      if (std::string(word) == "start" && said == "finished") CHECK_FALSE(is_stopped);
+      is_stopped ? check_is_stopped(world) : check_is_running(world);
+      delete_and_check(world);
+    }
+    CHECK(n > 15);
+  }
+}
+
+TEST_CASE("a recovery that is killed too is completed by the command after it") {
+  // A sample of both points: each pair stands for a create killed at n and its recovery killed at m.
+  for (int n = 4;; n += 7) {
+    for (int m = 1;; m += 4) {
+      World world;
+      if (!crashes_at(world, {"create", "a"}, n)) return;
+      INFO("killed at point " << n << ", recovery at " << m);
+      if (!crashes_at(world, {"list"}, m)) break;
+      const bool is_there = is_recorded(world);
+      if (is_there) {
+        check_is_running(world);
+        delete_and_check(world);
+      }
+      world.check_nothing_is_left();
+    }
+  }
+}
+
+TEST_CASE("a create that is finished after a reboot makes the node again before it starts the process") {
+  World world;
+  REQUIRE(world.run({"create", "probe"}) == 0);
+  int release = 0;
+  for (std::size_t i = 0; i < world.hooks.names.size(); ++i)
+    if (world.hooks.names[i] == "after process release") release = static_cast<int>(i) + 1;
+  REQUIRE(world.run({"delete", "probe", "--yes"}) == 0);
+  REQUIRE(crashes_at(world, {"create", "a"}, release));
+  for (const char* kind : {"process", "netns", "drop-node", "released", "drop-host", "link", "mount"})
+    world.things.remove(kind, "a");
+  REQUIRE(is_recorded(world));
+  CHECK(verdict(world) == "finished");
+  check_is_running(world);
+  delete_and_check(world);
+}

@@ -1,0 +1,202 @@
+// The real supervisor, and rusternetes-ctl as the holder of its child.
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "launcher/adapters/supervisor.h"
+#include "launcher/file_wait.h"
+#include "launcher/hold.h"
+#include "world.h"
+
+using namespace rusternetes;
+using namespace rusternetes::launcher;
+using namespace rusternetes::launcher::testing;
+using std::chrono::seconds;
+
+namespace {
+
+// A child that says with which arguments it came up, and lives on.
+ProcessSpec spec_in(const fs::path& folder, bool has_own_netns) {
+  fs::create_directories(folder / "run");
+  return {.cluster = "a",
+          .home = folder,
+          .binary_dir = RUSTERNETES_BINARY_DIR,
+          .pid_file = folder / "run/supervisor.pid",
+          .status_file = folder / "run/supervisor.json",
+          .log_file = folder / "log",
+          .hold_file = folder / "run/released",
+          .has_own_netns = has_own_netns,
+          .command = {"/bin/sh", "-c", "echo \"$1\" > " + (folder / "run/up").string() + "; exec sleep 1000", "sh",
+                      "{node-netns}"}};
+}
+
+std::string netns_of(const std::string& path) {
+  std::error_code error;
+  return fs::read_symlink(path, error).string();
+}
+
+bool is_up(const ProcessSpec& spec, seconds patience) {
+  const fs::path file = spec.hold_file.parent_path() / "up";
+  return wait_for_folder(spec.hold_file.parent_path(), patience, [&] {
+           const auto text = certs::read_text(file);
+           return text && text->ends_with('\n');
+         }).value();
+}
+
+struct Stopped {
+  SupervisorPort& port;
+  const ProcessSpec& spec;
+  ~Stopped() { (void)port.stop(spec, seconds(5)); }
+};
+
+}  // namespace
+
+TEST_CASE("a child is held until it is released, and again when its supervisor is a new one") {
+  if (::geteuid() != 0) {
+    WARN("SKIPPED: a network namespace needs root");
+    return;
+  }
+  TemporaryFolder folder;
+  const ProcessSpec spec = spec_in(folder.path, true);
+  SupervisorPort port;
+  const Stopped cleanup{port, spec};
+  CHECK_FALSE(port.status(spec).value().is_running);
+  CHECK(port.release(spec).error().is("ProcessFailed"));
+  REQUIRE(port.start_held(spec).has_value());
+  REQUIRE(port.start_held(spec).has_value());  // runs already
+  const ProcessStatus held = port.status(spec).value();
+  REQUIRE(held.is_running);
+  CHECK_FALSE(held.is_released);
+  CHECK(held.netns == "/proc/" + std::to_string(held.supervisor_pid) + "/ns/net");
+  CHECK_FALSE(netns_of(held.netns).empty());
+  CHECK(netns_of(held.netns) != netns_of("/proc/self/ns/net"));
+  CHECK_FALSE(fs::exists(folder.path / "run/up"));
+
+  REQUIRE(port.release(spec).has_value());
+  REQUIRE(is_up(spec, seconds(20)));
+  CHECK(certs::read_text(folder.path / "run/up").value() == held.netns + "\n");
+  const ProcessStatus released = port.status(spec).value();
+  CHECK(released.is_released);
+  CHECK(netns_of("/proc/" + std::to_string(released.child_pid) + "/ns/net") == netns_of("/proc/self/ns/net"));
+
+  // A child that dies comes back without being held: its namespace is still the same.
+  fs::remove(folder.path / "run/up");
+  REQUIRE(::kill(released.child_pid, SIGKILL) == 0);
+  REQUIRE(is_up(spec, seconds(20)));
+  const ProcessStatus again = port.status(spec).value();
+  CHECK(again.restarts == 1);
+  CHECK(again.last_exit == "signal 9");
+  CHECK(again.supervisor_pid == released.supervisor_pid);
+
+  // A supervisor that died takes its namespace along.
+  REQUIRE(::kill(again.supervisor_pid, SIGKILL) == 0);
+  CHECK(port.wait_for_end(spec, seconds(20)));
+  ::waitpid(again.supervisor_pid, nullptr, 0);
+  CHECK_FALSE(port.status(spec).value().is_running);
+  fs::remove(folder.path / "run/up");
+  const auto anew = port.start_held(spec);
+  INFO((anew ? "" : anew.error().message));
+  REQUIRE(anew.has_value());
+  CHECK_FALSE(port.status(spec).value().is_released);
+  CHECK_FALSE(is_up(spec, seconds(1)));
+  REQUIRE(port.release(spec).has_value());
+  CHECK(is_up(spec, seconds(20)));
+
+  const ProcessStatus last = port.status(spec).value();
+  REQUIRE(port.stop(spec, seconds(20)).has_value());
+  REQUIRE(port.stop(spec, seconds(20)).has_value());
+  CHECK(::kill(last.supervisor_pid, 0) != 0);
+  CHECK(::kill(last.child_pid, 0) != 0);
+  CHECK_FALSE(port.status(spec).value().is_running);
+  REQUIRE(port.forget(spec).has_value());
+  CHECK_FALSE(fs::exists(spec.hold_file));
+}
+
+TEST_CASE("a held child ends with its supervisor, and one that ignores TERM is killed") {
+  TemporaryFolder folder;
+  ProcessSpec spec = spec_in(folder.path, false);
+  SupervisorPort port;
+  const Stopped cleanup{port, spec};
+  REQUIRE(port.start_held(spec).has_value());
+  CHECK(port.status(spec).value().netns.empty());
+  REQUIRE(port.stop(spec, seconds(20)).has_value());
+  spec.command[2] = "trap '' TERM; echo up > " + (folder.path / "run/up").string() + "; while :; do sleep 1000; done";
+  REQUIRE(port.start_held(spec).has_value());
+  REQUIRE(port.release(spec).has_value());
+  REQUIRE(is_up(spec, seconds(20)));
+  const ProcessStatus status = port.status(spec).value();
+  REQUIRE(port.stop(spec, std::chrono::milliseconds(200)).has_value());
+  CHECK(::kill(status.child_pid, 0) != 0);
+}
+
+TEST_CASE("a supervisor that cannot come up says why") {
+  TemporaryFolder folder;
+  ProcessSpec spec = spec_in(folder.path, false);
+  SupervisorPort port;
+  SECTION("no log folder") {
+    spec.log_file = folder.path / "nowhere/log";
+    const auto result = port.start_held(spec);
+    REQUIRE_FALSE(result.has_value());
+    CHECK(result.error().is("ProcessFailed"));
+    CHECK(result.error().message.find("nowhere/log") != std::string::npos);
+  }
+  SECTION("no program") {
+    spec.binary_dir = folder.path;
+    CHECK(port.start_held(spec).error().is("ProcessFailed"));
+  }
+}
+
+TEST_CASE("a life is one process on one boot") {
+  CHECK_FALSE(life_of(::getpid()).empty());
+  CHECK(life_of(::getpid()) == life_of(::getpid()));
+  CHECK(life_of(::getpid()) != life_of(1));
+  CHECK(life_of(999999999).empty());
+}
+
+TEST_CASE("under systemd a unit is written, started without waiting, and taken away again") {
+  TemporaryFolder folder;
+  const ProcessSpec spec = spec_in(folder.path, false);
+  const fs::path units = folder.path / "units";
+  fs::create_directories(units);
+  std::vector<std::string> calls;
+  // Plays systemd: `start` runs the unit's command as PID 1 would.
+  SupervisorPort plain;
+  SystemdPort port(units, [&](const std::vector<std::string>& words) -> Result<> {
+    std::string line;
+    for (const std::string& word : words) line += (line.empty() ? "" : " ") + word;
+    calls.push_back(line);
+    return words[1] == "start" ? plain.start_held(spec) : Result<>();
+  });
+  const Stopped cleanup{plain, spec};
+  const std::string unit = SystemdPort::unit_name(spec);
+  REQUIRE(port.start_held(spec).has_value());
+  CHECK(calls == std::vector<std::string>{"systemctl daemon-reload", "systemctl enable --quiet " + unit,
+                                          "systemctl start --no-block " + unit});
+  const std::string text = certs::read_text(units / unit).value();
+  CHECK(text.find("ExecStart=\"" + std::string(RUSTERNETES_BINARY_DIR) + "/supervisor\" \"--pid-file\"") != std::string::npos);
+  CHECK(text.find("\"echo \\\"$$1\\\" > ") != std::string::npos);  // quotes escaped, no variable of systemd's
+  CHECK(text.find("ExecStartPost=-\"" + std::string(RUSTERNETES_BINARY_DIR) + "/rusternetes-ctl\" \"start\" \"a\" \"--home\"") !=
+        std::string::npos);
+  CHECK(text.find("@{") == std::string::npos);
+  REQUIRE(port.release(spec).has_value());
+  REQUIRE(is_up(spec, seconds(20)));
+  calls.clear();
+  REQUIRE(port.start_held(spec).has_value());
+  CHECK(calls == std::vector<std::string>{"systemctl enable --quiet " + unit});
+  calls.clear();
+  REQUIRE(port.stop(spec, seconds(20)).has_value());
+  CHECK(calls == std::vector<std::string>{"systemctl disable --quiet " + unit, "systemctl stop --no-block " + unit});
+  REQUIRE(port.forget(spec).has_value());
+  CHECK(fs::is_empty(units));
+  REQUIRE(port.forget(spec).has_value());
+  ProcessSpec other = spec;
+  other.home = "/another";
+  CHECK(SystemdPort::unit_name(other) != unit);
+}
+
+TEST_CASE("a program that fails is told with what it printed") {
+  CHECK(run_program({"true"}).has_value());
+  const auto failed = run_program({"sh", "-c", "echo it broke >&2; exit 3"});
+  REQUIRE_FALSE(failed.has_value());
+  CHECK(failed.error().message == "sh failed: it broke");
+  CHECK_FALSE(run_program({"/nowhere/program"}).has_value());
+}

@@ -1,0 +1,383 @@
+#pragma once
+// A made-up host in a folder: engine, network, process and mounts are files in it, so that what a killed launcher did is
+// seen by the next one. Every operation is as idempotent, and as strict about order, as the real one.
+
+#include <unistd.h>
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "certs/file.h"
+#include "launcher/cli.h"
+#include "launcher/environment.h"
+#include "launcher/failure.h"
+#include "launcher/ports/engine_port.h"
+#include "launcher/ports/host_port.h"
+#include "launcher/ports/http_port.h"
+#include "launcher/ports/network_port.h"
+#include "launcher/ports/process_port.h"
+
+namespace rusternetes::launcher::testing {
+
+namespace fs = std::filesystem;
+
+struct TemporaryFolder {
+  fs::path path;
+  TemporaryFolder() {
+    std::string name = (fs::temp_directory_path() / "launcher-XXXXXX").string();
+    path = ::mkdtemp(name.data());
+  }
+  ~TemporaryFolder() { fs::remove_all(path); }
+};
+
+// Things of the host by kind and name: "link", "drop-host", "container", ...
+class Things {
+ public:
+  explicit Things(fs::path root) : root_(std::move(root)) { fs::create_directories(root_); }
+  bool has(const std::string& kind, const std::string& name) const { return fs::exists(root_ / (kind + "@" + name)); }
+  void add(const std::string& kind, const std::string& name, const std::string& text = "") {
+    std::ofstream(root_ / (kind + "@" + name)) << text;
+  }
+  void remove(const std::string& kind, const std::string& name) { fs::remove(root_ / (kind + "@" + name)); }
+  std::string text(const std::string& kind, const std::string& name) const {
+    return certs::read_text(root_ / (kind + "@" + name)).value();
+  }
+  std::set<std::string> all() const {
+    std::set<std::string> out;
+    for (const auto& entry : fs::directory_iterator(root_)) out.insert(entry.path().filename());
+    return out;
+  }
+  std::set<std::string> names(const std::string& kind) const {
+    std::set<std::string> out;
+    for (const std::string& one : all())
+      if (one.starts_with(kind + "@")) out.insert(one.substr(kind.size() + 1));
+    return out;
+  }
+
+ private:
+  fs::path root_;
+};
+
+// The n-th call of a port from here on fails.
+struct Faults {
+  std::map<std::string, std::string> by_call;  // "link" -> message
+  Result<> check(const std::string& call) const {
+    const auto found = by_call.find(call);
+    return found == by_call.end() ? Result<>() : Result<>(internal_error(found->second));
+  }
+};
+
+class FakeEngine final : public EnginePort {
+ public:
+  FakeEngine(Things& things, Faults& faults) : things_(things), faults_(faults) {}
+  std::set<std::string> running{"podman"};  // kinds of engine that answer
+  bool is_installed = true;
+
+  Result<EngineChoice> find(const std::string& kind) override {
+    if (auto fault = faults_.check("find"); !fault) return std::move(fault).error();
+    for (const char* one : {"podman", "docker"})
+      if ((kind.empty() || kind == one) && running.contains(one))
+        return EngineChoice{.kind = one, .socket = std::string("/run/") + one + ".sock", .version = "1.0"};
+    return failure("EngineUnreachable", "no engine answers");
+  }
+  bool can_start_private() override { return is_installed; }
+  std::string private_socket(const fs::path& folder) override { return (folder / "podman.sock").string(); }
+  Result<> start_private(const fs::path& folder) override {
+    RN_CHECK(certs::make_folder(folder, 0700));
+    things_.add("engine", key(folder));
+    return {};
+  }
+  Result<> stop_private(const fs::path& folder) override {
+    things_.remove("engine", key(folder));
+    return {};
+  }
+  Result<bool> has_image(const EngineChoice& choice, const std::string& reference) override {
+    RN_CHECK(answers(choice));
+    return things_.has("image-" + choice.kind, reference);
+  }
+  Result<std::vector<std::string>> load_archive(const EngineChoice& choice, const fs::path& archive) override {
+    RN_CHECK(answers(choice));
+    RN_TRY(const std::string reference, certs::read_text(archive));
+    things_.add("image-" + choice.kind, reference);
+    return std::vector<std::string>{reference};
+  }
+  Result<> save_image(const EngineChoice&, const std::string& reference, const fs::path& archive) override {
+    std::ofstream(archive) << reference;
+    return {};
+  }
+  Result<> load_pause_image(const EngineChoice& choice) override {
+    RN_CHECK(answers(choice));
+    RN_CHECK(faults_.check("load-pause"));
+    things_.add("image-" + choice.kind, "pause");
+    return {};
+  }
+  Result<> remove_pause_image(const EngineChoice& choice) override {
+    RN_CHECK(answers(choice));
+    things_.remove("image-" + choice.kind, "pause");
+    return {};
+  }
+  Result<std::vector<ClusterContainer>> containers(const EngineChoice& choice, const std::string& cluster) override {
+    RN_CHECK(answers(choice));
+    RN_CHECK(faults_.check("containers"));
+    std::vector<ClusterContainer> out;
+    for (const std::string& name : things_.names("container"))
+      if (name.starts_with(cluster + "."))
+        out.push_back({name, name, things_.text("container", name) == "running", name.ends_with("pause")});
+    return out;
+  }
+  Result<> stop_containers(const EngineChoice& choice, const std::vector<std::string>& ids, std::chrono::seconds) override {
+    RN_CHECK(answers(choice));
+    for (const std::string& id : ids) things_.add("container", id, "exited");
+    return {};
+  }
+  Result<> remove_container(const EngineChoice& choice, const std::string& id) override {
+    RN_CHECK(answers(choice));
+    const bool is_pause = id.ends_with("pause");
+    for (const std::string& name : things_.names("container"))
+      if (is_pause && name != id && name.starts_with(id.substr(0, id.find('.'))))
+        return internal_error("the sandbox has dependent containers");
+    things_.remove("container", id);
+    return {};
+  }
+
+ private:
+  // clusters/NAME/engine -> NAME
+  static std::string key(const fs::path& folder) { return folder.parent_path().filename(); }
+  Result<> answers(const EngineChoice& choice) const {
+    const bool is_up = choice.is_private ? things_.has("engine", key(fs::path(choice.socket).parent_path()))
+                                         : running.contains(choice.kind);
+    return is_up ? Result<>() : Result<>(failure("EngineUnreachable", choice.socket + " does not answer"));
+  }
+  Things& things_;
+  Faults& faults_;
+};
+
+class FakeNetwork final : public NetworkPort {
+ public:
+  FakeNetwork(Things& things, Faults& faults) : things_(things), faults_(faults) {}
+  std::vector<std::string> ranges;
+
+  Result<std::vector<std::string>> host_ranges() override { return ranges; }
+  Result<bool> has_traces(const std::string& cluster) override {
+    return things_.has("link", cluster) || things_.has("drop-host", cluster);
+  }
+  Result<> load_drop_rules(const NodeNetwork& network) override {
+    RN_CHECK(faults_.check("load-drop"));
+    things_.add("drop-host", network.cluster);
+    if (network.node_netns.empty()) return {};
+    if (!things_.has("netns", network.cluster)) return internal_error("no such namespace");
+    things_.add("drop-node", network.cluster);
+    return {};
+  }
+  Result<> check_drop_rules(const NodeNetwork& network) override {
+    RN_CHECK(faults_.check("check-drop"));
+    return stands(network);
+  }
+  Result<> link_node(const NodeNetwork& network) override {
+    RN_CHECK(faults_.check("link"));
+    RN_CHECK(stands(network));
+    if (!things_.has("netns", network.cluster)) return internal_error("no such namespace");
+    things_.add("link", network.cluster);
+    return {};
+  }
+  Result<> unlink_node(const NodeNetwork& network) override {
+    things_.remove("link", network.cluster);
+    return {};
+  }
+  Result<> remove_all(const std::string& cluster) override {
+    things_.remove("link", cluster);
+    things_.remove("drop-host", cluster);
+    return {};
+  }
+
+ private:
+  Result<> stands(const NodeNetwork& network) const {
+    const bool is_there = things_.has("drop-host", network.cluster) &&
+                          (network.node_netns.empty() || things_.has("drop-node", network.cluster));
+    return is_there ? Result<>() : Result<>(internal_error("no drop rule"));
+  }
+  Things& things_;
+  Faults& faults_;
+};
+
+// A released process makes a Pod, as the kubelet would, unless the cluster has it already.
+class FakeProcess final : public ProcessPort {
+ public:
+  FakeProcess(Things& things, Faults& faults) : things_(things), faults_(faults) {}
+  long restarts = 0;
+
+  Result<> start_held(const ProcessSpec& spec) override {
+    RN_CHECK(faults_.check("start"));
+    if (!fs::exists(spec.pid_file.parent_path())) return internal_error("no run folder");
+    things_.add("process", spec.cluster);
+    things_.add("unit", spec.cluster);
+    if (spec.has_own_netns) things_.add("netns", spec.cluster);
+    commands[spec.cluster] = spec.command;
+    return {};
+  }
+  Result<> release(const ProcessSpec& spec) override {
+    RN_CHECK(faults_.check("release"));
+    if (!things_.has("process", spec.cluster)) return failure("ProcessFailed", "no supervisor");
+    REQUIRE(things_.has("drop-host", spec.cluster));  // invariant 14
+    if (spec.has_own_netns) REQUIRE(things_.has("link", spec.cluster));
+    things_.add("released", spec.cluster);
+    for (const char* one : {".app", ".pause"}) things_.add("container", spec.cluster + one, "running");
+    return {};
+  }
+  Result<> stop(const ProcessSpec& spec, std::chrono::milliseconds) override {
+    for (const char* kind : {"process", "netns", "drop-node", "released"}) things_.remove(kind, spec.cluster);
+    // A veth goes with either end's namespace.
+    if (spec.has_own_netns) things_.remove("link", spec.cluster);
+    return {};
+  }
+  Result<> forget(const ProcessSpec& spec) override {
+    things_.remove("unit", spec.cluster);
+    return {};
+  }
+  Result<ProcessStatus> status(const ProcessSpec& spec) override {
+    ProcessStatus out;
+    out.is_running = things_.has("process", spec.cluster);
+    out.is_released = things_.has("released", spec.cluster);
+    out.supervisor_pid = out.is_running ? 100 : 0;
+    out.child_pid = out.is_running ? 101 : 0;
+    out.restarts = restarts;
+    restarts += restarts > 0 ? 1 : 0;
+    if (out.is_running && spec.has_own_netns) out.netns = "/proc/100/ns/net";
+    return out;
+  }
+  bool wait_for_end(const ProcessSpec& spec, std::chrono::milliseconds) override {
+    return !things_.has("process", spec.cluster);
+  }
+  std::map<std::string, std::vector<std::string>> commands;
+
+ private:
+  Things& things_;
+  Faults& faults_;
+};
+
+class FakeHttp final : public HttpPort {
+ public:
+  explicit FakeHttp(Things& things) : things_(things) {}
+  bool is_ready = true;
+  bool is_node_ready = true;
+  std::vector<HttpRequest> requests;
+
+  Result<HttpResponse> send(const HttpRequest& request) override {
+    requests.push_back(request);
+    if (things_.names("released").empty()) return internal_error("connection refused");
+    if (request.url.ends_with("/readyz")) return HttpResponse{is_ready ? 200 : 500, "ok"};
+    return HttpResponse{200, node()};
+  }
+  Result<int> stream(const HttpRequest&, const std::function<bool(std::string_view)>& on_line) override {
+    on_line("{\"type\":\"ADDED\",\"object\":" + node() + "}");
+    return 200;
+  }
+
+ private:
+  std::string node() const {
+    return std::string(R"({"status":{"conditions":[{"type":"MemoryPressure","status":"False"},{"type":"Ready","status":")") +
+           (is_node_ready ? "True" : "False") + "\"}]}}";
+  }
+  Things& things_;
+};
+
+class FakeHost final : public HostPort {
+ public:
+  explicit FakeHost(Things& things) : things_(things) {}
+  bool root = true;
+  std::set<std::uint16_t> ports_in_use;
+
+  bool is_root() override { return root; }
+  bool is_executable(const fs::path&) override { return true; }
+  bool is_port_free(const std::string&, std::uint16_t port) override { return !ports_in_use.contains(port); }
+  std::string default_address() override { return "198.51.100.7"; }
+  Result<> share_folder(const fs::path& folder) override {
+    if (!fs::is_directory(folder)) return internal_error("no such folder " + folder.string());
+    things_.add("mount", folder.parent_path().filename());
+    return {};
+  }
+  Result<> unmount_below(const fs::path& folder) override {
+    const fs::path root = folder.filename() == "kubelet" ? folder.parent_path() : folder;
+    things_.remove("mount", root.filename());
+    return {};
+  }
+
+ private:
+  Things& things_;
+};
+
+// Ends the process at the n-th point, as SIGKILL would: no destructor runs.
+class CrashHooks final : public Hooks {
+ public:
+  int crash_at = -1;
+  int seen = 0;
+  std::vector<std::string> names;
+  void point(std::string_view name) override {
+    names.emplace_back(name);
+    if (++seen == crash_at) ::_exit(137);
+  }
+};
+
+struct World {
+  TemporaryFolder folder;
+  Things things{folder.path / "things"};
+  Faults faults;
+  FakeEngine engine{things, faults};
+  FakeNetwork network{things, faults};
+  FakeProcess process{things, faults};
+  FakeHttp http{things};
+  FakeHost host{things};
+  CrashHooks hooks;
+  std::map<std::string, std::string> variables;
+  std::istringstream in;
+  std::ostringstream out;
+  std::ostringstream err;
+  bool is_input_terminal = false;
+  std::function<bool()> is_interrupted = [] { return false; };
+
+  fs::path home() const { return folder.path / "home"; }
+  fs::path kubeconfig() const { return folder.path / "kube" / "config"; }
+
+  World() {
+    variables["RUSTERNETES_HOME"] = home().string();
+    variables["KUBECONFIG"] = kubeconfig().string();
+  }
+
+  int run(const std::vector<std::string>& words) {
+    out.str("");
+    err.str("");
+    Environment environment{.in = in,
+                            .out = out,
+                            .err = err,
+                            .is_input_terminal = is_input_terminal,
+                            .variable = [this](const char* name) -> std::optional<std::string> {
+                              const auto found = variables.find(name);
+                              return found == variables.end() ? std::nullopt : std::optional(found->second);
+                            },
+                            .binary_dir = "/opt/rusternetes",
+                            .clock = Clock::system(),
+                            .engine = engine,
+                            .network = network,
+                            .process = process,
+                            .http = http,
+                            .host = host,
+                            .hooks = hooks,
+                            .is_interrupted = is_interrupted};
+    return launcher::run(words, environment);
+  }
+
+  // Nothing of any cluster: not on the host, not in the home, not in the user's kubeconfig.
+  void check_nothing_is_left() const {
+    CHECK(things.all() == std::set<std::string>{});
+    CHECK_FALSE(fs::exists(home()));
+    CHECK_FALSE(fs::exists(kubeconfig()));
+    CHECK_FALSE(fs::exists(kubeconfig().string() + ".lock"));
+  }
+};
+
+}  // namespace rusternetes::launcher::testing
