@@ -10,7 +10,7 @@
 namespace rusternetes::launcher {
 
 Result<bool> wait_for_folder(const std::filesystem::path& folder, std::chrono::milliseconds timeout,
-                             const std::function<bool()>& is_met) {
+                             const std::function<bool()>& is_met, int also) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   const int fd = ::inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
   if (fd < 0) return errno_error("inotify", errno);
@@ -26,8 +26,9 @@ Result<bool> wait_for_folder(const std::filesystem::path& folder, std::chrono::m
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
     if (left <= 0) return false;
-    pollfd poll{fd, POLLIN, 0};
-    if (::poll(&poll, 1, static_cast<int>(std::min<long long>(left, 60'000))) < 0 && errno == EINTR) return is_met();
+    pollfd events_of[2] = {{fd, POLLIN, 0}, {also, POLLIN, 0}};  // a negative descriptor is passed over
+    const int ready = ::poll(events_of, 2, static_cast<int>(std::min<long long>(left, 60'000)));
+    if ((ready < 0 && errno == EINTR) || (ready > 0 && events_of[1].revents != 0)) return is_met();
     char events[4096];
     while (::read(fd, events, sizeof events) > 0) {
     }

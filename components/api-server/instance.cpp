@@ -86,6 +86,7 @@ Result<void> Instance::Impl::make_authentication() {
 }
 
 void Instance::Impl::serve_openid() {
+  if (tokens->keys().empty()) return;
   const std::string address = fmt::format("{}:{}", options.advertise_address.empty() ? options.bind_address : options.advertise_address, port);
   auto documents = openid_documents(options.service_account_issuers.empty() ? "" : options.service_account_issuers[0], "", address, tokens->keys());
   if (!documents) {

@@ -155,9 +155,9 @@ class Updater {
 
   void record(std::vector<ManagerEntry>& entries, const FieldSet& fields) {
     ManagerEntry mine;
-    mine.manager = request_.manager.empty() ? std::string_view("unknown") : arena_.copy(request_.manager);
+    mine.manager = request_.manager.empty() ? std::string_view("unknown") : request_.manager;
     mine.api_version = api_version_;
-    mine.subresource = arena_.copy(request_.subresource);
+    mine.subresource = request_.subresource;
     mine.time_us = request_.now_us - ((request_.now_us % 1'000'000) + 1'000'000) % 1'000'000;
     mine.fields = fields;
     for (auto& entry : entries) {
@@ -266,7 +266,7 @@ void encode_managed_fields(Arena& arena, Value& metadata, std::vector<ManagerEnt
   for (const auto& entry : entries) {
     Value item = Value::empty(ValueKind::structure);
     auto put = [&](int field, std::string_view value) {
-      if (!value.empty()) assign(set_field(arena, item, field), Value::of_text(value));
+      if (!value.empty()) set_string(arena, item, field, value);
     };
     put(Entry::f_manager, entry.manager);
     put(Entry::f_operation, entry.is_apply ? "Apply" : "Update");

@@ -68,7 +68,6 @@ Task<> read_stream(std::unique_ptr<http::ClientResponse> response, std::function
   JsonLines lines;
   for (;;) {
     auto piece = co_await response->read_some();
-    if (piece) fprintf(stderr, "DBG piece %zu [%s]\n", piece->size(), piece->c_str()); else fprintf(stderr,"DBG err\n");
     if (!piece) {
       *out = std::move(piece).error();
       co_return;

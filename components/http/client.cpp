@@ -28,8 +28,12 @@ bool is_safe_to_repeat(std::string_view method) {
 // The connections to one endpoint. Requests hold it while they run.
 class Pool final : public std::enable_shared_from_this<Pool> {
  public:
-  Pool(asio::any_io_executor executor, Address address, std::shared_ptr<ClientTlsState> tls, ClientOptions options)
-      : executor_(std::move(executor)), address_(std::move(address)), tls_(std::move(tls)), options_(options) {}
+  Pool(asio::any_io_executor executor, Address address, std::shared_ptr<ClientTlsState> tls,
+       ClientOptions options)
+      : executor_(std::move(executor)),
+        address_(std::move(address)),
+        tls_(std::move(tls)),
+        options_(options) {}
 
   Task<Result<std::unique_ptr<ClientResponse>>> send(ClientRequest request);
   void close();
@@ -103,15 +107,17 @@ Task<Result<Pool::Connection>> Pool::dial(bool needs_http1) {
     co_return connection_lost("the client was closed");
   }
   if (transport->alpn() == "h2") {
-    auto connection = std::make_shared<Http2ClientConnection>(transport, "https", address_.authority, options_);
+    auto connection =
+        std::make_shared<Http2ClientConnection>(transport, "https", address_.authority, options_);
     connection->start();
-    // Requests beyond the server's limit of streams would only be refused. (It is also here that a server which does not
-    // take our certificate says so, under TLS 1.3.)
+    // Requests beyond the server's limit of streams would only be refused. (It is also here that a server
+    // which does not take our certificate says so, under TLS 1.3.)
     const bool is_ready = co_await connection->wait_ready(options_.connect_timeout);
     if (!is_ready || is_closed_) {
       connection->lose();
-      co_return Status{503, "ConnectionFailed",
-                       fmt::format("connect {}: the server ended the connection at once", address_.authority)};
+      co_return Status{
+          503, "ConnectionFailed",
+          fmt::format("connect {}: the server ended the connection at once", address_.authority)};
     }
     http2_.push_back(connection);
     co_return Connection{nullptr, std::move(connection), false};
@@ -138,7 +144,8 @@ Task<Result<Pool::Connection>> Pool::acquire(bool needs_http1) {
     if (is_shared && dial_) {
       auto waited = dial_;
       boost::system::error_code ignored;
-      while (!waited->is_done) co_await waited->ended.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+      while (!waited->is_done)
+        co_await waited->ended.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
       if (waited->error) co_return *waited->error;
       continue;
     }
@@ -173,7 +180,8 @@ Task<Pool::Attempt> Pool::attempt(ClientRequest request, bool needs_http1) {
     auto connection = acquired->http2;
     result.response = co_await connection->send(std::move(request), failure);
     result.status = failure->status;
-    result.may_repeat = failure->is_unprocessed || (acquired->is_reused && is_repeatable && connection->is_lost());
+    result.may_repeat =
+        failure->is_unprocessed || (acquired->is_reused && is_repeatable && connection->is_lost());
   } else {
     auto failure = std::make_shared<Http1ClientConnection::Failure>();
     auto connection = acquired->http1;
@@ -233,7 +241,8 @@ Task<Result<std::string>> ClientResponse::read_all(std::size_t limit) {
     if (!piece) co_return piece.error();
     if (piece->empty()) co_return all;
     if (all.size() + piece->size() > limit)
-      co_return Status{413, "RequestEntityTooLarge", fmt::format("the response is larger than {} bytes", limit)};
+      co_return Status{413, "RequestEntityTooLarge",
+                       fmt::format("the response is larger than {} bytes", limit)};
     if (all.empty())
       all = *std::move(piece);
     else

@@ -1,6 +1,6 @@
 #pragma once
-// The HTTP client: a pool of connections to one endpoint, over TLS (HTTP/2 where ALPN gives it, else HTTP/1.1), plain TCP
-// or a unix socket (HTTP/1.1). Belongs to one executor.
+// The HTTP client: a pool of connections to one endpoint, over TLS (HTTP/2 where ALPN gives it, else
+// HTTP/1.1), plain TCP or a unix socket (HTTP/1.1). Belongs to one executor.
 
 #include <chrono>
 #include <memory>
@@ -44,8 +44,8 @@ struct ClientRequest {
   std::string body;
 };
 
-// The response's head has arrived; the body is read as it comes. Destroying it abandons the rest (RST_STREAM, or the
-// connection is closed).
+// The response's head has arrived; the body is read as it comes. Destroying it abandons the rest (RST_STREAM,
+// or the connection is closed).
 class ClientResponse {
  public:
   virtual ~ClientResponse() = default;
@@ -63,10 +63,14 @@ class Client {
   // Reads the endpoint's certificates now: a bad key or URL is an error here. Connects on first use.
   static Result<std::unique_ptr<Client>> create(asio::any_io_executor executor, Endpoint endpoint,
                                                 ClientOptions options = {});
+  // Closes, on the executor, which must outlive it.
   virtual ~Client() = default;
-  // A connection found dead before a byte of the response came is replaced once, for a request that is safe to repeat (a
-  // pooled connection that the server had closed). A failure to connect has reason "ConnectionRefused" when the
-  // endpoint refused, "ConnectionFailed" otherwise.
+  // A connection found dead before a byte of the response came is replaced, for a request that is safe to
+  // repeat (a pooled connection that the server had closed), and so is one whose server says that it did
+  // nothing (GOAWAY, REFUSED_STREAM), for any; three tries in all. A failure to connect has reason
+  // "ConnectionRefused" when the endpoint refused, "ConnectionFailed" otherwise; a connection that breaks
+  // later "ConnectionLost"; header_timeout "Timeout". A request with an `upgrade` field always goes over
+  // HTTP/1.1.
   virtual Task<Result<std::unique_ptr<ClientResponse>>> send(ClientRequest request) = 0;
   // Closes every connection; requests under way fail.
   virtual void close() = 0;

@@ -42,7 +42,8 @@ class Http1Response final : public ClientResponse {
     if (head_.status != 101 || !connection_)
       return Status{500, "InternalError", fmt::format("status {} is not an upgrade", head_.status)};
     auto connection = std::move(connection_);
-    return make_stream(std::move(connection->transport_), std::move(connection->in_), std::chrono::milliseconds(0), nullptr);
+    return make_stream(std::move(connection->transport_), std::move(connection->in_),
+                       std::chrono::milliseconds(0), nullptr);
   }
 
  private:
@@ -113,8 +114,8 @@ Transport::Io Http1ClientConnection::pull() {
   return got;
 }
 
-// The body leaves behind the response's back: a server may answer while it still reads, and what it says counts even
-// when it stops reading.
+// The body leaves behind the response's back: a server may answer while it still reads, and what it says
+// counts even when it stops reading.
 void Http1ClientConnection::pump_body() {
   while (body_sent_ < body_.size()) {
     const std::string_view piece = std::string_view(body_).substr(body_sent_, kPiece);
@@ -216,7 +217,8 @@ Task<Result<std::string>> Http1ClientConnection::read_body() {
 }
 
 void Http1ClientConnection::finish_response() {
-  if (is_at_end_ || !in_.empty() || !body_.empty() || transport_->pending() || !decoder_->is_keep_alive()) return transport_->close();
+  if (is_at_end_ || !in_.empty() || !body_.empty() || transport_->pending() || !decoder_->is_keep_alive())
+    return transport_->close();
   recycle_(shared_from_this());
 }
 

@@ -11,7 +11,8 @@
 
 namespace rusternetes::http {
 
-class Http1ClientConnection final : public std::enable_shared_from_this<Http1ClientConnection>, public Transport::Owner {
+class Http1ClientConnection final : public std::enable_shared_from_this<Http1ClientConnection>,
+                                    public Transport::Owner {
  public:
   // Gives a connection back that may serve again.
   using Recycle = std::function<void(std::shared_ptr<Http1ClientConnection>)>;

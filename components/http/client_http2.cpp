@@ -7,7 +7,8 @@
 namespace rusternetes::http {
 namespace {
 
-// Windows so large that a long list never waits for an update; the bound on what a reader that sleeps makes us hold.
+// Windows so large that a long list never waits for an update; the bound on what a reader that sleeps makes
+// us hold.
 constexpr std::int32_t kStreamWindow = 4 << 20;
 constexpr std::int32_t kConnectionWindow = 1 << 30;
 constexpr std::size_t kHeadLimit = 1 << 20;
@@ -70,7 +71,8 @@ void Http2ClientConnection::on_settings() {
 }
 
 bool Http2ClientConnection::has_room() const {
-  const auto allowed = ::nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+  const auto allowed =
+      ::nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
   return is_usable() && streams_.size() < std::min(allowed, kStreams) &&
          ::nghttp2_session_check_request_allowed(session_);
 }
@@ -91,8 +93,8 @@ Http2ClientConnection::StreamPtr Http2ClientConnection::submit(ClientRequest& re
     fields.push_back(name_value("content-length", length));
   const bool has_body = !request.body.empty();
   const auto data = provider(*stream);
-  stream->id = ::nghttp2_submit_request(session_, nullptr, fields.data(), fields.size(), has_body ? &data : nullptr,
-                                        stream.get());
+  stream->id = ::nghttp2_submit_request(session_, nullptr, fields.data(), fields.size(),
+                                        has_body ? &data : nullptr, stream.get());
   if (stream->id < 0) return nullptr;
   streams_.emplace(stream->id, stream);
   if (has_body) {
@@ -115,9 +117,11 @@ Task<std::unique_ptr<ClientResponse>> Http2ClientConnection::send(ClientRequest 
     failure->is_unprocessed = true;
     co_return nullptr;
   }
-  auto response = std::make_unique<Http2Response>(connection, stream);  // abandons the stream if we are cancelled
-  const auto deadline = options_.header_timeout.count() ? std::chrono::steady_clock::now() + options_.header_timeout
-                                                        : Time::max();
+  auto response =
+      std::make_unique<Http2Response>(connection, stream);  // abandons the stream if we are cancelled
+  const auto deadline = options_.header_timeout.count()
+                            ? std::chrono::steady_clock::now() + options_.header_timeout
+                            : Time::max();
   while (!stream->has_head && !stream->is_closed) {
     const bool is_in_time = co_await stream->changed.wait_until(deadline);
     if (is_in_time) continue;

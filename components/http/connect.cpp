@@ -29,8 +29,8 @@ Status timed_out(const std::string& where) {
   return Status{503, "ConnectionFailed", fmt::format("connect {}: timed out", where)};
 }
 
-Task<Connected> connect_socket(asio::any_io_executor executor, const sockaddr* to, socklen_t length, std::string where,
-                               Time deadline) {
+Task<Connected> connect_socket(asio::any_io_executor executor, const sockaddr* to, socklen_t length,
+                               std::string where, Time deadline) {
   const int fd = ::socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) co_return connect_failed(where, errno);
   auto transport = std::make_shared<Transport>(executor, fd);
@@ -81,15 +81,16 @@ Task<Connected> connect_tcp(asio::any_io_executor executor, Address address, Tim
       if (!e) resolver->cancel();
     });
     auto found = co_await resolver->async_resolve(address.host, std::to_string(address.port),
-                                                 asio::ip::resolver_base::numeric_service,
-                                                 asio::redirect_error(asio::use_awaitable, error));
+                                                  asio::ip::resolver_base::numeric_service,
+                                                  asio::redirect_error(asio::use_awaitable, error));
     if (error)
       co_return Status{503, "ConnectionFailed", fmt::format("resolve {}: {}", address.host, error.message())};
     for (const auto& entry : found) endpoints.push_back(entry.endpoint());
   }
   Connected result = timed_out(where);
   for (const auto& endpoint : endpoints) {
-    result = co_await connect_socket(executor, endpoint.data(), static_cast<socklen_t>(endpoint.size()), where, deadline);
+    result = co_await connect_socket(executor, endpoint.data(), static_cast<socklen_t>(endpoint.size()),
+                                     where, deadline);
     if (result || std::chrono::steady_clock::now() >= deadline) break;
   }
   co_return result;
@@ -123,7 +124,8 @@ Task<Result<void>> secure(std::shared_ptr<Transport> transport, std::shared_ptr<
     RN_CO_CHECK(expect_server_name(ssl, tls->server_name));
   }
   if (!alpn.empty())
-    ::SSL_set_alpn_protos(ssl, reinterpret_cast<const unsigned char*>(alpn.data()), static_cast<unsigned>(alpn.size()));
+    ::SSL_set_alpn_protos(ssl, reinterpret_cast<const unsigned char*>(alpn.data()),
+                          static_cast<unsigned>(alpn.size()));
   ::SSL_set_ex_data(ssl, state_index(), new std::weak_ptr<ClientTlsState>(tls));
   ::SSL_CTX_sess_set_new_cb(tls->context.get(), keep_session);
   if (tls->session) ::SSL_set_session(ssl, tls->session.get());

@@ -29,8 +29,8 @@ struct ClientTlsState {
   std::shared_ptr<SSL_SESSION> session;  // the latest ticket
 };
 
-// Tries each address the name has until one connects, within `timeout` for all. `alpn` is "h2,http/1.1" in wire form;
-// empty: not offered.
+// Tries each address the name has until one connects, within `timeout` for all. `alpn` is "h2,http/1.1" in
+// wire form; empty: not offered.
 Task<Result<std::shared_ptr<Transport>>> connect(asio::any_io_executor executor, Address address,
                                                  std::shared_ptr<ClientTlsState> tls, std::string alpn,
                                                  std::chrono::milliseconds timeout);

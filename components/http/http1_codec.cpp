@@ -4,19 +4,19 @@
 
 #include <algorithm>
 #include <boost/asio/buffer.hpp>
-#include <boost/beast/http/buffer_body.hpp>
+#include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/fields.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/status.hpp>
 #include <boost/beast/src.hpp>
 #include <ctime>
 
+#include "http/http1_body.h"
+
 namespace rusternetes::http {
 namespace {
 
 namespace beast = boost::beast::http;
-
-constexpr std::size_t kDecodePiece = 64 * 1024;
 
 Status bad_message(std::string_view why) {
   return Status{400, "BadRequest", fmt::format("malformed HTTP message: {}", why)};
@@ -45,46 +45,21 @@ class Decoder final : public Http1Decoder {
       if (error == beast::error::need_more) break;
       if (error) return bad_message(error.message());
     }
+    if (parser_.is_header_done()) choose_body();
     return consumed;
   }
 
   Result<std::size_t> feed_body(std::string_view bytes, std::string& out, std::size_t room) override {
-    parser_.eager(true);
-    std::size_t consumed = 0;
-    while (consumed < bytes.size() && room && !parser_.is_done()) {
-      const std::size_t piece = std::min({room, kDecodePiece, bytes.size() - consumed});
-      const std::size_t before = out.size();
-      out.resize(before + piece);
-      auto& body = parser_.get().body();
-      body.data = out.data() + before;
-      body.size = piece;
-      boost::system::error_code error;
-      const std::size_t n =
-          parser_.put(boost::asio::const_buffer(bytes.data() + consumed, bytes.size() - consumed), error);
-      const std::size_t produced = piece - body.size;
-      body.data = nullptr;
-      body.size = 0;
-      out.resize(before + produced);
-      room -= produced;
-      consumed += n;
-      if (error == beast::error::need_more) break;
-      if (error && error != beast::error::need_buffer) return bad_message(error.message());
-      if (n == 0 && produced == 0) break;
-    }
-    return consumed;
+    return body_.feed(bytes, out, room);
   }
 
   Result<void> feed_end() override {
-    boost::system::error_code error;
     if (!parser_.is_header_done()) return bad_message("unexpected end");
-    if (parser_.is_done()) return {};
-    parser_.put_eof(error);
-    if (error) return bad_message("unexpected end of the body");
-    return {};
+    return body_.feed_end();
   }
 
   bool is_head_done() const override { return parser_.is_header_done(); }
-  bool is_done() const override { return parser_.is_done(); }
+  bool is_done() const override { return parser_.is_header_done() && body_.is_done(); }
   bool is_keep_alive() const override { return parser_.keep_alive(); }
   bool is_http10() const override { return parser_.get().version() < 11; }
   std::optional<std::uint64_t> content_length() const override {
@@ -121,6 +96,18 @@ class Decoder final : public Http1Decoder {
   }
 
  private:
+  // Beast knows which messages have none: it is done after their heads.
+  void choose_body() {
+    if (parser_.is_done())
+      body_ = BodyDecoder::none();
+    else if (parser_.chunked())
+      body_ = BodyDecoder::chunked();
+    else if (const auto length = parser_.content_length())
+      body_ = BodyDecoder::of_length(*length);
+    else
+      body_ = BodyDecoder::to_the_end();
+  }
+
   // RFC 9112, 3.2.2: a server accepts "http://host/path" and takes the authority from it.
   static void split_absolute_form(RequestHead& head) {
     for (std::string_view scheme : {"http://", "https://"}) {
@@ -136,7 +123,8 @@ class Decoder final : public Http1Decoder {
 
   std::size_t header_limit_;
   std::size_t head_size_ = 0;
-  beast::parser<IsRequest, beast::buffer_body> parser_;
+  beast::parser<IsRequest, beast::empty_body> parser_;
+  BodyDecoder body_ = BodyDecoder::none();
 };
 
 }  // namespace
@@ -183,8 +171,8 @@ std::string_view http_date() {
                                            "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
   std::tm utc{};
   ::gmtime_r(&now, &utc);
-  text = fmt::format("{}, {:02} {} {} {:02}:{:02}:{:02} GMT", days[utc.tm_wday], utc.tm_mday, months[utc.tm_mon],
-                     utc.tm_year + 1900, utc.tm_hour, utc.tm_min, utc.tm_sec);
+  text = fmt::format("{}, {:02} {} {} {:02}:{:02}:{:02} GMT", days[utc.tm_wday], utc.tm_mday,
+                     months[utc.tm_mon], utc.tm_year + 1900, utc.tm_hour, utc.tm_min, utc.tm_sec);
   return text;
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// HTTP/1.1 without I/O: Beast's parsers behind one decoder that takes bytes, and the text of outgoing heads and chunks.
-// Internal to this folder; Beast is instantiated in http1_codec.cpp alone.
+// HTTP/1.1 without I/O: Beast's parsers for heads and our own for bodies behind one decoder, and the text of
+// outgoing heads and chunks. Internal to this folder; Beast is instantiated in http1_codec.cpp alone.
 
 #include <memory>
 #include <string>
@@ -19,8 +19,8 @@ class Http1Decoder {
   static std::unique_ptr<Http1Decoder> for_response(std::size_t header_limit, bool is_head);
   virtual ~Http1Decoder() = default;
 
-  // Returns how much was consumed; is_head_done() tells whether the head is complete. Errors: 400 BadRequest, and 431
-  // RequestHeaderFieldsTooLarge beyond the limit.
+  // Returns how much was consumed; is_head_done() tells whether the head is complete. Errors: 400 BadRequest,
+  // and 431 RequestHeaderFieldsTooLarge beyond the limit.
   virtual Result<std::size_t> feed_head(std::string_view bytes) = 0;
   // Appends decoded body to `out`, at most `room` bytes.
   virtual Result<std::size_t> feed_body(std::string_view bytes, std::string& out, std::size_t room) = 0;

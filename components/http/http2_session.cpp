@@ -20,11 +20,13 @@ struct Http2Session::Callbacks {
   static Http2Session& self(void* user) { return *static_cast<Http2Session*>(user); }
 
   static int begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* user) {
-    if (frame->hd.type == NGHTTP2_HEADERS) self(user).on_headers_begin(frame->hd.stream_id, frame->headers.cat);
+    if (frame->hd.type == NGHTTP2_HEADERS)
+      self(user).on_headers_begin(frame->hd.stream_id, frame->headers.cat);
     return 0;
   }
-  static int header(nghttp2_session*, const nghttp2_frame* frame, const std::uint8_t* name, std::size_t name_length,
-                    const std::uint8_t* value, std::size_t value_length, std::uint8_t, void* user) {
+  static int header(nghttp2_session*, const nghttp2_frame* frame, const std::uint8_t* name,
+                    std::size_t name_length, const std::uint8_t* value, std::size_t value_length,
+                    std::uint8_t, void* user) {
     if (frame->hd.type == NGHTTP2_HEADERS)
       self(user).on_header(frame->hd.stream_id, text(name, name_length), text(value, value_length));
     return 0;
@@ -39,8 +41,8 @@ struct Http2Session::Callbacks {
     if (frame->hd.type == NGHTTP2_PING && (frame->hd.flags & NGHTTP2_FLAG_ACK)) session.on_ping_ack();
     return 0;
   }
-  static int data(nghttp2_session* raw, std::uint8_t, std::int32_t id, const std::uint8_t* bytes, std::size_t length,
-                  void* user) {
+  static int data(nghttp2_session* raw, std::uint8_t, std::int32_t id, const std::uint8_t* bytes,
+                  std::size_t length, void* user) {
     // The connection's window is for all streams: only a stream's own window holds its sender back.
     ::nghttp2_session_consume_connection(raw, length);
     self(user).on_data(id, text(bytes, length));
@@ -58,8 +60,8 @@ struct Http2Session::Callbacks {
     session.on_stream_out_sent(frame->hd.stream_id);
     return 0;
   }
-  static ssize_t read_data(nghttp2_session*, std::int32_t, std::uint8_t*, std::size_t length, std::uint32_t* flags,
-                           nghttp2_data_source* source, void*) {
+  static ssize_t read_data(nghttp2_session*, std::int32_t, std::uint8_t*, std::size_t length,
+                           std::uint32_t* flags, nghttp2_data_source* source, void*) {
     auto& stream = *static_cast<Stream*>(source->ptr);
     const std::size_t n = std::min(length, stream.out_bytes);
     if (n == 0 && !stream.is_out_complete) {

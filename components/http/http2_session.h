@@ -1,6 +1,6 @@
 #pragma once
-// What both ends of an HTTP/2 connection share: nghttp2 over a Transport, bodies that leave as Slices without a copy of
-// their own, one write a loop turn for whatever streams have to say. Internal to this folder.
+// What both ends of an HTTP/2 connection share: nghttp2 over a Transport, bodies that leave as Slices without
+// a copy of their own, one write a loop turn for whatever streams have to say. Internal to this folder.
 
 #include <nghttp2/nghttp2.h>
 
@@ -23,9 +23,9 @@ class Http2Session : public Transport::Owner, public std::enable_shared_from_thi
     virtual ~Stream() = default;
     std::int32_t id = -1;
     std::vector<Slice> out;
-    std::size_t out_front = 0;   // the first slice not sent
-    std::size_t out_offset = 0;  // bytes of it that were sent
-    std::size_t out_bytes = 0;   // to be sent
+    std::size_t out_front = 0;     // the first slice not sent
+    std::size_t out_offset = 0;    // bytes of it that were sent
+    std::size_t out_bytes = 0;     // to be sent
     bool is_out_complete = false;  // nothing is added any more
     bool is_out_sent = false;      // END_STREAM has left
     bool is_deferred = false;

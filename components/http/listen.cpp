@@ -73,7 +73,8 @@ Result<Descriptor> listen_unix_path(const std::string& path, unsigned mode) {
   }
   Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (socket.get() < 0) return errno_error(where, errno);
-  if (::bind(socket.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) return errno_error(where, errno);
+  if (::bind(socket.get(), reinterpret_cast<sockaddr*>(&to), sizeof to) != 0)
+    return errno_error(where, errno);
   // Nobody can connect between bind() and listen(), so nobody connects under the wrong mode.
   if (::chmod(path.c_str(), mode) != 0 || ::listen(socket.get(), kBacklog) != 0) {
     const int error = errno;

@@ -53,8 +53,8 @@ struct ResponseHead {
   Headers headers;
 };
 
-// A connection taken over after 101 (SPDY, WebSocket, an engine's attach) or any plain byte pipe. Belongs to one
-// executor; the destructor closes it.
+// A connection taken over after 101 (SPDY, WebSocket, an engine's attach) or any plain byte pipe. Belongs to
+// one executor; the destructor closes it.
 class ByteStream {
  public:
   virtual ~ByteStream() = default;

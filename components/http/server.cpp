@@ -88,10 +88,11 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   // --- on the first executor
 
   void arm(std::shared_ptr<Listener> listener) {
-    listener->socket.async_wait(asio::posix::stream_descriptor::wait_read,
-                                [self = shared_from_this(), listener](const boost::system::error_code& error) {
-                                  if (!error && !self->is_closed) self->accept_some(listener, kAcceptsATurn);
-                                });
+    listener->socket.async_wait(
+        asio::posix::stream_descriptor::wait_read,
+        [self = shared_from_this(), listener](const boost::system::error_code& error) {
+          if (!error && !self->is_closed) self->accept_some(listener, kAcceptsATurn);
+        });
   }
 
   void accept_some(std::shared_ptr<Listener> listener, int most) {
@@ -102,7 +103,8 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
         if (open < options.limits.connections) resume();
         return;
       }
-      const int fd = ::accept4(listener->socket.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      const int fd =
+          ::accept4(listener->socket.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd >= 0) {
         deal(Descriptor(fd), *listener);
         continue;
@@ -111,9 +113,10 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
       if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
         log::warn(core->name, "accept: {}", errno_error("out of resources", errno).message);
         listener->retry.expires_after(kAcceptRetry);
-        listener->retry.async_wait([self = shared_from_this(), listener](const boost::system::error_code& error) {
-          if (!error && !self->is_closed) self->arm(listener);
-        });
+        listener->retry.async_wait(
+            [self = shared_from_this(), listener](const boost::system::error_code& error) {
+              if (!error && !self->is_closed) self->arm(listener);
+            });
         return;
       }
       break;  // EAGAIN
@@ -154,7 +157,8 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
     std::shared_ptr<ServerConnection> connection;
   };
 
-  Task<> serve(std::shared_ptr<Impl> self, Shard* shard, std::shared_ptr<Transport> transport, SslContext tls) {
+  Task<> serve(std::shared_ptr<Impl> self, Shard* shard, std::shared_ptr<Transport> transport,
+               SslContext tls) {
     // Whichever way this ends, the last thing is to be counted out.
     std::shared_ptr<void> counted(nullptr, [self](void*) { self->on_connection_ended(); });
     prepare_accepted(transport->fd());
@@ -174,7 +178,8 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
         transport->close();
         co_return;
       }
-      is_http2 = tls ? transport->alpn() == "h2" : first.size() >= kPreface.size() && first.starts_with(kPreface);
+      is_http2 =
+          tls ? transport->alpn() == "h2" : first.size() >= kPreface.size() && first.starts_with(kPreface);
       transport->set_deadline(Transport::Time::max());
     }
     if (is_http2) {
@@ -236,7 +241,8 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
   void for_each_connection(void (ServerConnection::*act)()) {
     for (const auto& shard : shards)
       asio::post(shard->executor, [self = shared_from_this(), shard = shard.get(), act] {
-        const std::vector<std::shared_ptr<ServerConnection>> all(shard->connections.begin(), shard->connections.end());
+        const std::vector<std::shared_ptr<ServerConnection>> all(shard->connections.begin(),
+                                                                 shard->connections.end());
         for (const auto& connection : all) (connection.get()->*act)();
       });
   }
@@ -261,6 +267,28 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
     notify();
   }
 
+  // A turn of every shard's loop: what was posted there before has run and let go of us, so that who destroys
+  // the server and then the executors meets nobody.
+  Task<> settle(asio::any_io_executor executor) {
+    struct Turns {
+      explicit Turns(asio::any_io_executor e) : executor(e), event(e) {}
+      asio::any_io_executor executor;
+      AsyncEvent event;
+      std::size_t left = 0;
+    };
+    auto turns = std::make_shared<Turns>(executor);
+    turns->left = shards.size();
+    for (const auto& shard : shards)
+      asio::post(shard->executor, [turns]() mutable {
+        const asio::any_io_executor back = turns->executor;
+        asio::post(back, [turns = std::move(turns)] {
+          --turns->left;
+          turns->event.set();
+        });
+      });
+    while (turns->left) co_await turns->event.wait();
+  }
+
   bool is_over() const { return is_swept && open == 0; }
 
   Task<> stop(std::shared_ptr<Impl> self, std::chrono::milliseconds grace) {
@@ -277,6 +305,7 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
     while (!is_over() && is_in_time) is_in_time = co_await event->wait_until(deadline);
     if (!is_over()) for_each_connection(&ServerConnection::close);
     while (!is_over()) co_await event->wait();
+    co_await settle(executor);
     std::lock_guard lock(waiters_mutex);
     std::erase_if(waiters, [&](const Waiter& waiter) { return waiter.event == event; });
   }
@@ -307,7 +336,8 @@ Server::~Server() {
   });
 }
 
-Result<std::uint16_t> Server::listen_tls(const std::string& address, std::uint16_t port, const ServerTls& tls) {
+Result<std::uint16_t> Server::listen_tls(const std::string& address, std::uint16_t port,
+                                         const ServerTls& tls) {
   RN_TRY(auto socket, listen_tcp(address, port));
   RN_TRY(const std::uint16_t bound, local_port(socket.get()));
   RN_TRY([[maybe_unused]] auto* listener, impl_->add(std::move(socket), tls));

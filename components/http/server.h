@@ -1,6 +1,7 @@
 #pragma once
-// The HTTP server: HTTP/2 (nghttp2) and HTTP/1.1 (Beast) behind one small exchange, over TLS 1.2 and 1.3 with ALPN, or
-// in plain text on loopback and unix sockets. Connections are spread over the given executors and stay on theirs.
+// The HTTP server: HTTP/2 (nghttp2) and HTTP/1.1 (Beast) behind one small exchange, over TLS 1.2 and 1.3 with
+// ALPN, or in plain text on loopback and unix sockets. Connections are spread over the given executors and
+// stay on theirs.
 
 #include <chrono>
 #include <functional>
@@ -23,8 +24,8 @@ struct Peer {
   bool is_loopback = false;
 };
 
-// One request and its response, whatever the version. Everything is called from the executor that runs the handler.
-// The handler's coroutine is cancelled when the client goes away or the stream is reset.
+// One request and its response, whatever the version. Everything is called from the executor that runs the
+// handler. The handler's coroutine is cancelled when the client goes away or the stream is reset.
 class Exchange {
  public:
   virtual ~Exchange() = default;
@@ -59,8 +60,8 @@ using Handler = std::function<Task<>(std::shared_ptr<Exchange>)>;
 struct ServerTls {
   std::string certificate_chain_pem;
   std::string private_key_pem;
-  // Clients may present a certificate; one that does not verify against this is refused in the handshake. Empty: none is
-  // asked for.
+  // Clients may present a certificate; one that does not verify against this is refused in the handshake.
+  // Empty: none is asked for.
   std::string client_ca_pem;
 };
 
@@ -68,7 +69,7 @@ struct ServerTls {
 struct ServerLimits {
   std::size_t header_bytes = 1 << 20;
   std::uint32_t concurrent_streams = 100;
-  std::size_t connections = 10'000;
+  std::size_t connections = 10'000;  // who comes then waits in the kernel's queue
   std::chrono::milliseconds handshake_timeout{10'000};
   std::chrono::milliseconds header_timeout{32'000};
   std::chrono::milliseconds idle_timeout{180'000};
@@ -83,10 +84,12 @@ class Server {
     Handler handler;
     ServerLimits limits;
   };
+  // The executors outlive the server; stop() before the end, so that no handler runs on.
   explicit Server(Options options);
   ~Server();
 
-  // Binds and listens. Port 0 takes a free one. Returns the port. May be called for several addresses, before start().
+  // Binds and listens. Port 0 takes a free one. Returns the port. May be called for several addresses, before
+  // start().
   Result<std::uint16_t> listen_tls(const std::string& address, std::uint16_t port, const ServerTls& tls);
   Result<std::uint16_t> listen_plain(const std::string& address, std::uint16_t port);
   // The socket file gets `mode` (0600) before the first connection; an old socket file is replaced.
@@ -97,8 +100,8 @@ class Server {
   Result<void> reload_tls(const ServerTls& tls);
 
   void start();
-  // No new connections, GOAWAY / `Connection: close`, then waits until running exchanges end or `grace` is over, and
-  // closes what is left. From any executor.
+  // No new connections, GOAWAY / `Connection: close`, then waits until running exchanges end or `grace` is
+  // over, and closes what is left. From any executor.
   Task<> stop(std::chrono::milliseconds grace);
 
   std::size_t open_connections() const;

@@ -36,15 +36,19 @@ std::string describe(const std::exception_ptr& error) {
 
 ServerExchange::ServerExchange(std::shared_ptr<ServerCore> core, asio::any_io_executor executor,
                                std::shared_ptr<const Peer> peer, RequestHead head)
-    : core_(std::move(core)), executor_(std::move(executor)), peer_(std::move(peer)), head_(std::move(head)) {}
+    : core_(std::move(core)),
+      executor_(std::move(executor)),
+      peer_(std::move(peer)),
+      head_(std::move(head)) {}
 
 void ServerExchange::start() {
   is_running_ = true;
   std::exception_ptr failed;
   try {
-    asio::co_spawn(executor_, core_->handler(shared_from_this()),
-                   asio::bind_cancellation_slot(
-                       cancel_.slot(), [self = shared_from_this()](std::exception_ptr error) { self->ended(error); }));
+    asio::co_spawn(
+        executor_, core_->handler(shared_from_this()),
+        asio::bind_cancellation_slot(
+            cancel_.slot(), [self = shared_from_this()](std::exception_ptr error) { self->ended(error); }));
   } catch (...) {
     failed = std::current_exception();
   }

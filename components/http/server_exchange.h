@@ -1,6 +1,6 @@
 #pragma once
-// What the server's connections share, whatever the version: the settings they live under and the life of one request's
-// handler. Internal to this folder.
+// What the server's connections share, whatever the version: the settings they live under and the life of one
+// request's handler. Internal to this folder.
 
 #include <atomic>
 #include <boost/asio/cancellation_signal.hpp>
@@ -31,8 +31,8 @@ class ServerConnection {
 
 class ServerExchange : public Exchange, public std::enable_shared_from_this<ServerExchange> {
  public:
-  ServerExchange(std::shared_ptr<ServerCore> core, asio::any_io_executor executor, std::shared_ptr<const Peer> peer,
-                 RequestHead head);
+  ServerExchange(std::shared_ptr<ServerCore> core, asio::any_io_executor executor,
+                 std::shared_ptr<const Peer> peer, RequestHead head);
 
   const RequestHead& head() const override { return head_; }
   const Peer& peer() const override { return *peer_; }

@@ -12,8 +12,8 @@ namespace {
 constexpr std::size_t kHighWater = 256 * 1024;  // unsent bytes of a response before its writer waits
 constexpr std::size_t kFlushAt = 128 * 1024;
 constexpr std::size_t kPiece = 64 * 1024;
-constexpr std::size_t kPipelined = 64 * 1024;      // of requests that come while one runs
-constexpr std::size_t kSwallowed = 256 * 1024;     // of a body nobody read, to keep the connection
+constexpr std::size_t kPipelined = 64 * 1024;            // of requests that come while one runs
+constexpr std::size_t kSwallowed = 256 * 1024;           // of a body nobody read, to keep the connection
 constexpr std::chrono::milliseconds kFirstRequest{500};  // of a new connection while the server drains
 
 Transport::Time now() { return std::chrono::steady_clock::now(); }
@@ -23,7 +23,8 @@ Transport::Time now() { return std::chrono::steady_clock::now(); }
 class Http1Exchange final : public ServerExchange {
  public:
   Http1Exchange(std::shared_ptr<Http1ServerConnection> connection, RequestHead head)
-      : ServerExchange(connection->core_, connection->transport_->executor(), connection->peer_, std::move(head)),
+      : ServerExchange(connection->core_, connection->transport_->executor(), connection->peer_,
+                       std::move(head)),
         connection_(std::move(connection)) {
     is_http10_ = connection_->decoder_->is_http10();
     is_keep_alive_ = connection_->decoder_->is_keep_alive();
@@ -116,7 +117,9 @@ class Http1Exchange final : public ServerExchange {
   }
   void abort_response() override { connection_->close(); }
   void on_handler_ended() override { connection_->changed_.set(); }
-  std::optional<std::uint64_t> content_length() const override { return connection_->decoder_->content_length(); }
+  std::optional<std::uint64_t> content_length() const override {
+    return connection_->decoder_->content_length();
+  }
 
  private:
   void queue_head(ResponseHead head, bool is_chunked) {
@@ -169,7 +172,8 @@ Task<Result<std::unique_ptr<ByteStream>>> Http1Exchange::upgrade(ResponseHead he
                         std::move(keep));
 }
 
-Http1ServerConnection::Http1ServerConnection(std::shared_ptr<ServerCore> core, std::shared_ptr<Transport> transport,
+Http1ServerConnection::Http1ServerConnection(std::shared_ptr<ServerCore> core,
+                                             std::shared_ptr<Transport> transport,
                                              std::shared_ptr<const Peer> peer, std::string already_read)
     : core_(std::move(core)),
       transport_(std::move(transport)),
@@ -352,7 +356,8 @@ Task<Result<void>> Http1ServerConnection::push(std::vector<Slice> slices) {
   co_return Result<void>{};
 }
 
-// From the end of the request's body on: whether the client is still there, while the handler has nothing to say.
+// From the end of the request's body on: whether the client is still there, while the handler has nothing to
+// say.
 void Http1ServerConnection::watch_peer() {
   if (is_watching_peer_ || !exchange_ || is_upgraded_) return;
   is_watching_peer_ = true;
@@ -393,8 +398,8 @@ void Http1ServerConnection::update_deadline() {
 
 void Http1ServerConnection::on_timeout() {
   const Time at = now();
-  const bool is_stuck =
-      transport_->pending() && at >= std::max(write_since_, transport_->last_progress()) + core_->limits.write_timeout;
+  const bool is_stuck = transport_->pending() && at >= std::max(write_since_, transport_->last_progress()) +
+                                                           core_->limits.write_timeout;
   if (at < read_deadline_ && !is_stuck) return update_deadline();
   close();
 }

@@ -10,12 +10,12 @@
 namespace rusternetes::http {
 namespace {
 
-constexpr std::size_t kHighWater = 256 * 1024;     // of a stream, before its writer waits
+constexpr std::size_t kHighWater = 256 * 1024;      // of a stream, before its writer waits
 constexpr std::int32_t kStreamWindow = 256 * 1024;  // of a request's body that nobody has read
 // All streams' windows together: only a stream's own window ever holds a sender back.
 constexpr std::int32_t kConnectionWindow = 32 << 20;
-constexpr std::size_t kFieldOverhead = 32;         // RFC 9113, 6.5.2
-constexpr std::chrono::seconds kGoodbye{1};        // for the answer to the first GOAWAY's PING
+constexpr std::size_t kFieldOverhead = 32;   // RFC 9113, 6.5.2
+constexpr std::chrono::seconds kGoodbye{1};  // for the answer to the first GOAWAY's PING
 
 Transport::Time now() { return std::chrono::steady_clock::now(); }
 
@@ -24,7 +24,8 @@ Transport::Time now() { return std::chrono::steady_clock::now(); }
 class Http2Exchange final : public ServerExchange, public Http2Session::Stream {
  public:
   Http2Exchange(std::shared_ptr<Http2ServerConnection> connection, std::int32_t stream_id, RequestHead head)
-      : ServerExchange(connection->core_, connection->transport_->executor(), connection->peer_, std::move(head)),
+      : ServerExchange(connection->core_, connection->transport_->executor(), connection->peer_,
+                       std::move(head)),
         connection_(std::move(connection)) {
     id = stream_id;
     const auto expect = head_.headers.get("expect");
@@ -140,7 +141,8 @@ void Http2Exchange::submit(ResponseHead head, bool has_body) {
   for (const auto& [name, value] : head.headers.fields())
     if (!is_connection_field(name)) fields.push_back(name_value(name, value));
   const auto data = connection_->provider(*this);
-  if (::nghttp2_submit_response(connection_->session_, id, fields.data(), fields.size(), has_body ? &data : nullptr))
+  if (::nghttp2_submit_response(connection_->session_, id, fields.data(), fields.size(),
+                                has_body ? &data : nullptr))
     connection_->reset(*this, NGHTTP2_INTERNAL_ERROR);
   connection_->flush_soon();
 }
@@ -209,7 +211,8 @@ Task<Result<void>> Http2Exchange::wait_for_room() {
 
 // --- the connection
 
-Http2ServerConnection::Http2ServerConnection(std::shared_ptr<ServerCore> core, std::shared_ptr<Transport> transport,
+Http2ServerConnection::Http2ServerConnection(std::shared_ptr<ServerCore> core,
+                                             std::shared_ptr<Transport> transport,
                                              std::shared_ptr<const Peer> peer)
     : Http2Session(std::move(transport), true),
       core_(std::move(core)),
@@ -220,17 +223,19 @@ Http2ServerConnection::Http2ServerConnection(std::shared_ptr<ServerCore> core, s
 
 Task<> Http2ServerConnection::run(std::string already_read) {
   auto connection = self();
-  const auto header_limit = static_cast<std::uint32_t>(std::min<std::size_t>(core_->limits.header_bytes, UINT32_MAX));
+  const auto header_limit =
+      static_cast<std::uint32_t>(std::min<std::size_t>(core_->limits.header_bytes, UINT32_MAX));
   const nghttp2_settings_entry settings[] = {
       {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, core_->limits.concurrent_streams},
       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, kStreamWindow},
       {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, header_limit}};
   ::nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings, std::size(settings));
   ::nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0, kConnectionWindow);
-  const ssize_t taken = already_read.empty()
-                            ? 0
-                            : ::nghttp2_session_mem_recv(
-                                  session_, reinterpret_cast<const std::uint8_t*>(already_read.data()), already_read.size());
+  const ssize_t taken =
+      already_read.empty()
+          ? 0
+          : ::nghttp2_session_mem_recv(session_, reinterpret_cast<const std::uint8_t*>(already_read.data()),
+                                       already_read.size());
   if (taken < 0) lose();
   if (!is_lost()) start_reading();
   if (core_->is_draining) drain();
@@ -295,12 +300,13 @@ void Http2ServerConnection::open_exchange(std::int32_t id) {
 // An answer without an exchange.
 void Http2ServerConnection::refuse(std::int32_t id, int status, std::string_view text) {
   const std::string code = std::to_string(status), length = std::to_string(text.size());
-  const nghttp2_nv fields[] = {name_value(":status", code), name_value("content-type", "text/plain; charset=utf-8"),
+  const nghttp2_nv fields[] = {name_value(":status", code),
+                               name_value("content-type", "text/plain; charset=utf-8"),
                                name_value("content-length", length)};
   nghttp2_data_provider data{};
   data.source.ptr = const_cast<char*>(text.data());  // a literal, with its terminator
-  data.read_callback = [](nghttp2_session*, std::int32_t, std::uint8_t* to, std::size_t room, std::uint32_t* flags,
-                          nghttp2_data_source* source, void*) -> ssize_t {
+  data.read_callback = [](nghttp2_session*, std::int32_t, std::uint8_t* to, std::size_t room,
+                          std::uint32_t* flags, nghttp2_data_source* source, void*) -> ssize_t {
     const std::string_view all(static_cast<const char*>(source->ptr));
     const std::size_t n = std::min(room, all.size());
     std::copy_n(all.data(), n, to);
@@ -348,8 +354,8 @@ void Http2ServerConnection::on_finished() {
   changed_.set();
 }
 
-// First a GOAWAY that refuses nothing, so that requests on their way still count; the real one when the client has
-// seen it (RFC 9113, 6.8).
+// First a GOAWAY that refuses nothing, so that requests on their way still count; the real one when the
+// client has seen it (RFC 9113, 6.8).
 void Http2ServerConnection::drain() {
   if (is_draining_ || is_lost()) return;
   is_draining_ = true;

@@ -36,10 +36,14 @@ class TransportStream final : public ByteStream, public Transport::Owner {
       std::size_t length = 0;
       const auto buffer = Transport::scratch();
       switch (transport->read(buffer, length)) {
-        case Transport::Io::ok: co_return std::string(buffer.data(), length);
-        case Transport::Io::end: co_return std::string();
-        case Transport::Io::failed: co_return connection_lost("the peer went away");
-        case Transport::Io::would_block: break;
+        case Transport::Io::ok:
+          co_return std::string(buffer.data(), length);
+        case Transport::Io::end:
+          co_return std::string();
+        case Transport::Io::failed:
+          co_return connection_lost("the peer went away");
+        case Transport::Io::would_block:
+          break;
       }
       const bool is_up = co_await transport->wait_readable();
       if (!is_up) co_return connection_lost("closed");

@@ -16,7 +16,9 @@ BioPtr reader(const std::string& pem) {
   return BioPtr(::BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), &::BIO_free);
 }
 
-Status tls_error(std::string_view what) { return internal_error(fmt::format("{}: {}", what, openssl_errors())); }
+Status tls_error(std::string_view what) {
+  return internal_error(fmt::format("{}: {}", what, openssl_errors()));
+}
 
 Result<std::vector<X509Ptr>> read_certificates(const std::string& pem) {
   std::vector<X509Ptr> certificates;
@@ -41,7 +43,8 @@ Result<void> use_certificate(SSL_CTX* context, const std::string& chain_pem, con
       ::PEM_read_bio_PrivateKey(bio.get(), nullptr, no_passphrase, nullptr), &::EVP_PKEY_free);
   if (!key) return tls_error("private key");
   if (::SSL_CTX_use_PrivateKey(context, key.get()) != 1) return tls_error("private key");
-  if (::SSL_CTX_check_private_key(context) != 1) return tls_error("private key does not match the certificate");
+  if (::SSL_CTX_check_private_key(context) != 1)
+    return tls_error("private key does not match the certificate");
   return {};
 }
 
@@ -63,14 +66,16 @@ Result<SslContext> make_context(const SSL_METHOD* method) {
   if (!context) return tls_error("TLS");
   SSL_CTX* raw = context.get();
   ::SSL_CTX_set_min_proto_version(raw, TLS1_2_VERSION);
-  ::SSL_CTX_set_options(raw, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
-                                 SSL_OP_PRIORITIZE_CHACHA);
-  // Idle connections hold no record buffers; a read takes what the socket has, not a header and then a record.
-  ::SSL_CTX_set_mode(raw, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  ::SSL_CTX_set_options(raw, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                                 SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+  // Idle connections hold no record buffers; a read takes what the socket has, not a header and then a
+  // record.
+  ::SSL_CTX_set_mode(
+      raw, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   ::SSL_CTX_set_read_ahead(raw, 1);
   ::SSL_CTX_set_default_read_buffer_len(raw, 64 * 1024);
-  // The 128-bit suite first: the cheapest on machines with AES instructions. TLS 1.2: those RFC 9113 appendix A allows.
+  // The 128-bit suite first: the cheapest on machines with AES instructions. TLS 1.2: those RFC 9113 appendix
+  // A allows.
   if (::SSL_CTX_set_ciphersuites(
           raw, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256") != 1 ||
       ::SSL_CTX_set_cipher_list(raw, "ECDHE+AES128+AESGCM:ECDHE+AESGCM:ECDHE+CHACHA20") != 1 ||
@@ -82,16 +87,17 @@ Result<SslContext> make_context(const SSL_METHOD* method) {
 int select_alpn(SSL*, const unsigned char** out, unsigned char* out_length, const unsigned char* in,
                 unsigned in_length, void*) {
   static constexpr unsigned char ours[] = "\x02h2\x08http/1.1";
-  const int found = ::SSL_select_next_proto(const_cast<unsigned char**>(out), out_length, ours, sizeof(ours) - 1,
-                                            in, in_length);
+  const int found = ::SSL_select_next_proto(const_cast<unsigned char**>(out), out_length, ours,
+                                            sizeof(ours) - 1, in, in_length);
   return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
 }
 
 int make_ticket(SSL*, void*) { return 1; }
 
-// A ticket carries the leaf only and would skip the verification, so clients with a certificate shake hands in full.
-SSL_TICKET_RETURN take_ticket(SSL*, SSL_SESSION* session, const unsigned char*, std::size_t, SSL_TICKET_STATUS status,
-                              void*) {
+// A ticket carries the leaf only and would skip the verification, so clients with a certificate shake hands
+// in full.
+SSL_TICKET_RETURN take_ticket(SSL*, SSL_SESSION* session, const unsigned char*, std::size_t,
+                              SSL_TICKET_STATUS status, void*) {
   const bool is_good = status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW;
   if (!is_good || !session || ::SSL_SESSION_get0_peer(session)) return SSL_TICKET_RETURN_IGNORE_RENEW;
   return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;

@@ -1,6 +1,6 @@
 #pragma once
-// OpenSSL contexts of servers and clients: TLS 1.2 and 1.3, AEAD ciphers that HTTP/2 allows, ALPN, session tickets.
-// Internal to this folder.
+// OpenSSL contexts of servers and clients: TLS 1.2 and 1.3, AEAD ciphers that HTTP/2 allows, ALPN, session
+// tickets. Internal to this folder.
 
 #include <openssl/ssl.h>
 
@@ -16,7 +16,8 @@ namespace rusternetes::http {
 
 using SslContext = std::shared_ptr<SSL_CTX>;
 
-// Tickets of sessions with a client certificate are not taken back: such a client is verified in each handshake.
+// Tickets of sessions with a client certificate are not taken back: such a client is verified in each
+// handshake.
 Result<SslContext> make_server_context(const ServerTls& tls);
 Result<SslContext> make_client_context(const ClientTls& tls);
 

@@ -64,7 +64,8 @@ int Transport::bio_write(BIO* bio, const char* bytes, int length) {
 
 int Transport::bio_read(BIO* bio, char* to, int length) {
   BIO_clear_retry_flags(bio);
-  const ssize_t got = static_cast<Transport*>(::BIO_get_data(bio))->receive(to, static_cast<std::size_t>(length));
+  const ssize_t got =
+      static_cast<Transport*>(::BIO_get_data(bio))->receive(to, static_cast<std::size_t>(length));
   if (got < 0 && errno == EAGAIN) BIO_set_retry_read(bio);
   return static_cast<int>(got);
 }
@@ -103,8 +104,9 @@ Task<Result<void>> Transport::handshake() {
     if (sent == Io::failed) co_return Status{503, "ConnectionFailed", "TLS handshake: the connection broke"};
     const bool is_up = co_await wait_readable();
     if (!is_up)
-      co_return Status{503, "ConnectionFailed",
-                       has_timed_out_ ? "TLS handshake: timed out" : "TLS handshake: the connection was closed"};
+      co_return Status{
+          503, "ConnectionFailed",
+          has_timed_out_ ? "TLS handshake: timed out" : "TLS handshake: the connection was closed"};
   }
 }
 
@@ -117,8 +119,8 @@ std::string_view Transport::alpn() const {
 
 // --- reading
 
-// A read that came back short emptied the socket: the next one answers EAGAIN without asking the kernel. Waiting for
-// readability sees whatever came since, so nothing is missed.
+// A read that came back short emptied the socket: the next one answers EAGAIN without asking the kernel.
+// Waiting for readability sees whatever came since, so nothing is missed.
 ssize_t Transport::receive(char* to, std::size_t capacity) {
   if (had_short_read_) {
     had_short_read_ = false;
@@ -148,9 +150,12 @@ Transport::Io Transport::read(std::span<char> to, std::size_t& length) {
   ::ERR_clear_error();
   if (::SSL_read_ex(ssl_, to.data(), to.size(), &length) == 1) return Io::ok;
   switch (::SSL_get_error(ssl_, 0)) {
-    case SSL_ERROR_WANT_READ: return Io::would_block;
-    case SSL_ERROR_ZERO_RETURN: return Io::end;
-    default: return Io::failed;
+    case SSL_ERROR_WANT_READ:
+      return Io::would_block;
+    case SSL_ERROR_ZERO_RETURN:
+      return Io::end;
+    default:
+      return Io::failed;
   }
 }
 
@@ -232,7 +237,8 @@ Transport::Io Transport::send_out() {
   bool has_progress = false;
   Io result = Io::ok;
   while (sent_ < out_.size()) {
-    const ssize_t sent = ::send(descriptor_.native_handle(), out_.data() + sent_, out_.size() - sent_, MSG_NOSIGNAL);
+    const ssize_t sent =
+        ::send(descriptor_.native_handle(), out_.data() + sent_, out_.size() - sent_, MSG_NOSIGNAL);
     if (sent >= 0) {
       sent_ += static_cast<std::size_t>(sent);
       has_progress = true;
@@ -306,7 +312,8 @@ void Transport::arm_timer() {
   });
 }
 
-// The timer is not moved for each new deadline, only looked at when it fires: most deadlines are only ever put off.
+// The timer is not moved for each new deadline, only looked at when it fires: most deadlines are only ever
+// put off.
 void Transport::on_timer(const boost::system::error_code& error) {
   if (error || !is_open_) return;
   armed_until_ = Time::max();

@@ -1,7 +1,7 @@
 #pragma once
-// One connected stream socket, with or without TLS. Reads and writes never block: bytes to send are encrypted into one
-// buffer and leave in as few system calls as the kernel allows. The layers above see only plain text. Internal to this
-// folder; belongs to one executor.
+// One connected stream socket, with or without TLS. Reads and writes never block: bytes to send are encrypted
+// into one buffer and leave in as few system calls as the kernel allows. The layers above see only plain
+// text. Internal to this folder; belongs to one executor.
 
 #include <openssl/ssl.h>
 
@@ -90,8 +90,8 @@ class Transport final : public std::enable_shared_from_this<Transport> {
 
   // Ends our half after what is queued: close_notify under TLS, FIN otherwise.
   Task<Result<void>> shutdown_write();
-  // An orderly end: sends what is queued, ends our half, and swallows for a moment what the peer still sends, so that
-  // a reset does not overtake our last bytes.
+  // An orderly end: sends what is queued, ends our half, and swallows for a moment what the peer still sends,
+  // so that a reset does not overtake our last bytes.
   Task<> linger();
   void close();
 

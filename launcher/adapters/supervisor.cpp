@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
-#include <sys/file.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +18,7 @@
 
 #include "certs/file.h"
 #include "launcher/failure.h"
+#include "launcher/file_wait.h"
 #include "launcher/hold.h"
 
 extern char** environ;
@@ -28,6 +28,8 @@ namespace {
 
 namespace json = boost::json;
 using std::chrono::milliseconds;
+
+constexpr std::chrono::seconds start_patience{10};
 
 class Descriptor {
  public:
@@ -43,14 +45,17 @@ class Descriptor {
   int fd_;
 };
 
-// The supervisor holds a lock on its pid file for life: without the lock the number means nothing.
+// Of the running supervisor; 0 for none. The number in the file may be stale and belong to somebody else by now, so its
+// process must be one that was started with this file. (Trying the file's lock would make a supervisor that starts at
+// this moment believe that another one holds it.)
 int supervisor_pid(const std::filesystem::path& pid_file) {
-  const Descriptor fd(::open(pid_file.c_str(), O_RDONLY | O_CLOEXEC));
-  if (fd.get() < 0 || ::flock(fd.get(), LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK) return 0;
   const auto text = certs::read_text(pid_file, 64);
   int pid = 0;
   if (text) std::from_chars(text->data(), text->data() + text->size(), pid);
-  return pid;
+  if (pid <= 0) return 0;
+  const auto words = certs::read_text(fmt::format("/proc/{}/cmdline", pid), 1 << 20);
+  const std::string argument = std::string("--pid-file") + '\0' + pid_file.string() + '\0';
+  return words && words->find(argument) != std::string::npos ? pid : 0;
 }
 
 int open_pid(int pid) { return pid > 0 ? static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)) : -1; }
@@ -166,9 +171,12 @@ Result<> SupervisorPort::start_held(const ProcessSpec& spec) {
     pid = spawn(supervisor_command(spec), writing.get(), true);
   }
   if (!pid) return failure("ProcessFailed", pid.error().message);
-  // It lets go of the pipe once its namespace, log and pid file are there, or when it ends.
+  // It lets go of the pipe once its namespace and log are there, or when it ends; next it writes its pid.
   const std::string said = read_all(reading.get(), 4096);
-  if (supervisor_pid(spec.pid_file) > 0) return {};
+  const Descriptor ended(open_pid(*pid));
+  RN_TRY(const bool is_up, wait_for_folder(spec.pid_file.parent_path(), start_patience,
+                                           [&] { return supervisor_pid(spec.pid_file) > 0; }, ended.get()));
+  if (is_up) return {};
   reap(*pid);
   return failure("ProcessFailed", said.empty() ? "the supervisor did not come up" : said.substr(0, said.find('\n')));
 }

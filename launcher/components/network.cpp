@@ -31,6 +31,36 @@ Result<network::ServiceDrop> drop_of(const NodeNetwork& wanted, bool is_host_of_
   return drop;
 }
 
+template <class T>
+std::vector<T> operator+(std::vector<T> left, const std::vector<T>& right) {
+  left.insert(left.end(), right.begin(), right.end());
+  return left;
+}
+
+Result<std::vector<IpPrefix>> hosts(const std::vector<std::string>& addresses) {
+  std::vector<IpPrefix> out;
+  for (const std::string& text : addresses) {
+    RN_TRY(const IpAddress address, IpAddress::parse(text));
+    out.push_back(IpPrefix::host(address));
+  }
+  return out;
+}
+
+// Pod to outside: the node puts its own address on the packet, then the host does. Pods, nodes and the host itself see
+// real sources.
+Result<> masquerade(const NetworkNamespace& host, const NetworkNamespace& node, const NodeNetwork& wanted) {
+  RN_TRY(const auto pods, prefixes(wanted.pod_cidrs));
+  RN_TRY(const auto nodes, hosts(wanted.node_addresses));
+  RN_TRY(const auto own, hosts(wanted.host_addresses));
+  network::Masquerade rule{.cluster = wanted.cluster, .sources = pods, .except_destinations = pods + nodes + own};
+  RN_CHECK(network::load_masquerade(node, rule));
+  const std::string link = network::node_link_name(wanted.cluster, wanted.node);
+  rule.sources = pods + nodes;
+  rule.from_interfaces = {link};
+  rule.except_to_interfaces = {link};
+  return network::load_masquerade(host, rule);
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> LinuxNetwork::host_ranges() {
@@ -84,12 +114,19 @@ Result<> LinuxNetwork::link_node(const NodeNetwork& wanted) {
   RN_TRY(link.service_ranges, prefixes(wanted.service_cidrs));
   RN_TRY(link.mtu, network::uplink_mtu(host));
   RN_CHECK(network::connect_node(host, node, link));
-  return network::prepare_node(node, link.interface);
+  RN_CHECK(network::prepare_node(node, link.interface));
+  RN_CHECK(masquerade(host, node, wanted));
+  // Left on when the cluster goes, as engines leave it: others may stand on it by then.
+  bool has_v6 = false;
+  for (const network::NodeAddresses& pair : link.addresses) has_v6 = has_v6 || !pair.host.is_v4();
+  RN_TRY([[maybe_unused]] const auto before, network::set_forwarding(host, {.ipv4 = true, .ipv6 = has_v6}));
+  return {};
 }
 
 Result<> LinuxNetwork::unlink_node(const NodeNetwork& wanted) {
   RN_TRY(const NetworkNamespace host, NetworkNamespace::current());
-  return network::disconnect_node(host, wanted.cluster, wanted.node);
+  RN_CHECK(network::disconnect_node(host, wanted.cluster, wanted.node));
+  return network::remove_masquerade(host, wanted.cluster);
 }
 
 // The drop rule goes last, after the routes to its ranges.

@@ -46,7 +46,8 @@ bool is_utf8(std::string_view text) {
 std::string_view bearer_token(std::string_view authorization) {
   authorization = trim(authorization);
   const std::size_t space = authorization.find(' ');
-  if (space == std::string_view::npos || !equals_ignoring_case(authorization.substr(0, space), "bearer")) return {};
+  if (space == std::string_view::npos || !equals_ignoring_case(authorization.substr(0, space), "bearer"))
+    return {};
   authorization.remove_prefix(space + 1);
   return authorization.substr(0, authorization.find(' '));
 }
@@ -61,7 +62,8 @@ Result<std::string> websocket_bearer_token(std::span<const std::string_view> pro
       if (!protocol.starts_with(websocket_prefix)) {
         has_other |= !protocol.empty();
       } else {
-        if (has_token) return apimachinery::bad_request("multiple base64.bearer.authorization tokens specified");
+        if (has_token)
+          return apimachinery::bad_request("multiple base64.bearer.authorization tokens specified");
         has_token = true;
         auto decoded = base64url_decode(protocol.substr(websocket_prefix.size()));
         if (!decoded) return apimachinery::bad_request("invalid base64.bearer.authorization token encoding");

@@ -1,6 +1,6 @@
 #pragma once
-// Who makes a request: a client certificate, else a bearer token (static file, then service accounts), else nobody in
-// particular. A token that is not right is never taken for no token.
+// Who makes a request: a client certificate, else a bearer token (static file, then service accounts), else
+// nobody in particular. A token that is not right is never taken for no token.
 
 #include <memory>
 #include <optional>
@@ -25,15 +25,15 @@ struct Credentials {
 class Authenticator {
  public:
   struct Options {
-    bool is_anonymous_allowed = true;          // --anonymous-auth
-    Audiences api_audiences;                   // of the certificates and the token file
-    std::optional<TokenFile> token_file;       // --token-auth-file
+    bool is_anonymous_allowed = true;                              // --anonymous-auth
+    Audiences api_audiences;                                       // of the certificates and the token file
+    std::optional<TokenFile> token_file;                           // --token-auth-file
     std::shared_ptr<const ServiceAccountTokens> service_accounts;  // may be null
   };
   explicit Authenticator(Options options) : options_(std::move(options)) {}
 
-  // The user, with system:authenticated (or, for nobody, system:anonymous in system:unauthenticated). The error is 401
-  // Unauthorized, which tells clients nothing more; the reason is logged. Thread-safe.
+  // The user, with system:authenticated (or, for nobody, system:anonymous in system:unauthenticated). The
+  // error is 401 Unauthorized, which tells clients nothing more; the reason is logged. Thread-safe.
   Result<User> authenticate(const Credentials& credentials) const;
 
   // A token for one of the audiences. The error's message is what TokenReview shows.
@@ -42,14 +42,15 @@ class Authenticator {
   const Audiences& api_audiences() const { return options_.api_audiences; }
 
  private:
-  Result<std::optional<Authenticated>> try_token(std::string_view token, std::span<const std::string> wanted) const;
+  Result<std::optional<Authenticated>> try_token(std::string_view token,
+                                                 std::span<const std::string> wanted) const;
   Options options_;
 };
 
 // The token of an Authorization header, empty if it holds none.
 std::string_view bearer_token(std::string_view authorization);
-// The token among WebSocket subprotocols (`base64url.bearer.authorization.k8s.io.TOKEN`), which browsers need; empty if
-// there is none. Error: two of them, bad encoding, or no other subprotocol beside it.
+// The token among WebSocket subprotocols (`base64url.bearer.authorization.k8s.io.TOKEN`), which browsers
+// need; empty if there is none. Error: two of them, bad encoding, or no other subprotocol beside it.
 Result<std::string> websocket_bearer_token(std::span<const std::string_view> protocols);
 
 }  // namespace rusternetes::api_server

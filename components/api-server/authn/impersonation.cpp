@@ -63,7 +63,8 @@ Requested read_headers(std::span<const std::pair<std::string, std::string>> head
 // As Kubernetes shows its list of references, which have a kind, a name, an apiVersion and a fieldPath here.
 std::string describe(const Requested& requested) {
   std::string out;
-  const auto add = [&out](std::string_view kind, std::string_view name, std::string_view version, std::string_view path) {
+  const auto add = [&out](std::string_view kind, std::string_view name, std::string_view version,
+                          std::string_view path) {
     if (!out.empty()) out += ' ';
     out.append("{").append(kind).append("  ").append(name).append("  ").append(version).append("  ");
     out.append(path).append("}");
@@ -143,8 +144,8 @@ Result<std::optional<Impersonation>> parse_impersonation(
   return std::optional<Impersonation>(std::move(builder.result));
 }
 
-Result<User> impersonate(const Authorizer& authorizer, std::span<const std::pair<std::string, std::string>> headers,
-                         User requester) {
+Result<User> impersonate(const Authorizer& authorizer,
+                         std::span<const std::pair<std::string, std::string>> headers, User requester) {
   RN_TRY(std::optional<Impersonation> parsed, parse_impersonation(headers, requester));
   if (!parsed) return requester;
   for (const Attributes& attributes : parsed->needed) {

@@ -64,7 +64,8 @@ Result<std::string> base64url_decode(std::string_view text) {
 Result<Jwt> parse_jwt(std::string_view token) {
   const std::size_t first = token.find('.');
   const std::size_t second = first == std::string_view::npos ? first : token.find('.', first + 1);
-  if (second == std::string_view::npos || token.find('.', second + 1) != std::string_view::npos) return malformed();
+  if (second == std::string_view::npos || token.find('.', second + 1) != std::string_view::npos)
+    return malformed();
   RN_TRY(const std::string header, base64url_decode(token.substr(0, first)));
   Jwt jwt;
   RN_TRY(jwt.payload, base64url_decode(token.substr(first + 1, second - first - 1)));

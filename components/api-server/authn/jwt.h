@@ -1,6 +1,6 @@
 #pragma once
-// JSON Web Tokens as service account tokens are: compact JWS (RFC 7515) with RS256 or ES256/384/512 (RFC 7518), chosen by
-// the key. Nothing else is signed or accepted; `none` least of all.
+// JSON Web Tokens as service account tokens are: compact JWS (RFC 7515) with RS256 or ES256/384/512 (RFC
+// 7518), chosen by the key. Nothing else is signed or accepted; `none` least of all.
 
 #include <memory>
 #include <span>
@@ -20,8 +20,8 @@ Result<std::string> base64url_decode(std::string_view text);
 // A key that verifies, and signs if it holds the private half. Shared between threads.
 class JwtKey {
  public:
-  // A PEM block: PKCS #8, PKCS #1 or SEC 1 private key, SPKI or PKCS #1 public key, or a certificate's public key. RSA, or
-  // ECDSA on P-256, P-384 or P-521.
+  // A PEM block: PKCS #8, PKCS #1 or SEC 1 private key, SPKI or PKCS #1 public key, or a certificate's public
+  // key. RSA, or ECDSA on P-256, P-384 or P-521.
   static Result<JwtKey> from_pem(std::string_view pem);
   // Every key of a file of several blocks, public or private, in order; at least one.
   static Result<std::vector<JwtKey>> all_from_pem(std::string_view pem);
@@ -59,7 +59,8 @@ Result<Jwt> parse_jwt(std::string_view token);
 
 // `payload` is a JSON object.
 Result<std::string> sign_jwt(const JwtKey& key, std::string_view payload);
-// Whether one of the keys signed it with the key's own algorithm: the one of the header's `kid` if it names one, else any.
+// Whether one of the keys signed it with the key's own algorithm: the one of the header's `kid` if it names
+// one, else any.
 Result<> verify_jwt(const Jwt& jwt, std::span<const JwtKey> keys);
 
 }  // namespace rusternetes::api_server

@@ -21,7 +21,8 @@ const EVP_MD* digest_of(std::string_view algorithm) {
 std::string curve_name(const EVP_PKEY* key) {
   char name[64] = {};
   std::size_t length = 0;
-  if (EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, name, sizeof(name), &length) != 1) return {};
+  if (EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, name, sizeof(name), &length) != 1)
+    return {};
   return std::string(name, length);
 }
 
@@ -43,7 +44,8 @@ std::string fixed_width_signature(std::string_view der, int width) {
   const unsigned char* at = openssl_bytes(der);
   const EcdsaSigPtr signature(d2i_ECDSA_SIG(nullptr, &at, static_cast<long>(der.size())));
   if (!signature) return {};
-  return big_endian(ECDSA_SIG_get0_r(signature.get()), width) + big_endian(ECDSA_SIG_get0_s(signature.get()), width);
+  return big_endian(ECDSA_SIG_get0_r(signature.get()), width) +
+         big_endian(ECDSA_SIG_get0_s(signature.get()), width);
 }
 
 std::string der_signature(std::string_view raw, int width) {
@@ -68,7 +70,8 @@ bool is_private_block(std::string_view type) { return type.ends_with("PRIVATE KE
 
 EvpKeyPtr read_block(std::string_view type, std::string_view block) {
   const auto bio = [block] { return BioPtr(BIO_new_mem_buf(block.data(), static_cast<int>(block.size()))); };
-  if (is_private_block(type)) return EvpKeyPtr(PEM_read_bio_PrivateKey(bio().get(), nullptr, no_passphrase, nullptr));
+  if (is_private_block(type))
+    return EvpKeyPtr(PEM_read_bio_PrivateKey(bio().get(), nullptr, no_passphrase, nullptr));
   if (type == "CERTIFICATE") {
     const X509Ptr certificate(PEM_read_bio_X509(bio().get(), nullptr, no_passphrase, nullptr));
     return EvpKeyPtr(certificate ? X509_get_pubkey(certificate.get()) : nullptr);
@@ -110,7 +113,8 @@ Result<JwtKey> JwtKey::adopt(EvpKeyPtr key, bool is_private) {
 }
 
 Result<std::vector<JwtKey>> JwtKey::all_from_pem(std::string_view pem) {
-  if (pem.size() > jwt_key_file_limit_bytes) return apimachinery::bad_request("the key file is larger than 1 MiB");
+  if (pem.size() > jwt_key_file_limit_bytes)
+    return apimachinery::bad_request("the key file is larger than 1 MiB");
   constexpr std::string_view begin = "-----BEGIN ", dashes = "-----";
   std::vector<JwtKey> keys;
   for (std::size_t at = pem.find(begin); at != std::string_view::npos; at = pem.find(begin, at)) {
@@ -147,8 +151,10 @@ std::string JwtKey::public_jwk() const {
     return out;
   }
   const std::string curve = coordinate_bytes_ == 32 ? "P-256" : coordinate_bytes_ == 48 ? "P-384" : "P-521";
-  return out + "\"EC\",\"kid\":\"" + id_ + "\",\"crv\":\"" + curve + "\",\"alg\":\"" + algorithm_ + "\",\"x\":\"" +
-         base64url_encode(parameter(key_.get(), OSSL_PKEY_PARAM_EC_PUB_X, coordinate_bytes_)) + "\",\"y\":\"" +
+  return out + "\"EC\",\"kid\":\"" + id_ + "\",\"crv\":\"" + curve + "\",\"alg\":\"" + algorithm_ +
+         "\",\"x\":\"" +
+         base64url_encode(parameter(key_.get(), OSSL_PKEY_PARAM_EC_PUB_X, coordinate_bytes_)) +
+         "\",\"y\":\"" +
          base64url_encode(parameter(key_.get(), OSSL_PKEY_PARAM_EC_PUB_Y, coordinate_bytes_)) + "\"}";
 }
 
@@ -160,8 +166,8 @@ Result<std::string> JwtKey::sign(std::string_view input) const {
       EVP_DigestSign(context.get(), nullptr, &length, openssl_bytes(input), input.size()) != 1)
     return openssl_error("signing a token");
   std::string signature(length, '\0');
-  if (EVP_DigestSign(context.get(), reinterpret_cast<unsigned char*>(signature.data()), &length, openssl_bytes(input),
-                     input.size()) != 1)
+  if (EVP_DigestSign(context.get(), reinterpret_cast<unsigned char*>(signature.data()), &length,
+                     openssl_bytes(input), input.size()) != 1)
     return openssl_error("signing a token");
   signature.resize(length);
   if (coordinate_bytes_ > 0) signature = fixed_width_signature(signature, coordinate_bytes_);
@@ -180,7 +186,8 @@ bool JwtKey::verify(std::string_view input, std::string_view signature) const {
   const DigestContextPtr context(EVP_MD_CTX_new());
   const bool is_valid =
       EVP_DigestVerifyInit(context.get(), nullptr, digest_of(algorithm_), nullptr, key_.get()) == 1 &&
-      EVP_DigestVerify(context.get(), openssl_bytes(signature), signature.size(), openssl_bytes(input), input.size()) == 1;
+      EVP_DigestVerify(context.get(), openssl_bytes(signature), signature.size(), openssl_bytes(input),
+                       input.size()) == 1;
   if (!is_valid) (void)openssl_error("");  // leaves nothing in the thread's queue
   return is_valid;
 }

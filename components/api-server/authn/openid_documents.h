@@ -1,6 +1,6 @@
 #pragma once
-// What lets others check service account tokens by themselves (OpenID Connect Discovery 1.0): who issues them, and with
-// which keys. Made once at start.
+// What lets others check service account tokens by themselves (OpenID Connect Discovery 1.0): who issues
+// them, and with which keys. Made once at start.
 
 #include <span>
 #include <string>
@@ -22,8 +22,9 @@ struct OpenIdDocuments {
   std::string keys;           // of openid_keys_path
 };
 
-// `jwks_uri` is --service-account-jwks-uri; when empty, it is made of `external_address` ("10.0.0.1:6443"). BadRequest if
-// the issuer is no https URL without query and fragment, or the URI none with https: then both paths are not served.
+// `jwks_uri` is --service-account-jwks-uri; when empty, it is made of `external_address` ("10.0.0.1:6443").
+// BadRequest if the issuer is no https URL without query and fragment, or the URI none with https: then both
+// paths are not served.
 Result<OpenIdDocuments> openid_documents(std::string_view issuer, std::string_view jwks_uri,
                                          std::string_view external_address, std::span<const JwtKey> keys);
 

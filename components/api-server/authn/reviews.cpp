@@ -25,7 +25,8 @@ void set_user_info(Arena& arena, Value& user_info, const User& user) {
   if (!user.name.empty()) apimachinery::set_string(arena, user_info, Info::f_username, user.name);
   if (!user.uid.empty()) apimachinery::set_string(arena, user_info, Info::f_uid, user.uid);
   if (!user.groups.empty())
-    append_strings(arena, apimachinery::ensure(arena, user_info, Info::f_groups, ValueKind::list), user.groups);
+    append_strings(arena, apimachinery::ensure(arena, user_info, Info::f_groups, ValueKind::list),
+                   user.groups);
   if (user.extra.empty()) return;
   Value& extra = apimachinery::ensure(arena, user_info, Info::f_extra, ValueKind::map);
   for (const auto& [key, values] : user.extra) {
@@ -67,7 +68,8 @@ void evaluate_self_subject_review(const User& user, std::int64_t now_us, Arena& 
   apimachinery::set_time(arena, metadata, apimachinery::meta_v1::ObjectMeta::f_creationTimestamp, now_us);
   Value& status = apimachinery::assign(apimachinery::set_field(arena, review, Review::f_status),
                                        Value::empty(ValueKind::structure));
-  set_user_info(arena, apimachinery::ensure(arena, status, authentication::SelfSubjectReviewStatus::f_userInfo), user);
+  set_user_info(
+      arena, apimachinery::ensure(arena, status, authentication::SelfSubjectReviewStatus::f_userInfo), user);
 }
 
 }  // namespace rusternetes::api_server

@@ -1,6 +1,6 @@
 #pragma once
-// authentication.k8s.io/v1: who a token is for (TokenReview), and who asks (SelfSubjectReview). Each fills in the `status`
-// of a decoded review.
+// authentication.k8s.io/v1: who a token is for (TokenReview), and who asks (SelfSubjectReview). Each fills in
+// the `status` of a decoded review.
 
 #include "api-server/authn/authenticator.h"
 #include "apimachinery/value.h"

@@ -63,7 +63,8 @@ Result<> read_text(const Value& object, std::string_view name, std::string& to) 
 }
 
 Result<> read_time(const Value& object, std::string_view name, std::optional<std::int64_t>& to) {
-  constexpr double limit = 9.0e15;  // whole in a double, and far from overflow when seconds become nanoseconds elsewhere
+  constexpr double limit =
+      9.0e15;  // whole in a double, and far from overflow when seconds become nanoseconds elsewhere
   const Value* found = member(object, name);
   if (!found) return {};
   if (found->kind == ValueKind::integer && std::abs(static_cast<double>(found->integer)) < limit)

@@ -1,5 +1,6 @@
 #pragma once
-// What a bound service account token says (KEP-1205, KEP-4193): the JSON of its payload, and what each claim means.
+// What a bound service account token says (KEP-1205, KEP-4193): the JSON of its payload, and what each claim
+// means.
 
 #include <cstdint>
 #include <optional>

@@ -31,13 +31,16 @@ struct BoundKind {
 };
 
 // Of a Pod, Secret or Node; their metadata stands at the same place.
-Result<> check_bound(const Document& document, const ObjectIdentity& claimed, BoundKind kind, std::int64_t limit_seconds) {
+Result<> check_bound(const Document& document, const ObjectIdentity& claimed, BoundKind kind,
+                     std::int64_t limit_seconds) {
   if (!document) return refused("service account token has been invalidated");
   const apimachinery::meta_v1::ObjectMeta metadata = core::Pod(&document.root()).metadata();
   if (metadata.uid() != claimed.uid)
     return refused(std::string(kind.word) + " UID (" + std::string(metadata.uid()) +
-                   ") does not match service account " + std::string(kind.claim) + " ref claim (" + claimed.uid + ")");
-  if (was_deleted_before(metadata, limit_seconds)) return refused("service account token has been invalidated");
+                   ") does not match service account " + std::string(kind.claim) + " ref claim (" +
+                   claimed.uid + ")");
+  if (was_deleted_before(metadata, limit_seconds))
+    return refused("service account token has been invalidated");
   return {};
 }
 
@@ -49,7 +52,8 @@ ServiceAccountTokens::ServiceAccountTokens(ServiceAccountTokenOptions options, c
   if (options_.api_audiences.empty()) options_.api_audiences = options_.issuers;
   if (options_.signing_key) keys_.push_back(*options_.signing_key);
   for (const JwtKey& key : options_.verification_keys)
-    if (std::none_of(keys_.begin(), keys_.end(), [&key](const JwtKey& known) { return known.id() == key.id(); }))
+    if (std::none_of(keys_.begin(), keys_.end(),
+                     [&key](const JwtKey& known) { return known.id() == key.id(); }))
       keys_.push_back(key);
 }
 
@@ -57,7 +61,8 @@ std::int64_t ServiceAccountTokens::now_seconds() const {
   return std::chrono::floor<std::chrono::seconds>(clock_.now().time_since_epoch()).count();
 }
 
-Result<ServiceAccountClaims> ServiceAccountTokens::verified_claims(std::string_view token, const Jwt& jwt) const {
+Result<ServiceAccountClaims> ServiceAccountTokens::verified_claims(std::string_view token,
+                                                                   const Jwt& jwt) const {
   const std::string digest = sha256(token);
   {
     std::lock_guard lock(verified_mutex_);
@@ -98,20 +103,22 @@ Result<> ServiceAccountTokens::check_objects(const ServiceAccountClaims& claims)
     RN_CHECK(check_bound(source_.get("", "secrets", claims.name_space, claims.secret->name), *claims.secret,
                          {"secret", "secret"}, limit));
   if (claims.pod)
-    RN_CHECK(check_bound(source_.get("", "pods", claims.name_space, claims.pod->name), *claims.pod, {"pod", "pod"},
-                         limit));
+    RN_CHECK(check_bound(source_.get("", "pods", claims.name_space, claims.pod->name), *claims.pod,
+                         {"pod", "pod"}, limit));
   // A Pod's token only mentions its node.
   if (claims.node && !claims.pod)
-    RN_CHECK(check_bound(source_.get("", "nodes", "", claims.node->name), *claims.node, {"node", "node"}, limit));
+    RN_CHECK(
+        check_bound(source_.get("", "nodes", "", claims.node->name), *claims.node, {"node", "node"}, limit));
   return {};
 }
 
-Result<std::optional<Authenticated>> ServiceAccountTokens::authenticate(std::string_view token,
-                                                                        std::span<const std::string> wanted) const {
+Result<std::optional<Authenticated>> ServiceAccountTokens::authenticate(
+    std::string_view token, std::span<const std::string> wanted) const {
   const auto jwt = parse_jwt(token);
   if (!jwt) return std::optional<Authenticated>{};
   const std::optional<std::string> issuer = peek_issuer(jwt->payload);
-  if (!issuer || std::find(options_.issuers.begin(), options_.issuers.end(), *issuer) == options_.issuers.end())
+  if (!issuer ||
+      std::find(options_.issuers.begin(), options_.issuers.end(), *issuer) == options_.issuers.end())
     return std::optional<Authenticated>{};
 
   RN_TRY(const ServiceAccountClaims claims, verified_claims(token, *jwt));

@@ -93,7 +93,8 @@ Result<TokenFile> TokenFile::parse(std::string_view text, std::string_view name)
   CsvReader reader(text);
   while (true) {
     auto next = reader.next();
-    if (!next) return apimachinery::bad_request("token file '" + std::string(name) + "': " + next.error().message);
+    if (!next)
+      return apimachinery::bad_request("token file '" + std::string(name) + "': " + next.error().message);
     if (!*next) return file;
     const Record& record = **next;
     if (record.size() < 3)

@@ -12,8 +12,8 @@ namespace rusternetes::api_server {
 
 class TokenFile {
  public:
-  // `name` is the file's, for errors. Quoting is RFC 4180's; `#` starts no comment; blank lines are skipped. An error says
-  // which record is not right.
+  // `name` is the file's, for errors. Quoting is RFC 4180's; `#` starts no comment; blank lines are skipped.
+  // An error says which record is not right.
   static Result<TokenFile> parse(std::string_view text, std::string_view name);
   static Result<TokenFile> load(const std::string& path);
 
@@ -22,8 +22,8 @@ class TokenFile {
   std::size_t size() const { return users_.size(); }
 
  private:
-  // By SHA-256 of the token: a lookup's time tells nothing of how much of a token was right, and the tokens themselves
-  // are not kept.
+  // By SHA-256 of the token: a lookup's time tells nothing of how much of a token was right, and the tokens
+  // themselves are not kept.
   std::unordered_map<std::string, User> users_;
 };
 

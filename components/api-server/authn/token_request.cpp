@@ -74,7 +74,9 @@ struct ReferencedKind {
   std::string text() const { return group + "/" + version + ", Kind=" + kind; }
 };
 
-ObjectIdentity identity_of(Meta metadata) { return {std::string(metadata.name()), std::string(metadata.uid())}; }
+ObjectIdentity identity_of(Meta metadata) {
+  return {std::string(metadata.name()), std::string(metadata.uid())};
+}
 
 // Fills in what the client left out.
 void complete_metadata(Arena& arena, Value& request, Meta account, std::int64_t now_us) {
@@ -109,7 +111,8 @@ Result<> ServiceAccountTokens::bind(Value& request, std::string_view name_space,
     claims.pod = found;
     if (const std::string_view node_name = pod.spec().nodeName(); !node_name.empty()) {
       const Document node = source_.get("", "nodes", "", node_name);
-      claims.node = node ? identity_of(core::Node(&node.root()).metadata()) : ObjectIdentity{std::string(node_name), ""};
+      claims.node = node ? identity_of(core::Node(&node.root()).metadata())
+                         : ObjectIdentity{std::string(node_name), ""};
     }
   } else if (is_core && (referenced.kind == "Node" || referenced.kind == "Secret")) {
     const bool is_node = referenced.kind == "Node";
@@ -130,8 +133,8 @@ Result<> ServiceAccountTokens::bind(Value& request, std::string_view name_space,
   return {};
 }
 
-Result<std::string> ServiceAccountTokens::issue(std::string_view name_space, std::string_view name, Arena& arena,
-                                                Value& request, Warnings& warnings) const {
+Result<std::string> ServiceAccountTokens::issue(std::string_view name_space, std::string_view name,
+                                                Arena& arena, Value& request, Warnings& warnings) const {
   if (!options_.signing_key || options_.issuers.empty())
     return internal_error("this server has no key to sign service account tokens with");
   const Meta sent = Request(&request).metadata();
@@ -153,7 +156,8 @@ Result<std::string> ServiceAccountTokens::issue(std::string_view name_space, std
   Value& spec = apimachinery::ensure(arena, request, Request::f_spec);
   if (Spec(&spec).audiences().empty()) {
     Value& list = apimachinery::ensure(arena, spec, Spec::f_audiences, ValueKind::list);
-    for (const std::string& audience : options_.api_audiences) apimachinery::append_string(arena, list, audience);
+    for (const std::string& audience : options_.api_audiences)
+      apimachinery::append_string(arena, list, audience);
   }
   std::int64_t expiration = Spec(&spec).expirationSeconds(default_expiration_seconds);
   RN_CHECK(check_expiration(expiration));
@@ -177,8 +181,10 @@ Result<std::string> ServiceAccountTokens::issue(std::string_view name_space, std
   claims.issued_at = claims.not_before = now;
   claims.expires_at = now + expiration;
   claims.id = apimachinery::new_uid();
-  // Clients that never read their projected token again would fail after an hour: theirs lives on, and is reported.
-  const bool is_for_us = intersect(options_.api_audiences, claims.audiences).size() == claims.audiences.size();
+  // Clients that never read their projected token again would fail after an hour: theirs lives on, and is
+  // reported.
+  const bool is_for_us =
+      intersect(options_.api_audiences, claims.audiences).size() == claims.audiences.size();
   if (options_.extend_expiration && claims.pod && expiration == projected_expiration_seconds && is_for_us) {
     claims.warn_after = claims.expires_at;
     claims.expires_at = now + extended_expiration_seconds;

@@ -26,7 +26,8 @@ std::string text_of(const ASN1_STRING* value) {
 
 std::vector<std::string> attributes(const X509_NAME* name, const ASN1_OBJECT* type) {
   std::vector<std::string> out;
-  for (int at = X509_NAME_get_index_by_OBJ(name, type, -1); at >= 0; at = X509_NAME_get_index_by_OBJ(name, type, at))
+  for (int at = X509_NAME_get_index_by_OBJ(name, type, -1); at >= 0;
+       at = X509_NAME_get_index_by_OBJ(name, type, at))
     out.push_back(text_of(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at))));
   return out;
 }

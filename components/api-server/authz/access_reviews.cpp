@@ -47,24 +47,27 @@ void validate_attributes(Spec spec, const FieldPath& path, FieldErrorList& error
                        "exactly one of nonResourceAttributes or resourceAttributes must be specified"));
 }
 
-void validate_spec(authorization::SubjectAccessReviewSpec spec, const FieldPath& path, FieldErrorList& errors) {
+void validate_spec(authorization::SubjectAccessReviewSpec spec, const FieldPath& path,
+                   FieldErrorList& errors) {
   validate_attributes(spec, path, errors);
   if (spec.user().empty() && spec.groups().empty())
-    errors.push_back(field::invalid(path.child("user"), "", "at least one of user or group must be specified"));
+    errors.push_back(
+        field::invalid(path.child("user"), "", "at least one of user or group must be specified"));
   validate_review_selectors(spec.resourceAttributes(), errors);
 }
 
 // Reviews have no metadata, but for the namespace of local ones and for managed fields.
-void validate_metadata(apimachinery::meta_v1::ObjectMeta metadata, bool may_have_namespace, std::string_view complaint,
-                       FieldErrorList& errors) {
+void validate_metadata(apimachinery::meta_v1::ObjectMeta metadata, bool may_have_namespace,
+                       std::string_view complaint, FieldErrorList& errors) {
   using Meta = apimachinery::meta_v1::ObjectMeta;
   if (!metadata) return;
   for (const Value& child : metadata.value()->children()) {
     const bool is_allowed =
         child.field == Meta::f_managedFields || (may_have_namespace && child.field == Meta::f_namespace_);
-    const bool is_empty = child.is_null() || ((child.kind == ValueKind::map || child.kind == ValueKind::list ||
-                                               child.kind == ValueKind::string) &&
-                                              child.size == 0);
+    const bool is_empty =
+        child.is_null() ||
+        ((child.kind == ValueKind::map || child.kind == ValueKind::list || child.kind == ValueKind::string) &&
+         child.size == 0);
     if (is_allowed || is_empty) continue;
     std::string json;
     apimachinery::encode_json(json, *metadata.value(), Meta::schema_type());
@@ -104,9 +107,9 @@ ReviewedAttributes attributes_of(User user, authorization::ResourceAttributes re
   attributes.name = resource.name();
   const auto take = [&out](ReviewedSelector selector, std::string& to, std::string_view name) {
     if (!selector.is_valid)
-      out.complaints.push_back("spec.resourceAttributes." + std::string(name) +
-                               (selector.text.empty() ? " ignored due to parse error"
-                                                      : " partially ignored due to parse error"));
+      out.complaints.push_back(
+          "spec.resourceAttributes." + std::string(name) +
+          (selector.text.empty() ? " ignored due to parse error" : " partially ignored due to parse error"));
     to = std::move(selector.text);
   };
   take(review_field_selector(resource.fieldSelector()), attributes.field_selector, "fieldSelector");
@@ -154,15 +157,15 @@ Result<> evaluate_subject_access_review(const Authorizer& authorizer, Arena& are
   validate_spec(view.spec(), FieldPath("spec"), errors);
   validate_metadata(view.metadata(), false, "must be empty", errors);
   RN_CHECK(invalid_if_any(errors));
-  const ReviewedAttributes reviewed =
-      attributes_of(user_of(view.spec()), view.spec().resourceAttributes(), view.spec().nonResourceAttributes());
-  fill_status(arena, review, authorization::SubjectAccessReview::f_status, authorizer.authorize(reviewed.attributes),
-              reviewed);
+  const ReviewedAttributes reviewed = attributes_of(user_of(view.spec()), view.spec().resourceAttributes(),
+                                                    view.spec().nonResourceAttributes());
+  fill_status(arena, review, authorization::SubjectAccessReview::f_status,
+              authorizer.authorize(reviewed.attributes), reviewed);
   return {};
 }
 
-Result<> evaluate_local_subject_access_review(const Authorizer& authorizer, std::string_view name_space, Arena& arena,
-                                              Value& review) {
+Result<> evaluate_local_subject_access_review(const Authorizer& authorizer, std::string_view name_space,
+                                              Arena& arena, Value& review) {
   const authorization::LocalSubjectAccessReview view(&review);
   const authorization::SubjectAccessReviewSpec spec = view.spec();
   FieldErrorList errors;
@@ -173,7 +176,8 @@ Result<> evaluate_local_subject_access_review(const Authorizer& authorizer, std:
     errors.push_back(field::invalid(FieldPath("spec.resourceAttributes.namespace"),
                                     spec.resourceAttributes().namespace_(), "must match metadata.namespace"));
   if (spec.has_nonResourceAttributes())
-    errors.push_back(field::invalid(FieldPath("spec.nonResourceAttributes"), shown(spec.nonResourceAttributes()),
+    errors.push_back(field::invalid(FieldPath("spec.nonResourceAttributes"),
+                                    shown(spec.nonResourceAttributes()),
                                     "disallowed on this kind of request"));
   RN_CHECK(invalid_if_any(errors));
   if (name_space.empty()) return apimachinery::bad_request("namespace is required on this type: ");
@@ -214,8 +218,8 @@ Result<> evaluate_self_subject_rules_review(const RuleResolver& resolver, const 
 
   apimachinery::erase_field(review, Review::f_metadata);
   apimachinery::erase_field(review, Review::f_spec);
-  Value& status =
-      apimachinery::assign(apimachinery::set_field(arena, review, Review::f_status), Value::empty(ValueKind::structure));
+  Value& status = apimachinery::assign(apimachinery::set_field(arena, review, Review::f_status),
+                                       Value::empty(ValueKind::structure));
   Value& resource_rules = apimachinery::ensure(arena, status, Status::f_resourceRules, ValueKind::list);
   for (const PolicyRule& rule : rules.resource_rules) {
     Value& out = apimachinery::append_structure(arena, resource_rules);
@@ -224,7 +228,8 @@ Result<> evaluate_self_subject_rules_review(const RuleResolver& resolver, const 
     set_strings(arena, out, ResourceRule::f_resources, rule.resources);
     set_strings(arena, out, ResourceRule::f_resourceNames, rule.resource_names);
   }
-  Value& non_resource_rules = apimachinery::ensure(arena, status, Status::f_nonResourceRules, ValueKind::list);
+  Value& non_resource_rules =
+      apimachinery::ensure(arena, status, Status::f_nonResourceRules, ValueKind::list);
   for (const PolicyRule& rule : rules.non_resource_rules) {
     Value& out = apimachinery::append_structure(arena, non_resource_rules);
     set_strings(arena, out, NonResourceRule::f_verbs, rule.verbs);

@@ -1,6 +1,7 @@
 #pragma once
-// authorization.k8s.io/v1: the reviews by which clients ask what somebody may do. Each takes a decoded review, checks it
-// (422 Invalid, 400 BadRequest), asks the authorizer, and fills in its `status`. Pure but for what the authorizer reads.
+// authorization.k8s.io/v1: the reviews by which clients ask what somebody may do. Each takes a decoded
+// review, checks it (422 Invalid, 400 BadRequest), asks the authorizer, and fills in its `status`. Pure but
+// for what the authorizer reads.
 
 #include <string_view>
 
@@ -19,7 +20,7 @@ Result<> evaluate_local_subject_access_review(const Authorizer& authorizer, std:
 Result<> evaluate_self_subject_access_review(const Authorizer& authorizer, const User& user,
                                              apimachinery::Arena& arena, apimachinery::Value& review);
 // The answer keeps neither metadata nor spec, as Kubernetes'.
-Result<> evaluate_self_subject_rules_review(const RuleResolver& resolver, const User& user, apimachinery::Arena& arena,
-                                            apimachinery::Value& review);
+Result<> evaluate_self_subject_rules_review(const RuleResolver& resolver, const User& user,
+                                            apimachinery::Arena& arena, apimachinery::Value& review);
 
 }  // namespace rusternetes::api_server

@@ -38,11 +38,12 @@ Result<std::vector<PolicyRule>> aggregate_cluster_roles(rbac::ClusterRole role,
     RN_TRY(const apimachinery::LabelSelector selector, selector_of(view));
     for (const rbac::ClusterRole& candidate : sorted) {
       const auto labels = candidate.metadata().labels();
-      const bool is_selected = selector.matches([&labels](std::string_view key) -> std::optional<std::string_view> {
-        const apimachinery::Value* found = labels.find(key);
-        if (!found) return std::nullopt;
-        return found->str();
-      });
+      const bool is_selected =
+          selector.matches([&labels](std::string_view key) -> std::optional<std::string_view> {
+            const apimachinery::Value* found = labels.find(key);
+            if (!found) return std::nullopt;
+            return found->str();
+          });
       if (!is_selected || candidate.metadata().name() == role.metadata().name()) continue;
       for (PolicyRule& rule : policy_rules(candidate.rules()))
         if (std::find(rules.begin(), rules.end(), rule) == rules.end()) rules.push_back(std::move(rule));

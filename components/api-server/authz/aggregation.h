@@ -10,8 +10,9 @@
 
 namespace rusternetes::api_server {
 
-// The rules of every ClusterRole of `all` that one of the role's `aggregationRule.clusterRoleSelectors` selects, without
-// repetitions: selector by selector, roles by name, itself left out. Error: a selector that is not valid.
+// The rules of every ClusterRole of `all` that one of the role's `aggregationRule.clusterRoleSelectors`
+// selects, without repetitions: selector by selector, roles by name, itself left out. Error: a selector that
+// is not valid.
 Result<std::vector<PolicyRule>> aggregate_cluster_roles(apimachinery::rbac_v1::ClusterRole role,
                                                         std::span<const apimachinery::Document> all);
 

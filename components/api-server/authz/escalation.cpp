@@ -16,13 +16,15 @@ using apimachinery::Value;
 namespace {
 
 // The garbage collector may finish what it began on a role that it could not have written.
-bool only_garbage_collection_fields_differ(const Value& object, const Value* old, const apimachinery::Type& type) {
+bool only_garbage_collection_fields_differ(const Value& object, const Value* old,
+                                           const apimachinery::Type& type) {
   using Meta = apimachinery::meta_v1::ObjectMeta;
   if (!old) return false;
   const auto content_without = [&type](apimachinery::Arena& arena, const Value& value) {
     Value copy = apimachinery::deep_copy(arena, value);
     if (Value* metadata = copy.get(type.find("metadata")))
-      for (const int field : {Meta::f_ownerReferences, Meta::f_finalizers, Meta::f_managedFields, Meta::f_selfLink})
+      for (const int field :
+           {Meta::f_ownerReferences, Meta::f_finalizers, Meta::f_managedFields, Meta::f_selfLink})
         apimachinery::erase_field(*metadata, field);
     return copy;
   };
@@ -65,13 +67,14 @@ Result<> confirm(const RbacWrite& write, std::string_view resource, std::string_
   return {};
 }
 
-Result<> check_binding(const RbacWrite& write, std::string_view resource, const Value& object, const Value* old,
-                       const apimachinery::Type& type) {
+Result<> check_binding(const RbacWrite& write, std::string_view resource, const Value& object,
+                       const Value* old, const apimachinery::Type& type) {
   if (write.user.is_in(group_masters) || only_garbage_collection_fields_differ(object, old, type)) return {};
   const rbac::RoleBinding binding(&object);
   if (may_bind(write, binding.roleRef())) return {};
-  RN_TRY(const std::vector<PolicyRule> rules,
-         write.rbac.role_reference_rules(binding.roleRef().kind(), binding.roleRef().name(), write.name_space));
+  RN_TRY(
+      const std::vector<PolicyRule> rules,
+      write.rbac.role_reference_rules(binding.roleRef().kind(), binding.roleRef().name(), write.name_space));
   return confirm(write, resource, binding.metadata().name(), rules);
 }
 
@@ -105,7 +108,8 @@ Result<> check_role_write(const RbacWrite& write, const Value& role, const Value
   if (may_escalate(write, "roles") ||
       only_garbage_collection_fields_differ(role, old, rbac::Role::schema_type()))
     return {};
-  return confirm(write, "roles", rbac::Role(&role).metadata().name(), policy_rules(rbac::Role(&role).rules()));
+  return confirm(write, "roles", rbac::Role(&role).metadata().name(),
+                 policy_rules(rbac::Role(&role).rules()));
 }
 
 Result<> check_cluster_role_write(const RbacWrite& write, const Value& role, const Value* old) {

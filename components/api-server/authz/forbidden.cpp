@@ -30,8 +30,9 @@ std::string escape_markup(std::string_view text) {
 std::string forbidden_message(const Attributes& attributes) {
   std::string text = "User " + quote(attributes.user.name) + " cannot " + attributes.verb;
   if (!attributes.is_resource) return escape_markup(text + " path " + quote(attributes.path));
-  const std::string resource =
-      attributes.subresource.empty() ? attributes.resource : attributes.resource + "/" + attributes.subresource;
+  const std::string resource = attributes.subresource.empty()
+                                   ? attributes.resource
+                                   : attributes.resource + "/" + attributes.subresource;
   text += " resource " + quote(resource) + " in API group " + quote(attributes.api_group);
   if (attributes.name_space.empty())
     text += " at the cluster scope";

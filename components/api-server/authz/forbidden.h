@@ -9,8 +9,8 @@
 
 namespace rusternetes::api_server {
 
-// `User "x" cannot list resource "pods/log" in API group "" in the namespace "default"`, or of a path. What HTML would
-// take for markup is escaped.
+// `User "x" cannot list resource "pods/log" in API group "" in the namespace "default"`, or of a path. What
+// HTML would take for markup is escaped.
 std::string forbidden_message(const Attributes& attributes);
 
 // 403 Forbidden: `pods is forbidden: User "x" cannot ...: reason`.

@@ -1,7 +1,7 @@
 #pragma once
-// Something immutable that is derived from the objects of a few resources, and derived again when one of them has
-// changed. Any thread may ask; only one derives at a time, and the others wait for it, so that nobody decides upon rules
-// older than the caches.
+// Something immutable that is derived from the objects of a few resources, and derived again when one of them
+// has changed. Any thread may ask; only one derives at a time, and the others wait for it, so that nobody
+// decides upon rules older than the caches.
 
 #include <array>
 #include <cstdint>
@@ -51,7 +51,8 @@ class GenerationCache {
   using Generations = std::array<std::uint64_t, N>;
   Generations current() const {
     Generations out{};
-    for (std::size_t i = 0; i < N; ++i) out[i] = source_.generation(resources_[i].group, resources_[i].resource);
+    for (std::size_t i = 0; i < N; ++i)
+      out[i] = source_.generation(resources_[i].group, resources_[i].resource);
     return out;
   }
 

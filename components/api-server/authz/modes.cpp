@@ -13,7 +13,8 @@ namespace rusternetes::api_server {
 
 namespace {
 
-constexpr std::array<std::string_view, 6> mode_words{"Node", "RBAC", "AlwaysAllow", "AlwaysDeny", "Webhook", "ABAC"};
+constexpr std::array<std::string_view, 6> mode_words{"Node",       "RBAC",    "AlwaysAllow",
+                                                     "AlwaysDeny", "Webhook", "ABAC"};
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
@@ -34,9 +35,9 @@ std::size_t distance(std::string_view a, std::string_view b) {
 }
 
 std::string_view nearest_mode(std::string_view word) {
-  return *std::min_element(mode_words.begin(), mode_words.end(), [word](std::string_view a, std::string_view b) {
-    return distance(word, a) < distance(word, b);
-  });
+  return *std::min_element(
+      mode_words.begin(), mode_words.end(),
+      [word](std::string_view a, std::string_view b) { return distance(word, a) < distance(word, b); });
 }
 
 Result<> check_modes(std::span<const std::string> modes) {
@@ -45,13 +46,15 @@ Result<> check_modes(std::span<const std::string> modes) {
     const std::string& mode = modes[i];
     if (std::find(mode_words.begin(), mode_words.end(), mode) == mode_words.end())
       return apimachinery::bad_request("authorization-mode " + apimachinery::quote(mode) +
-                                       " is not a valid mode; did you mean " + std::string(nearest_mode(mode)) + "?");
+                                       " is not a valid mode; did you mean " +
+                                       std::string(nearest_mode(mode)) + "?");
     if (mode == "Webhook" || mode == "ABAC")
       return apimachinery::bad_request("authorization-mode " + mode +
                                        " is not supported; use Node, RBAC, AlwaysAllow or AlwaysDeny");
     if (std::find(modes.begin(), modes.begin() + static_cast<std::ptrdiff_t>(i), mode) !=
         modes.begin() + static_cast<std::ptrdiff_t>(i))
-      return apimachinery::bad_request("authorization-mode " + apimachinery::quote(mode) + " is given more than once");
+      return apimachinery::bad_request("authorization-mode " + apimachinery::quote(mode) +
+                                       " is given more than once");
   }
   return {};
 }
@@ -100,7 +103,8 @@ ResolvedRules UnionAuthorizer::rules_for(const User& user, std::string_view name
   for (const Member& member : members_) {
     if (!member.resolver) continue;
     ResolvedRules rules = member.resolver->rules_for(user, name_space);
-    std::move(rules.resource_rules.begin(), rules.resource_rules.end(), std::back_inserter(combined.resource_rules));
+    std::move(rules.resource_rules.begin(), rules.resource_rules.end(),
+              std::back_inserter(combined.resource_rules));
     std::move(rules.non_resource_rules.begin(), rules.non_resource_rules.end(),
               std::back_inserter(combined.non_resource_rules));
     combined.is_incomplete |= rules.is_incomplete;

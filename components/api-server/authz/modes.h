@@ -32,7 +32,8 @@ class AlwaysDenyAuthorizer final : public Authorizer, public RuleResolver {
   ResolvedRules rules_for(const User& user, std::string_view name_space) const override;
 };
 
-// Asks in order; the first that allows or denies decides. Without one, the reasons of all are joined by lines.
+// Asks in order; the first that allows or denies decides. Without one, the reasons of all are joined by
+// lines.
 class UnionAuthorizer final : public Authorizer, public RuleResolver {
  public:
   // `resolver` may be null: such an authorizer names no rules.
@@ -55,8 +56,8 @@ struct AuthorizerSet {
   std::shared_ptr<const RbacAuthorizer> rbac;
 };
 
-// `modes` are the flag's words in order: Node, RBAC, AlwaysAllow, AlwaysDeny. `source` outlives what is made. BadRequest,
-// in a sentence for the command line, for none, a repeated, an unknown, or a not supported one.
+// `modes` are the flag's words in order: Node, RBAC, AlwaysAllow, AlwaysDeny. `source` outlives what is made.
+// BadRequest, in a sentence for the command line, for none, a repeated, an unknown, or a not supported one.
 Result<AuthorizerSet> make_authorizer(std::span<const std::string> modes, const ObjectSource& source);
 
 }  // namespace rusternetes::api_server

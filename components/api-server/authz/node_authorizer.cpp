@@ -49,7 +49,8 @@ Verdict authorize_lease(std::string_view node, const Attributes& attributes) {
   if (!is_one_of(attributes.verb, {"get", "create", "update", "patch", "delete"}))
     return refused("can only get, create, update, patch, or delete a node lease");
   if (attributes.name_space != node_lease_namespace)
-    return refused("can only access leases in the " + apimachinery::quote(node_lease_namespace) + " system namespace");
+    return refused("can only access leases in the " + apimachinery::quote(node_lease_namespace) +
+                   " system namespace");
   // At creation the name is in the body: NodeRestriction looks at it.
   if (attributes.verb != "create" && attributes.name != node)
     return refused("can only access node lease with the same name as the requesting node");
@@ -113,7 +114,8 @@ Verdict NodeAuthorizer::authorize_resource(std::string_view node, const Attribut
     if (resource == "secrets") return authorize_read(node, Related::secret, attributes);
     if (resource == "configmaps") return authorize_read(node, Related::config_map, attributes);
     if (resource == "persistentvolumeclaims" && attributes.subresource == "status") {
-      if (!is_one_of(attributes.verb, {"update", "patch"})) return refused("can only get/update/patch this type");
+      if (!is_one_of(attributes.verb, {"update", "patch"}))
+        return refused("can only get/update/patch this type");
       return authorize_related(node, Related::volume_claim, attributes);
     }
     if (resource == "persistentvolumeclaims") return authorize_get(node, Related::volume_claim, attributes);
@@ -135,20 +137,24 @@ Verdict NodeAuthorizer::authorize_resource(std::string_view node, const Attribut
   return authorize_by_rules(attributes);
 }
 
-Verdict NodeAuthorizer::authorize_related(std::string_view node, Related what, const Attributes& attributes) const {
+Verdict NodeAuthorizer::authorize_related(std::string_view node, Related what,
+                                          const Attributes& attributes) const {
   if (attributes.name.empty()) return refused("No Object name found");
   if (is_related(node, what, attributes.name_space, attributes.name)) return allowed;
   return refused("no relationship found between node '" + std::string(node) + "' and this object");
 }
 
-Verdict NodeAuthorizer::authorize_get(std::string_view node, Related what, const Attributes& attributes) const {
+Verdict NodeAuthorizer::authorize_get(std::string_view node, Related what,
+                                      const Attributes& attributes) const {
   if (attributes.verb != "get") return refused("can only get individual resources of this type");
   if (!attributes.subresource.empty()) return refused("cannot get subresource");
   return authorize_related(node, what, attributes);
 }
 
-Verdict NodeAuthorizer::authorize_read(std::string_view node, Related what, const Attributes& attributes) const {
-  if (!is_one_of(attributes.verb, {"get", "list", "watch"})) return refused("can only read resources of this type");
+Verdict NodeAuthorizer::authorize_read(std::string_view node, Related what,
+                                       const Attributes& attributes) const {
+  if (!is_one_of(attributes.verb, {"get", "list", "watch"}))
+    return refused("can only read resources of this type");
   if (!attributes.subresource.empty()) return refused("cannot read subresource");
   if (attributes.name_space.empty()) return refused("can only read namespaced object of this type");
   return authorize_related(node, what, attributes);
@@ -159,7 +165,8 @@ Verdict NodeAuthorizer::authorize_service_account(std::string_view node, const A
     return authorize_read(node, Related::service_account, attributes);
   if (attributes.verb != "create" || attributes.name.empty())
     return refused("can only create tokens for individual service accounts");
-  if (attributes.subresource != "token") return refused("can only create token subresource of serviceaccount");
+  if (attributes.subresource != "token")
+    return refused("can only create token subresource of serviceaccount");
   return authorize_related(node, Related::service_account, attributes);
 }
 
@@ -171,7 +178,8 @@ Verdict NodeAuthorizer::authorize_slice(std::string_view node, const Attributes&
     return authorize_related(node, Related::slice, attributes);
   if (!is_one_of(attributes.verb, {"watch", "list", "deletecollection"}))
     return refused(
-        "only the following verbs are allowed for a ResourceSlice: get, watch, list, create, update, patch, delete, "
+        "only the following verbs are allowed for a ResourceSlice: get, watch, list, create, update, patch, "
+        "delete, "
         "deletecollection");
   if (selects_node(attributes, "spec.nodeName", node)) return allowed;
   return refused("can only list/watch/deletecollection resourceslices with nodeName field selector");
@@ -211,7 +219,8 @@ bool NodeAuthorizer::is_related(std::string_view node, Related what, std::string
     case Related::config_map:
       return any_pod(node, name_space, [&](core::Pod pod) { return visit_config_maps(pod, is_name); });
     case Related::service_account:
-      return any_pod(node, name_space, [&](core::Pod pod) { return pod.spec().serviceAccountName() == name; });
+      return any_pod(node, name_space,
+                     [&](core::Pod pod) { return pod.spec().serviceAccountName() == name; });
     case Related::resource_claim:
       return any_pod(node, name_space, [&](core::Pod pod) { return visit_resource_claims(pod, is_name); });
     case Related::volume_claim:
@@ -239,7 +248,8 @@ bool NodeAuthorizer::any_pod(std::string_view node, std::string_view name_space,
   return false;
 }
 
-bool NodeAuthorizer::uses_claim(std::string_view node, std::string_view name_space, std::string_view name) const {
+bool NodeAuthorizer::uses_claim(std::string_view node, std::string_view name_space,
+                                std::string_view name) const {
   return any_pod(node, name_space, [&](core::Pod pod) {
     return visit_volume_claims(pod, [&](std::string_view claim) { return claim == name; });
   });
@@ -253,7 +263,8 @@ bool NodeAuthorizer::uses_volume(std::string_view node, std::string_view name) c
          uses_claim(node, view.spec().claimRef().namespace_(), view.spec().claimRef().name());
 }
 
-bool NodeAuthorizer::uses_secret(std::string_view node, std::string_view name_space, std::string_view name) const {
+bool NodeAuthorizer::uses_secret(std::string_view node, std::string_view name_space,
+                                 std::string_view name) const {
   const auto in_pod = [&](core::Pod pod) {
     return visit_secrets(pod, [&](std::string_view secret) { return secret == name; });
   };
@@ -284,7 +295,8 @@ std::shared_ptr<const NodeAuthorizer::PodsByNode> NodeAuthorizer::pods_by_node()
       const std::string_view node = core::Pod(&document.root()).spec().nodeName();
       if (node.empty()) continue;
       auto found = out->nodes.find(node);
-      if (found == out->nodes.end()) found = out->nodes.emplace(std::string(node), std::vector<Document>{}).first;
+      if (found == out->nodes.end())
+        found = out->nodes.emplace(std::string(node), std::vector<Document>{}).first;
       found->second.push_back(std::move(document));
     }
     return out;
@@ -297,7 +309,8 @@ std::shared_ptr<const NodeAuthorizer::VolumesByClaim> NodeAuthorizer::volumes_by
     for (Document& document : source_.list("", "persistentvolumes", "")) {
       const core::PersistentVolumeSpec spec = core::PersistentVolume(&document.root()).spec();
       if (!spec.has_claimRef()) continue;
-      out->claims[claim_key(spec.claimRef().namespace_(), spec.claimRef().name())].push_back(std::move(document));
+      out->claims[claim_key(spec.claimRef().namespace_(), spec.claimRef().name())].push_back(
+          std::move(document));
     }
     return out;
   });

@@ -1,8 +1,9 @@
 #pragma once
-// The Node authorizer: what a kubelet may do. It may read what the Pods bound to its node refer to (Secrets, ConfigMaps,
-// claims and their volumes, service accounts), handle its own Node, Lease, CSINode and ResourceSlices, and for the rest
-// holds the rules of ClusterRole system:node. Whoever is no node gets no opinion. (Kubernetes' "Using Node Authorization";
-// feature gates at their v1.35 defaults: selectors on, PodCertificateRequest off.)
+// The Node authorizer: what a kubelet may do. It may read what the Pods bound to its node refer to (Secrets,
+// ConfigMaps, claims and their volumes, service accounts), handle its own Node, Lease, CSINode and
+// ResourceSlices, and for the rest holds the rules of ClusterRole system:node. Whoever is no node gets no
+// opinion. (Kubernetes' "Using Node Authorization"; feature gates at their v1.35 defaults: selectors on,
+// PodCertificateRequest off.)
 
 #include <memory>
 #include <optional>
@@ -35,7 +36,17 @@ class NodeAuthorizer final : public Authorizer, public RuleResolver {
   struct VolumesByClaim {
     TextMap<std::vector<apimachinery::Document>> claims;  // by "namespace/name" of the claim
   };
-  enum class Related { secret, config_map, volume_claim, volume, resource_claim, attachment, service_account, slice, pod };
+  enum class Related {
+    secret,
+    config_map,
+    volume_claim,
+    volume,
+    resource_claim,
+    attachment,
+    service_account,
+    slice,
+    pod
+  };
 
   Verdict authorize_resource(std::string_view node, const Attributes& attributes) const;
   Verdict authorize_by_rules(const Attributes& attributes) const;
@@ -46,12 +57,13 @@ class NodeAuthorizer final : public Authorizer, public RuleResolver {
   Verdict authorize_slice(std::string_view node, const Attributes& attributes) const;
   Verdict authorize_pod(std::string_view node, const Attributes& attributes) const;
 
-  bool is_related(std::string_view node, Related what, std::string_view name_space, std::string_view name) const;
+  bool is_related(std::string_view node, Related what, std::string_view name_space,
+                  std::string_view name) const;
   bool uses_secret(std::string_view node, std::string_view name_space, std::string_view name) const;
   bool uses_claim(std::string_view node, std::string_view name_space, std::string_view name) const;
   bool uses_volume(std::string_view node, std::string_view name) const;
-  // Whether `visit(pod)` is true for one of the node's Pods (of a namespace unless it is empty) that may give access to
-  // other objects.
+  // Whether `visit(pod)` is true for one of the node's Pods (of a namespace unless it is empty) that may give
+  // access to other objects.
   template <class Visit>
   bool any_pod(std::string_view node, std::string_view name_space, Visit&& visit) const;
 

@@ -36,9 +36,10 @@ bool visit_secrets(core::Pod pod, const NameVisitor& visitor) {
   if (visit_containers(pod.spec(), in_container)) return true;
   for (const auto volume : pod.spec().volumes()) {
     for (const std::string_view name :
-         {volume.azureFile().secretName(), volume.cephfs().secretRef().name(), volume.cinder().secretRef().name(),
-          volume.flexVolume().secretRef().name(), volume.rbd().secretRef().name(), volume.secret().secretName(),
-          volume.scaleIO().secretRef().name(), volume.iscsi().secretRef().name(), volume.storageos().secretRef().name(),
+         {volume.azureFile().secretName(), volume.cephfs().secretRef().name(),
+          volume.cinder().secretRef().name(), volume.flexVolume().secretRef().name(),
+          volume.rbd().secretRef().name(), volume.secret().secretName(), volume.scaleIO().secretRef().name(),
+          volume.iscsi().secretRef().name(), volume.storageos().secretRef().name(),
           volume.csi().nodePublishSecretRef().name()})
       if (visit(name)) return true;
     for (const auto source : volume.projected().sources())
@@ -109,9 +110,11 @@ bool visit_kubelet_secrets(core::PersistentVolume volume,
     return visit(reference.namespace_(), reference.name(), has_default);
   };
   return visit(spec.azureFile().secretNamespace(), spec.azureFile().secretName(), true) ||
-         visit_reference(spec.cephfs().secretRef(), true) || visit_reference(spec.cinder().secretRef(), false) ||
-         visit_reference(spec.flexVolume().secretRef(), true) || visit_reference(spec.rbd().secretRef(), true) ||
-         visit_reference(spec.scaleIO().secretRef(), true) || visit_reference(spec.iscsi().secretRef(), true) ||
+         visit_reference(spec.cephfs().secretRef(), true) ||
+         visit_reference(spec.cinder().secretRef(), false) ||
+         visit_reference(spec.flexVolume().secretRef(), true) ||
+         visit_reference(spec.rbd().secretRef(), true) || visit_reference(spec.scaleIO().secretRef(), true) ||
+         visit_reference(spec.iscsi().secretRef(), true) ||
          visit_reference(spec.storageos().secretRef(), false) ||
          visit_reference(spec.csi().nodePublishSecretRef(), false) ||
          visit_reference(spec.csi().nodeStageSecretRef(), false) ||

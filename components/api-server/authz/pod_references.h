@@ -18,7 +18,8 @@ bool visit_volume_claims(apimachinery::core_v1::Pod pod, const NameVisitor& visi
 bool visit_resource_claims(apimachinery::core_v1::Pod pod, const NameVisitor& visit);
 
 // The Secrets that a kubelet needs to mount the volume; those for controllers are left out.
-bool visit_kubelet_secrets(apimachinery::core_v1::PersistentVolume volume,
-                           const std::function<bool(std::string_view name_space, std::string_view name)>& visit);
+bool visit_kubelet_secrets(
+    apimachinery::core_v1::PersistentVolume volume,
+    const std::function<bool(std::string_view name_space, std::string_view name)>& visit);
 
 }  // namespace rusternetes::api_server

@@ -62,8 +62,9 @@ bool resources_cover(const std::vector<std::string>& held, const std::vector<std
 
 // `wanted` holds at most one entry of each list.
 bool rule_covers(const PolicyRule& held, const PolicyRule& wanted) {
-  const bool names_covered = held.resource_names.empty() ||
-                             (!wanted.resource_names.empty() && has_all(held.resource_names, wanted.resource_names));
+  const bool names_covered =
+      held.resource_names.empty() ||
+      (!wanted.resource_names.empty() && has_all(held.resource_names, wanted.resource_names));
   return names_covered && (has(held.verbs, "*") || has_all(held.verbs, wanted.verbs)) &&
          (has(held.api_groups, "*") || has_all(held.api_groups, wanted.api_groups)) &&
          resources_cover(held.resources, wanted.resources) &&
@@ -76,7 +77,8 @@ void break_down(const PolicyRule& rule, std::vector<PolicyRule>& out) {
     for (const std::string& resource : rule.resources)
       for (const std::string& verb : rule.verbs) {
         if (rule.resource_names.empty()) out.push_back({{verb}, {group}, {resource}, {}, {}});
-        for (const std::string& name : rule.resource_names) out.push_back({{verb}, {group}, {resource}, {name}, {}});
+        for (const std::string& name : rule.resource_names)
+          out.push_back({{verb}, {group}, {resource}, {name}, {}});
       }
   for (const std::string& url : rule.non_resource_urls)
     for (const std::string& verb : rule.verbs) out.push_back({{verb}, {}, {}, {}, {url}});
@@ -103,7 +105,8 @@ std::vector<PolicyRule> policy_rules(ListView<apimachinery::rbac_v1::PolicyRule>
   return rules;
 }
 
-RuleQuery::RuleQuery(const Attributes& attributes) : attributes(attributes), combined_resource(attributes.resource) {
+RuleQuery::RuleQuery(const Attributes& attributes)
+    : attributes(attributes), combined_resource(attributes.resource) {
   if (attributes.subresource.empty()) return;
   joined = attributes.resource + "/" + attributes.subresource;
   combined_resource = joined;
@@ -119,14 +122,17 @@ bool rule_allows(const PolicyRule& rule, const RuleQuery& query) {
 
 bool rules_allow(std::span<const PolicyRule> rules, const Attributes& attributes) {
   const RuleQuery query(attributes);
-  return std::any_of(rules.begin(), rules.end(), [&](const PolicyRule& rule) { return rule_allows(rule, query); });
+  return std::any_of(rules.begin(), rules.end(),
+                     [&](const PolicyRule& rule) { return rule_allows(rule, query); });
 }
 
-std::vector<PolicyRule> uncovered_rules(std::span<const PolicyRule> held, std::span<const PolicyRule> wanted) {
+std::vector<PolicyRule> uncovered_rules(std::span<const PolicyRule> held,
+                                        std::span<const PolicyRule> wanted) {
   std::vector<PolicyRule> parts;
   for (const PolicyRule& rule : wanted) break_down(rule, parts);
   std::erase_if(parts, [&](const PolicyRule& part) {
-    return std::any_of(held.begin(), held.end(), [&](const PolicyRule& rule) { return rule_covers(rule, part); });
+    return std::any_of(held.begin(), held.end(),
+                       [&](const PolicyRule& rule) { return rule_covers(rule, part); });
   });
   return parts;
 }

@@ -1,7 +1,8 @@
 #pragma once
-// What an RBAC rule says, and the three questions asked of rules: does it allow a request, does one set of rules cover
-// another (so that nobody hands out more than they hold), and how is a rule shown in an error. The semantics are those of
-// rbac.authorization.k8s.io/v1: `*` anywhere, `*/scale` for a subresource of every resource, a trailing `*` in URLs.
+// What an RBAC rule says, and the three questions asked of rules: does it allow a request, does one set of
+// rules cover another (so that nobody hands out more than they hold), and how is a rule shown in an error.
+// The semantics are those of rbac.authorization.k8s.io/v1: `*` anywhere, `*/scale` for a subresource of every
+// resource, a trailing `*` in URLs.
 
 #include <span>
 #include <string>
@@ -22,7 +23,8 @@ std::vector<std::string> to_strings(apimachinery::ListView<std::string_view> vie
 PolicyRule policy_rule(apimachinery::rbac_v1::PolicyRule view);
 std::vector<PolicyRule> policy_rules(apimachinery::ListView<apimachinery::rbac_v1::PolicyRule> views);
 
-// The allocation-free form that decisions use: the request's own strings, with `resource/subresource` joined once.
+// The allocation-free form that decisions use: the request's own strings, with `resource/subresource` joined
+// once.
 struct RuleQuery {
   explicit RuleQuery(const Attributes& attributes);
   const Attributes& attributes;
@@ -32,8 +34,8 @@ struct RuleQuery {
 bool rule_allows(const PolicyRule& rule, const RuleQuery& query);
 bool rules_allow(std::span<const PolicyRule> rules, const Attributes& attributes);
 
-// The parts of `wanted`, broken down to one group, resource, verb and name (or URL and verb) each, that no rule of
-// `held` covers on its own. Empty: everything is covered.
+// The parts of `wanted`, broken down to one group, resource, verb and name (or URL and verb) each, that no
+// rule of `held` covers on its own. Empty: everything is covered.
 std::vector<PolicyRule> uncovered_rules(std::span<const PolicyRule> held, std::span<const PolicyRule> wanted);
 
 // Joins rules that differ in nothing but the verbs.

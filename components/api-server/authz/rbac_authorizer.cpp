@@ -94,8 +94,8 @@ ResolvedRules RbacAuthorizer::rules_for(const User& user, std::string_view name_
   return out;
 }
 
-Result<std::vector<PolicyRule>> RbacAuthorizer::role_reference_rules(std::string_view kind, std::string_view name,
-                                                                     std::string_view binding_namespace) const {
+Result<std::vector<PolicyRule>> RbacAuthorizer::role_reference_rules(
+    std::string_view kind, std::string_view name, std::string_view binding_namespace) const {
   const bool is_cluster_role = kind == "ClusterRole";
   if (!is_cluster_role && kind != "Role")
     return internal_error("unsupported role reference kind: " + apimachinery::quote(kind));

@@ -1,6 +1,7 @@
 #pragma once
-// RBAC. A request is allowed by the first rule that a binding gives to its user or one of the user's groups; nothing is
-// ever denied. Aggregated ClusterRoles are taken as they are: a controller fills their rules (aggregation.h).
+// RBAC. A request is allowed by the first rule that a binding gives to its user or one of the user's groups;
+// nothing is ever denied. Aggregated ClusterRoles are taken as they are: a controller fills their rules
+// (aggregation.h).
 
 #include <memory>
 #include <string>
@@ -29,8 +30,8 @@ class RbacAuthorizer final : public Authorizer, public RuleResolver {
   };
   Holdings holdings(const User& user, std::string_view name_space) const;
 
-  // The rules that a roleRef names, for a binding in `binding_namespace` (empty for a ClusterRoleBinding). NotFound when
-  // there is no such role.
+  // The rules that a roleRef names, for a binding in `binding_namespace` (empty for a ClusterRoleBinding).
+  // NotFound when there is no such role.
   Result<std::vector<PolicyRule>> role_reference_rules(std::string_view kind, std::string_view name,
                                                        std::string_view binding_namespace) const;
 

@@ -40,7 +40,8 @@ std::string describe_subject(rbac::Subject subject, std::string_view binding_nam
 
 }  // namespace
 
-RbacIndex::Roles RbacIndex::load_roles(const ObjectSource& source, std::string_view resource, const Roles* previous) {
+RbacIndex::Roles RbacIndex::load_roles(const ObjectSource& source, std::string_view resource,
+                                       const Roles* previous) {
   Roles roles;
   for (Document& document : source.list(rbac_group, resource, "")) {
     const auto metadata = metadata_of(document);
@@ -60,7 +61,8 @@ RbacIndex::Roles RbacIndex::load_roles(const ObjectSource& source, std::string_v
   return roles;
 }
 
-void RbacIndex::add_binding(Scope& scope, const Document& document, std::string_view kind, std::uint32_t order) {
+void RbacIndex::add_binding(Scope& scope, const Document& document, std::string_view kind,
+                            std::uint32_t order) {
   const rbac::RoleBinding binding(&document.root());
   const std::string_view name = binding.metadata().name(), name_space = binding.metadata().namespace_();
   const std::string_view role_kind = binding.roleRef().kind(), role_name = binding.roleRef().name();
@@ -79,14 +81,16 @@ void RbacIndex::add_binding(Scope& scope, const Document& document, std::string_
     entry.missing = "unsupported role reference kind: " + quote(role_kind);
   }
 
-  const std::string shown_name = name_space.empty() ? std::string(name) : std::string(name) + "/" + std::string(name_space);
-  const std::string source = std::string(kind) + " " + quote(shown_name) + " of " + std::string(role_kind) + " " +
-                             quote(role_name) + " to ";
+  const std::string shown_name =
+      name_space.empty() ? std::string(name) : std::string(name) + "/" + std::string(name_space);
+  const std::string source = std::string(kind) + " " + quote(shown_name) + " of " + std::string(role_kind) +
+                             " " + quote(role_name) + " to ";
   for (rbac::Subject subject : binding.subjects()) {
     const std::string_view subject_kind = subject.kind();
     std::string key(subject.name());
     if (subject_kind == "ServiceAccount") {
-      const std::string_view account_namespace = subject.namespace_().empty() ? name_space : subject.namespace_();
+      const std::string_view account_namespace =
+          subject.namespace_().empty() ? name_space : subject.namespace_();
       if (account_namespace.empty()) continue;
       key = service_account_user_name(account_namespace, subject.name());
     } else if (subject_kind != "User" && subject_kind != "Group") {
@@ -107,7 +111,8 @@ std::shared_ptr<const RbacIndex> RbacIndex::build(const ObjectSource& source, co
   std::uint32_t order = 0;
   std::vector<Document> bindings = source.list(rbac_group, "clusterrolebindings", "");
   sort_by_name(bindings);
-  for (const Document& binding : bindings) index->add_binding(index->cluster_, binding, "ClusterRoleBinding", order++);
+  for (const Document& binding : bindings)
+    index->add_binding(index->cluster_, binding, "ClusterRoleBinding", order++);
 
   bindings = source.list(rbac_group, "rolebindings", "");
   sort_by_name(bindings);

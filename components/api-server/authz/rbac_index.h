@@ -1,6 +1,6 @@
 #pragma once
-// The RBAC objects at one moment, arranged for decisions: bindings found by subject, roles resolved. Immutable; a change
-// makes a new index that takes over the roles whose objects are the same.
+// The RBAC objects at one moment, arranged for decisions: bindings found by subject, roles resolved.
+// Immutable; a change makes a new index that takes over the roles whose objects are the same.
 
 #include <functional>
 #include <memory>
@@ -30,8 +30,8 @@ struct RbacRole {
 
 // One binding that applies to a user, and why.
 struct RbacGrant {
-  std::uint32_t order = 0;         // of the binding: cluster-wide ones first, then by name
-  const RbacRole* role = nullptr;  // null: the role does not exist
+  std::uint32_t order = 0;               // of the binding: cluster-wide ones first, then by name
+  const RbacRole* role = nullptr;        // null: the role does not exist
   const std::string* missing = nullptr;  // then: the error
   const std::string* source = nullptr;   // `ClusterRoleBinding "x" of ClusterRole "y" to Group "z"`
 };
@@ -40,8 +40,9 @@ class RbacIndex {
  public:
   static std::shared_ptr<const RbacIndex> build(const ObjectSource& source, const RbacIndex* previous);
 
-  // Calls `visit(grant)` for each binding and matching subject, until it returns false. Cluster-wide bindings come first,
-  // then those of `name_space` unless it is empty. A binding with several matching subjects is visited for each.
+  // Calls `visit(grant)` for each binding and matching subject, until it returns false. Cluster-wide bindings
+  // come first, then those of `name_space` unless it is empty. A binding with several matching subjects is
+  // visited for each.
   template <class Visit>
   void visit(const User& user, std::string_view name_space, Visit&& visit) const {
     if (!visit_scope(cluster_, user, visit) || name_space.empty()) return;
@@ -81,7 +82,8 @@ class RbacIndex {
   }
 
   static Roles load_roles(const ObjectSource& source, std::string_view resource, const Roles* previous);
-  void add_binding(Scope& scope, const apimachinery::Document& document, std::string_view kind, std::uint32_t order);
+  void add_binding(Scope& scope, const apimachinery::Document& document, std::string_view kind,
+                   std::uint32_t order);
 
   Roles cluster_roles_;  // by name
   Roles roles_;          // by "namespace/name"

@@ -23,7 +23,8 @@ void validate_shape(Selector selector, const FieldPath& path, FieldErrorList& er
                                     "may not specified at the same time as requirements"));
   if (selector.rawSelector().empty() && selector.requirements().empty())
     errors.push_back(field::required(
-        path.child("requirements"), "when " + path.to_string() + " is specified, requirements or rawSelector is required"));
+        path.child("requirements"),
+        "when " + path.to_string() + " is specified, requirements or rawSelector is required"));
 }
 
 template <class Requirement>
@@ -33,8 +34,8 @@ void validate_values(Requirement requirement, const FieldPath& path, FieldErrorL
     errors.push_back(
         field::required(path.child("values"), "must be specified when `operator` is 'In' or 'NotIn'"));
   if ((op == "Exists" || op == "DoesNotExist") && !requirement.values().empty())
-    errors.push_back(
-        field::forbidden(path.child("values"), "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"));
+    errors.push_back(field::forbidden(path.child("values"),
+                                      "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"));
 }
 
 }  // namespace
@@ -58,7 +59,8 @@ void validate_review_selectors(authorization::ResourceAttributes attributes, Fie
     for (const auto requirement : attributes.labelSelector().requirements()) {
       const FieldPath at = list.index(i++);
       validate_values(requirement, at, errors);
-      errors.push_invalid(at.child("key"), requirement.key(), apimachinery::is_qualified_name(requirement.key()));
+      errors.push_invalid(at.child("key"), requirement.key(),
+                          apimachinery::is_qualified_name(requirement.key()));
       const FieldPath values = at.child("values");
       std::int64_t v = 0;
       for (const std::string_view value : requirement.values())
@@ -82,8 +84,8 @@ ReviewedSelector review_field_selector(authorization::FieldSelectorAttributes se
       continue;
     }
     if (!out.text.empty()) out.text += ',';
-    out.text += apimachinery::FieldRequirement{std::string(requirement.key()), std::string(requirement.values()[0]),
-                                               is_not_in}
+    out.text += apimachinery::FieldRequirement{std::string(requirement.key()),
+                                               std::string(requirement.values()[0]), is_not_in}
                     .to_string();
   }
   return out;

@@ -16,9 +16,11 @@ std::optional<std::pair<std::string, std::string>> split_service_account_user_na
   if (!user.starts_with(service_account_user_prefix)) return std::nullopt;
   user.remove_prefix(service_account_user_prefix.size());
   const std::size_t colon = user.find(':');
-  if (colon == std::string_view::npos || user.find(':', colon + 1) != std::string_view::npos) return std::nullopt;
+  if (colon == std::string_view::npos || user.find(':', colon + 1) != std::string_view::npos)
+    return std::nullopt;
   const std::string_view name_space = user.substr(0, colon), name = user.substr(colon + 1);
-  if (!apimachinery::is_dns1123_label(name_space).empty() || !apimachinery::is_dns1123_subdomain(name).empty())
+  if (!apimachinery::is_dns1123_label(name_space).empty() ||
+      !apimachinery::is_dns1123_subdomain(name).empty())
     return std::nullopt;
   return std::pair(std::string(name_space), std::string(name));
 }

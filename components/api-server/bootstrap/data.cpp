@@ -1,4 +1,5 @@
-// The bytes of bootstrap.yaml, carried inside the library (RUSTERNETES_BOOTSTRAP_YAML is its path, set by the build).
+// The bytes of bootstrap.yaml, carried inside the library (RUSTERNETES_BOOTSTRAP_YAML is its path, set by the
+// build).
 
 #include "api-server/bootstrap/data.h"
 

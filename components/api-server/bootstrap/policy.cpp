@@ -50,19 +50,22 @@ Result<> parse_section(Arena& arena, const Value& section, std::vector<Object>& 
   if (!list || list->kind != ValueKind::list) return apimachinery::bad_request(kind_name + " has no objects");
   for (const Value& item : list->children()) {
     Value object = apimachinery::deep_copy(arena, item);
-    if (object.kind != ValueKind::map) return apimachinery::bad_request("an object of " + kind_name + " is no map");
+    if (object.kind != ValueKind::map)
+      return apimachinery::bad_request("an object of " + kind_name + " is no map");
     apimachinery::set_key(arena, object, "apiVersion") = Value::of_text(arena.copy(api_version));
     apimachinery::set_key(arena, object, "kind") = Value::of_text(arena.copy(kind_name));
     if (common && common->kind == ValueKind::map) add_common_metadata(arena, object, *common);
     apimachinery::DecodeIssues issues;
     RN_TRY(const Value typed, apimachinery::convert_any(arena, object, *kind->type, &issues));
-    if (!issues.messages.empty()) return apimachinery::bad_request(kind_name + ": " + issues.messages.front());
+    if (!issues.messages.empty())
+      return apimachinery::bad_request(kind_name + ": " + issues.messages.front());
     out.push_back({kind, Document::freeze(typed, *kind->type)});
   }
   return {};
 }
 
-// Gives aggregated ClusterRoles their rules. They may select each other, so this goes on until nothing changes.
+// Gives aggregated ClusterRoles their rules. They may select each other, so this goes on until nothing
+// changes.
 Result<> fill_aggregated_roles(std::vector<Object>& objects) {
   bool has_changed = true;
   while (has_changed) {

@@ -15,11 +15,13 @@ namespace rusternetes::api_server::bootstrap {
 
 struct Object {
   const apimachinery::Kind* kind;  // of the builtin registry
-  apimachinery::Document document;  // with kind, apiVersion, metadata.name and, where it has one, metadata.namespace
+  apimachinery::Document
+      document;  // with kind, apiVersion, metadata.name and, where it has one, metadata.namespace
 };
 
-// Every object: Namespaces, RBAC, flow control, PriorityClasses, APIServices, the ServiceCIDR `kubernetes`. Parsed at the
-// first call; lives as long as the process. Thread-safe. The data is part of the program, so it is asserted to be right.
+// Every object: Namespaces, RBAC, flow control, PriorityClasses, APIServices, the ServiceCIDR `kubernetes`.
+// Parsed at the first call; lives as long as the process. Thread-safe. The data is part of the program, so it
+// is asserted to be right.
 const std::vector<Object>& objects();
 
 // The same for a cluster with these service ranges ("10.96.0.0/16", at most one of each family).

@@ -30,7 +30,8 @@ static_assert(rbac::ClusterRoleBinding::f_subjects == rbac::RoleBinding::f_subje
 
 meta::ObjectMeta metadata_of(const Value& object) { return rbac::ClusterRole(&object).metadata(); }
 
-// Adds the expected labels (or annotations) that are missing; those that are there win. True if something was added.
+// Adds the expected labels (or annotations) that are missing; those that are there win. True if something was
+// added.
 bool merge_texts(Arena& arena, Value& object, const Value& expected, int field) {
   const Value* wanted = apimachinery::descend(&expected, f_metadata, field);
   if (!wanted) return false;
@@ -57,7 +58,8 @@ bool add_missing_rules(Arena& arena, Value& object, const Value& existing, const
   const std::vector<PolicyRule> wanted = policy_rules(rbac::ClusterRole(&expected).rules());
   const std::vector<PolicyRule> missing = uncovered_rules(held, wanted);
   if (missing.empty()) return false;
-  append_rules(arena, apimachinery::ensure(arena, object, rbac::ClusterRole::f_rules, ValueKind::list), missing);
+  append_rules(arena, apimachinery::ensure(arena, object, rbac::ClusterRole::f_rules, ValueKind::list),
+               missing);
   return true;
 }
 
@@ -79,7 +81,9 @@ bool add_missing_selectors(Arena& arena, Value& object, const Value& expected) {
   return has_changed;
 }
 
-bool opts_out(const Value& existing) { return metadata_of(existing).annotations().get(rbac_autoupdate) == "false"; }
+bool opts_out(const Value& existing) {
+  return metadata_of(existing).annotations().get(rbac_autoupdate) == "false";
+}
 
 Reconciled reconcile_role(Arena& arena, bool is_cluster_role, const Value& existing, const Value& expected) {
   if (opts_out(existing)) return {};
@@ -114,7 +118,8 @@ bool add_missing_subjects(Arena& arena, Value& object, const Value& expected) {
 
 Reconciled reconcile_binding(Arena& arena, const Value& existing, const Value& expected) {
   if (opts_out(existing)) return {};
-  const rbac::RoleRef held = rbac::RoleBinding(&existing).roleRef(), wanted = rbac::RoleBinding(&expected).roleRef();
+  const rbac::RoleRef held = rbac::RoleBinding(&existing).roleRef(),
+                      wanted = rbac::RoleBinding(&expected).roleRef();
   if (held.apiGroup() != wanted.apiGroup() || held.kind() != wanted.kind() || held.name() != wanted.name())
     return {Change::recreate, apimachinery::deep_copy(arena, expected)};
   Value object = apimachinery::deep_copy(arena, existing);
@@ -151,7 +156,8 @@ Reconciled reconcile_flow_control(Arena& arena, const Value& existing, const Val
 
 }  // namespace
 
-Reconciled reconcile(Arena& arena, const apimachinery::Kind& kind, const Value& existing, const Value& expected) {
+Reconciled reconcile(Arena& arena, const apimachinery::Kind& kind, const Value& existing,
+                     const Value& expected) {
   if (kind.kind == "ClusterRole" || kind.kind == "Role")
     return reconcile_role(arena, kind.kind == "ClusterRole", existing, expected);
   if (kind.kind == "ClusterRoleBinding" || kind.kind == "RoleBinding")

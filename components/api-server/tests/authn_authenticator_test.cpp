@@ -21,8 +21,8 @@ std::string certificate(const std::vector<std::pair<std::string, std::string>>& 
   X509_NAME* name = X509_get_subject_name(made.get());
   for (const auto& [type, value] : subject) {
     ASN1_OBJECT* object = OBJ_txt2obj(type.c_str(), 0);
-    REQUIRE(X509_NAME_add_entry_by_OBJ(name, object, MBSTRING_UTF8, openssl_bytes(value), static_cast<int>(value.size()),
-                                       -1, 0) == 1);
+    REQUIRE(X509_NAME_add_entry_by_OBJ(name, object, MBSTRING_UTF8, openssl_bytes(value),
+                                       static_cast<int>(value.size()), -1, 0) == 1);
     ASN1_OBJECT_free(object);
   }
   X509_gmtime_adj(X509_getm_notBefore(made.get()), 0);
@@ -50,9 +50,9 @@ Authenticator make(bool is_anonymous_allowed, std::string_view tokens) {
 using HeaderFields = std::vector<std::pair<std::string, std::string>>;
 
 std::string wants(const Attributes& attributes) {
-  return attributes.verb + " " + attributes.api_group + "/" + attributes.api_version + "/" + attributes.resource +
-         (attributes.subresource.empty() ? "" : "/" + attributes.subresource) + " " + attributes.name_space + "/" +
-         attributes.name;
+  return attributes.verb + " " + attributes.api_group + "/" + attributes.api_version + "/" +
+         attributes.resource + (attributes.subresource.empty() ? "" : "/" + attributes.subresource) + " " +
+         attributes.name_space + "/" + attributes.name;
 }
 
 class Only final : public Authorizer {
@@ -84,16 +84,16 @@ TEST_CASE("a certificate's subject is the user", "[authn]") {
   const auto nameless = user_from_certificate(certificate({{"O", "dev"}}));
   REQUIRE(nameless);
   CHECK_FALSE(*nameless);
-  const auto two_ids =
-      user_from_certificate(certificate({{"CN", "x"}, {"1.3.6.1.4.1.57683.2", "a"}, {"1.3.6.1.4.1.57683.2", "b"}}));
+  const auto two_ids = user_from_certificate(
+      certificate({{"CN", "x"}, {"1.3.6.1.4.1.57683.2", "a"}, {"1.3.6.1.4.1.57683.2", "b"}}));
   REQUIRE_FALSE(two_ids);
   CHECK(two_ids.error().message == "expected 1 UID, but found multiple: [a b]");
   CHECK_FALSE(user_from_certificate("garbage"));
 }
 
 TEST_CASE("a token file is CSV with quoted groups", "[authn]") {
-  const auto file = TokenFile::parse("t1,ann,1\r\n\nt2,bob,2,\"a,b\"\nt3,\"c\"\"x\",3,solo,ignored\n,empty,4\nt1,last,5\n",
-                                     "f");
+  const auto file = TokenFile::parse(
+      "t1,ann,1\r\n\nt2,bob,2,\"a,b\"\nt3,\"c\"\"x\",3,solo,ignored\n,empty,4\nt1,last,5\n", "f");
   REQUIRE(file);
   CHECK(file->size() == 3);
   REQUIRE(file->find("t1"));
@@ -125,7 +125,8 @@ TEST_CASE("certificate, then token, then nobody; a bad token is never nobody", "
     return user ? user->name : std::to_string(user.error().code);
   };
   CHECK(name(credentials) == "system:anonymous");
-  CHECK(authenticator.authenticate(credentials)->groups == std::vector<std::string>{"system:unauthenticated"});
+  CHECK(authenticator.authenticate(credentials)->groups ==
+        std::vector<std::string>{"system:unauthenticated"});
 
   credentials.authorization = "Bearer t1";
   CHECK(name(credentials) == "ann");
@@ -142,7 +143,8 @@ TEST_CASE("certificate, then token, then nobody; a bad token is never nobody", "
   credentials.authorization = "Bearer wrong";
   credentials.verified_chain = chain;
   CHECK(name(credentials) == "kim");
-  CHECK(authenticator.authenticate(credentials)->groups == std::vector<std::string>{"ops", "system:authenticated"});
+  CHECK(authenticator.authenticate(credentials)->groups ==
+        std::vector<std::string>{"ops", "system:authenticated"});
   const std::vector<std::string> garbage{"garbage"};
   credentials.verified_chain = garbage;
   credentials.authorization = "Bearer t1";
@@ -174,7 +176,9 @@ TEST_CASE("browsers bring a token as a WebSocket subprotocol", "[authn]") {
 TEST_CASE("impersonation asks for each thing it takes on", "[authn]") {
   User requester;
   requester.name = "me";
-  const auto parsed = [&requester](const HeaderFields& headers) { return parse_impersonation(headers, requester); };
+  const auto parsed = [&requester](const HeaderFields& headers) {
+    return parse_impersonation(headers, requester);
+  };
 
   const auto none = parsed({{"accept", "x"}, {"impersonate-user", ""}});
   REQUIRE(none);
@@ -195,12 +199,12 @@ TEST_CASE("impersonation asks for each thing it takes on", "[authn]") {
     CHECK(attributes.is_resource);
     wanted.push_back(wants(attributes));
   }
-  CHECK(wanted == std::vector<std::string>{"impersonate //users /bob", "impersonate //groups /g1",
-                                           "impersonate //groups /g2",
-                                           "impersonate authentication.k8s.io/v1/userextras/example.com/key /v1",
-                                           "impersonate authentication.k8s.io/v1/userextras/example.com/key /v2",
-                                           "impersonate authentication.k8s.io/v1/userextras/bad%zz /v",
-                                           "impersonate authentication.k8s.io/v1/uids /u"});
+  CHECK(wanted == std::vector<std::string>{
+                      "impersonate //users /bob", "impersonate //groups /g1", "impersonate //groups /g2",
+                      "impersonate authentication.k8s.io/v1/userextras/example.com/key /v1",
+                      "impersonate authentication.k8s.io/v1/userextras/example.com/key /v2",
+                      "impersonate authentication.k8s.io/v1/userextras/bad%zz /v",
+                      "impersonate authentication.k8s.io/v1/uids /u"});
   const User& user = (*full)->user;
   CHECK(user.name == "bob");
   CHECK(user.uid == "u");
@@ -210,8 +214,9 @@ TEST_CASE("impersonation asks for each thing it takes on", "[authn]") {
   const auto account = parsed({{"impersonate-user", "system:serviceaccount:dev:bot"}});
   REQUIRE(account);
   CHECK(wants((*account)->needed.front()) == "impersonate //serviceaccounts dev/bot");
-  CHECK((*account)->user.groups ==
-        std::vector<std::string>{"system:serviceaccounts", "system:serviceaccounts:dev", "system:authenticated"});
+  CHECK((*account)->user.groups == std::vector<std::string>{"system:serviceaccounts",
+                                                            "system:serviceaccounts:dev",
+                                                            "system:authenticated"});
   const auto no_account = parsed({{"impersonate-user", "system:serviceaccount:Dev:bot"}});
   REQUIRE(no_account);
   CHECK((*no_account)->needed.front().resource == "users");
@@ -219,14 +224,16 @@ TEST_CASE("impersonation asks for each thing it takes on", "[authn]") {
   const auto anonymous = parsed({{"impersonate-user", "system:anonymous"}});
   REQUIRE(anonymous);
   CHECK((*anonymous)->user.groups == std::vector<std::string>{"system:unauthenticated"});
-  const auto unauthenticated = parsed({{"impersonate-user", "x"}, {"impersonate-group", "system:unauthenticated"}});
+  const auto unauthenticated =
+      parsed({{"impersonate-user", "x"}, {"impersonate-group", "system:unauthenticated"}});
   REQUIRE(unauthenticated);
   CHECK((*unauthenticated)->user.groups == std::vector<std::string>{"system:unauthenticated"});
 
   const auto without_user = parsed({{"impersonate-group", "a"}, {"impersonate-extra-foo", "b"}});
   REQUIRE_FALSE(without_user);
   CHECK(without_user.error().message ==
-        "requested [{Group  a    } {UserExtra  b  authentication.k8s.io/v1  foo}] without impersonating a user");
+        "requested [{Group  a    } {UserExtra  b  authentication.k8s.io/v1  foo}] without impersonating a "
+        "user");
   CHECK(without_user.error().code == 400);
 }
 
@@ -236,8 +243,9 @@ TEST_CASE("impersonation is refused for the first thing that is not allowed", "[
   const HeaderFields headers{{"impersonate-user", "bob"}, {"impersonate-group", "system:masters"}};
   const auto refused = impersonate(Only("users"), headers, requester);
   REQUIRE_FALSE(refused);
-  CHECK(refused.error().message ==
-        R"(groups "system:masters" is forbidden: User "me" cannot impersonate resource "groups" in API group "" at the cluster scope)");
+  CHECK(
+      refused.error().message ==
+      R"(groups "system:masters" is forbidden: User "me" cannot impersonate resource "groups" in API group "" at the cluster scope)");
   const auto allowed = impersonate(Only("users"), HeaderFields{{"impersonate-user", "bob"}}, requester);
   REQUIRE(allowed);
   CHECK(allowed->name == "bob");
@@ -255,6 +263,7 @@ TEST_CASE("a SelfSubjectReview says who asks", "[authn]") {
   me.groups = {"g"};
   me.extra["k"] = {"v"};
   evaluate_self_subject_review(me, 1'800'000'000'000'000, arena, review);
-  CHECK(json_of(&review, type) ==
-        R"({"kind":"SelfSubjectReview","metadata":{"creationTimestamp":"2027-01-15T08:00:00Z"},"status":{"userInfo":{"username":"me","groups":["g"],"extra":{"k":["v"]}}}})");
+  CHECK(
+      json_of(&review, type) ==
+      R"({"kind":"SelfSubjectReview","metadata":{"creationTimestamp":"2027-01-15T08:00:00Z"},"status":{"userInfo":{"username":"me","groups":["g"],"extra":{"k":["v"]}}}})");
 }

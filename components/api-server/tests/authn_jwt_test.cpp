@@ -19,7 +19,8 @@ TEST_CASE("base64url is canonical and has no padding", "[authn]") {
     CHECK(*decoded == text);
   }
   CHECK(base64url_encode("\xfb\xff") == "-_8");
-  for (const std::string_view bad : {"a", "Zg==", "Zh", "Zm9+", "Zm9/", "Zg\n"}) CHECK_FALSE(base64url_decode(bad));
+  for (const std::string_view bad : {"a", "Zg==", "Zh", "Zm9+", "Zm9/", "Zg\n"})
+    CHECK_FALSE(base64url_decode(bad));
 }
 
 TEST_CASE("tokens signed by each kind of key verify with it alone", "[authn]") {
@@ -37,10 +38,12 @@ TEST_CASE("tokens signed by each kind of key verify with it alone", "[authn]") {
     CHECK(jwt->key_id == keys[i].id());
     CHECK(jwt->payload == R"({"iss":"x"})");
     CHECK(verify_jwt(*jwt, keys));
-    for (std::size_t j = 0; j < keys.size(); ++j) CHECK(verify_jwt(*jwt, std::span(&keys[j], 1)).has_value() == (i == j));
+    for (std::size_t j = 0; j < keys.size(); ++j)
+      CHECK(verify_jwt(*jwt, std::span(&keys[j], 1)).has_value() == (i == j));
 
     Jwt forged = *jwt;
-    forged.signature[forged.signature.size() / 2] = static_cast<char>(forged.signature[forged.signature.size() / 2] ^ 1);
+    forged.signature[forged.signature.size() / 2] =
+        static_cast<char>(forged.signature[forged.signature.size() / 2] ^ 1);
     CHECK_FALSE(verify_jwt(forged, keys));
     forged = *jwt;
     forged.signed_text.back() = forged.signed_text.back() == 'A' ? 'B' : 'A';
@@ -110,14 +113,17 @@ TEST_CASE("claims print as Kubernetes prints them and read back", "[authn]") {
   claims.id = "5ff75b15-c5ef-47de-8b78-08725f9642f1";
   claims.name_space = "kube-system";
   claims.service_account = {"default", "f358413a-d9d7-4eae-9426-f79a950b9043"};
-  CHECK(claims_json(claims) ==
-        R"({"aud":["https://kubernetes.default.svc"],"exp":1795240014,"iat":1795236414,"iss":"https://kubernetes.default.svc","jti":"5ff75b15-c5ef-47de-8b78-08725f9642f1","kubernetes.io":{"namespace":"kube-system","serviceaccount":{"name":"default","uid":"f358413a-d9d7-4eae-9426-f79a950b9043"}},"nbf":1795236414,"sub":"system:serviceaccount:kube-system:default"})");
+  CHECK(
+      claims_json(claims) ==
+      R"({"aud":["https://kubernetes.default.svc"],"exp":1795240014,"iat":1795236414,"iss":"https://kubernetes.default.svc","jti":"5ff75b15-c5ef-47de-8b78-08725f9642f1","kubernetes.io":{"namespace":"kube-system","serviceaccount":{"name":"default","uid":"f358413a-d9d7-4eae-9426-f79a950b9043"}},"nbf":1795236414,"sub":"system:serviceaccount:kube-system:default"})");
   claims.pod = ObjectIdentity{"p", "pu"};
   claims.node = ObjectIdentity{"n", ""};
   claims.warn_after = 5;
   const std::string json = claims_json(claims);
-  CHECK(json.find(R"("kubernetes.io":{"namespace":"kube-system","node":{"name":"n"},"pod":{"name":"p","uid":"pu"},"serviceaccount":{"name":"default","uid":"f358413a-d9d7-4eae-9426-f79a950b9043"},"warnafter":5})") !=
-        std::string::npos);
+  CHECK(
+      json.find(
+          R"("kubernetes.io":{"namespace":"kube-system","node":{"name":"n"},"pod":{"name":"p","uid":"pu"},"serviceaccount":{"name":"default","uid":"f358413a-d9d7-4eae-9426-f79a950b9043"},"warnafter":5})") !=
+      std::string::npos);
   const auto parsed = parse_claims(json);
   REQUIRE(parsed);
   CHECK(claims_json(*parsed) == json);
@@ -125,9 +131,10 @@ TEST_CASE("claims print as Kubernetes prints them and read back", "[authn]") {
 
 TEST_CASE("claims of a wrong type are refused", "[authn]") {
   CHECK(parse_claims(R"({"aud":"one","exp":1.5e3,"kubernetes.io":null})"));
-  for (const char* bad : {"[]", "5", "{", R"({"iss":5})", R"({"aud":[5]})", R"({"aud":{}})", R"({"exp":"5"})",
-                          R"({"exp":1e300})", R"({"kubernetes.io":[]})", R"({"kubernetes.io":{"pod":"x"}})",
-                          R"({"kubernetes.io":{"pod":{"uid":1}}})", R"({"kubernetes.io":{"warnafter":true}})"})
+  for (const char* bad :
+       {"[]", "5", "{", R"({"iss":5})", R"({"aud":[5]})", R"({"aud":{}})", R"({"exp":"5"})",
+        R"({"exp":1e300})", R"({"kubernetes.io":[]})", R"({"kubernetes.io":{"pod":"x"}})",
+        R"({"kubernetes.io":{"pod":{"uid":1}}})", R"({"kubernetes.io":{"warnafter":true}})"})
     CHECK_FALSE(parse_claims(bad));
 }
 
@@ -135,8 +142,9 @@ TEST_CASE("discovery names the keys' algorithms and the address of the key set",
   const std::vector<JwtKey> keys{test_key("RSA"), test_key("P-256")};
   const auto documents = openid_documents("https://kubernetes.default.svc", "", "192.0.2.2:7443", keys);
   REQUIRE(documents);
-  CHECK(documents->configuration ==
-        R"({"issuer":"https://kubernetes.default.svc","jwks_uri":"https://192.0.2.2:7443/openid/v1/jwks","response_types_supported":["id_token"],"subject_types_supported":["public"],"id_token_signing_alg_values_supported":["ES256","RS256"]})");
+  CHECK(
+      documents->configuration ==
+      R"({"issuer":"https://kubernetes.default.svc","jwks_uri":"https://192.0.2.2:7443/openid/v1/jwks","response_types_supported":["id_token"],"subject_types_supported":["public"],"id_token_signing_alg_values_supported":["ES256","RS256"]})");
   CHECK(documents->keys.starts_with(R"({"keys":[{"use":"sig","kty":"RSA","kid":")" + keys[0].id() +
                                     R"(","alg":"RS256","n":")"));
   CHECK(documents->keys.find(R"(","e":"AQAB"},{"use":"sig","kty":"EC","kid":")" + keys[1].id() +

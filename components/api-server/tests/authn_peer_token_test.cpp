@@ -15,7 +15,8 @@ using namespace rusternetes::api_server;
 using apimachinery::Value;
 
 TEST_CASE("a token of kube-apiserver's is read as kube-apiserver reads it", "[authn]") {
-  std::ifstream in(RUSTERNETES_SOURCE_DIR "/components/api-server/tests/authn_peer_token.json", std::ios::binary);
+  std::ifstream in(RUSTERNETES_SOURCE_DIR "/components/api-server/tests/authn_peer_token.json",
+                   std::ios::binary);
   REQUIRE(in);
   const std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
   apimachinery::Arena arena;
@@ -24,12 +25,14 @@ TEST_CASE("a token of kube-apiserver's is read as kube-apiserver reads it", "[au
   const auto at = [&recorded](std::string_view name) { return std::string(recorded->lookup(name)->str()); };
   const auto identity = [&recorded](std::string_view name) {
     const Value& found = *recorded->lookup(name);
-    return "name: " + std::string(found.lookup("name")->str()) + ", uid: " + std::string(found.lookup("uid")->str());
+    return "name: " + std::string(found.lookup("name")->str()) +
+           ", uid: " + std::string(found.lookup("uid")->str());
   };
 
   TestObjects objects;
   const std::string in_namespace = ", namespace: " + at("namespace") + "}}";
-  objects.put("{apiVersion: v1, kind: ServiceAccount, metadata: {" + identity("serviceAccount") + in_namespace);
+  objects.put("{apiVersion: v1, kind: ServiceAccount, metadata: {" + identity("serviceAccount") +
+              in_namespace);
   objects.put("{apiVersion: v1, kind: Pod, metadata: {" + identity("pod") + in_namespace);
   ManualClock clock{SystemTime{std::chrono::seconds{recorded->lookup("issuedAt")->integer + 10}}};
   ServiceAccountTokenOptions options;
@@ -46,7 +49,8 @@ TEST_CASE("a token of kube-apiserver's is read as kube-apiserver reads it", "[au
   user.groups.emplace_back(group_authenticated);
   Value info = Value::empty(apimachinery::ValueKind::structure);
   set_user_info(arena, info, user);
-  const auto printed = apimachinery::to_any(arena, info, apimachinery::authentication_v1::UserInfo::schema_type());
+  const auto printed =
+      apimachinery::to_any(arena, info, apimachinery::authentication_v1::UserInfo::schema_type());
   REQUIRE(printed);
   std::string ours, theirs;
   apimachinery::encode_json_any(ours, *printed);

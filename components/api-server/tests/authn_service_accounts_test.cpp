@@ -26,8 +26,9 @@ struct Fixture {
 
   Fixture() {
     objects.put("{apiVersion: v1, kind: ServiceAccount, metadata: {name: bot, namespace: dev, uid: sa-uid}}");
-    objects.put("{apiVersion: v1, kind: Pod, metadata: {name: pod, namespace: dev, uid: pod-uid}, "
-                "spec: {serviceAccountName: bot, nodeName: node}}");
+    objects.put(
+        "{apiVersion: v1, kind: Pod, metadata: {name: pod, namespace: dev, uid: pod-uid}, "
+        "spec: {serviceAccountName: bot, nodeName: node}}");
     objects.put("{apiVersion: v1, kind: Node, metadata: {name: node, uid: node-uid}}");
     objects.put("{apiVersion: v1, kind: Secret, metadata: {name: secret, namespace: dev, uid: secret-uid}}");
     options.issuers = {issuer};
@@ -86,7 +87,8 @@ TEST_CASE("an issued token makes its service account the user", "[authn]") {
   REQUIRE(answer.error.empty());
   CHECK(answer.expiration_seconds == 3600);
   CHECK(answer.expires_at_us == 1'800'003'600'000'000);
-  CHECK(answer.json == R"({"name":"bot","namespace":"dev","uid":"sa-uid","creationTimestamp":"2027-01-15T08:00:00Z"})");
+  CHECK(answer.json ==
+        R"({"name":"bot","namespace":"dev","uid":"sa-uid","creationTimestamp":"2027-01-15T08:00:00Z"})");
   const auto result = f.tokens->authenticate(answer.token, api_audiences);
   REQUIRE(result);
   REQUIRE(*result);
@@ -95,13 +97,15 @@ TEST_CASE("an issued token makes its service account the user", "[authn]") {
   CHECK(user.uid == "sa-uid");
   CHECK(user.groups == std::vector<std::string>{"system:serviceaccounts", "system:serviceaccounts:dev"});
   CHECK(user.extra.size() == 1);
-  CHECK(user.extra.at("authentication.kubernetes.io/credential-id").front() == "JTI=" + claims_of(answer.token).id);
+  CHECK(user.extra.at("authentication.kubernetes.io/credential-id").front() ==
+        "JTI=" + claims_of(answer.token).id);
   CHECK((*result)->audiences == api_audiences);
 }
 
 TEST_CASE("a Pod's token names Pod and node and dies with the Pod", "[authn]") {
   Fixture f;
-  const auto answer = f.request("{spec: {boundObjectRef: {kind: Pod, apiVersion: v1, name: pod, uid: pod-uid}}}");
+  const auto answer =
+      f.request("{spec: {boundObjectRef: {kind: Pod, apiVersion: v1, name: pod, uid: pod-uid}}}");
   REQUIRE(answer.error.empty());
   const auto result = f.tokens->authenticate(answer.token, api_audiences);
   REQUIRE(result);
@@ -116,9 +120,11 @@ TEST_CASE("a Pod's token names Pod and node and dies with the Pod", "[authn]") {
   f.objects.remove("", "nodes", "", "node");
   CHECK(f.why(answer.token) == "good");
 
-  const std::string deleted_at = apimachinery::format_time(apimachinery::to_microseconds(f.clock.now() + 30s));
-  f.objects.put("{apiVersion: v1, kind: Pod, metadata: {name: pod, namespace: dev, uid: pod-uid, deletionTimestamp: '" +
-                deleted_at + "'}, spec: {serviceAccountName: bot}}");
+  const std::string deleted_at =
+      apimachinery::format_time(apimachinery::to_microseconds(f.clock.now() + 30s));
+  f.objects.put(
+      "{apiVersion: v1, kind: Pod, metadata: {name: pod, namespace: dev, uid: pod-uid, deletionTimestamp: '" +
+      deleted_at + "'}, spec: {serviceAccountName: bot}}");
   CHECK(f.why(answer.token) == "good");
   f.clock.advance(90s);
   CHECK(f.why(answer.token) == "good");
@@ -151,8 +157,9 @@ TEST_CASE("a token is good for its time, its account and its audience", "[authn]
   Fixture f;
   const std::string token = f.request("{spec: {expirationSeconds: 600}}").token;
   CHECK(f.why(token) == "good");
-  CHECK(f.why(token, {"other"}) ==
-        R"(token audiences ["https://kubernetes.default.svc"] is invalid for the target audiences ["other"])");
+  CHECK(
+      f.why(token, {"other"}) ==
+      R"(token audiences ["https://kubernetes.default.svc"] is invalid for the target audiences ["other"])");
   f.clock.advance(-61s);
   CHECK(f.why(token) == "service account token is not valid yet");
   f.clock.advance(1s);
@@ -191,16 +198,20 @@ TEST_CASE("other issuers' tokens get no opinion, forged ones an error", "[authn]
 
 TEST_CASE("token requests that cannot be met are refused in Kubernetes' words", "[authn]") {
   Fixture f;
-  CHECK(f.request("{spec: {expirationSeconds: 10}}").error ==
-        R"(TokenRequest.authentication.k8s.io "" is invalid: spec.expirationSeconds: Invalid value: 10: may not specify a duration less than 10 minutes)");
-  CHECK(f.request("{spec: {expirationSeconds: 4294967297}}").error ==
-        R"(TokenRequest.authentication.k8s.io "" is invalid: spec.expirationSeconds: Invalid value: 4294967297: may not specify a duration larger than 2^32 seconds)");
-  CHECK(f.request("{metadata: {name: x}, spec: {}}").error ==
-        R"(TokenRequest.authentication.k8s.io "bot" is invalid: metadata.name: Invalid value: "x": must match the service account name if specified)");
+  CHECK(
+      f.request("{spec: {expirationSeconds: 10}}").error ==
+      R"(TokenRequest.authentication.k8s.io "" is invalid: spec.expirationSeconds: Invalid value: 10: may not specify a duration less than 10 minutes)");
+  CHECK(
+      f.request("{spec: {expirationSeconds: 4294967297}}").error ==
+      R"(TokenRequest.authentication.k8s.io "" is invalid: spec.expirationSeconds: Invalid value: 4294967297: may not specify a duration larger than 2^32 seconds)");
+  CHECK(
+      f.request("{metadata: {name: x}, spec: {}}").error ==
+      R"(TokenRequest.authentication.k8s.io "bot" is invalid: metadata.name: Invalid value: "x": must match the service account name if specified)");
   const auto uid = f.request("{metadata: {uid: x}, spec: {}}");
   CHECK(uid.reason == "Conflict");
-  CHECK(uid.error ==
-        R"(Operation cannot be fulfilled on TokenRequest.authentication.k8s.io "bot": the UID in the token request (x) does not match the UID of the service account (sa-uid))");
+  CHECK(
+      uid.error ==
+      R"(Operation cannot be fulfilled on TokenRequest.authentication.k8s.io "bot": the UID in the token request (x) does not match the UID of the service account (sa-uid))");
   CHECK(f.request("{spec: {}}", "nope").error == R"(serviceaccounts "nope" not found)");
   const auto bound = [&f](std::string_view reference) {
     return f.request("{spec: {boundObjectRef: {" + std::string(reference) + "}}}");
@@ -208,11 +219,13 @@ TEST_CASE("token requests that cannot be met are refused in Kubernetes' words", 
   CHECK(bound("kind: Pod, apiVersion: v1, name: nope").error == R"(pods "nope" not found)");
   CHECK(bound("kind: Secret, name: nope").error == R"(secrets "nope" not found)");
   CHECK(bound("kind: Node, apiVersion: v1, name: nope").error == R"(nodes "nope" not found)");
-  CHECK(bound("kind: Foo, apiVersion: a/v1, name: nope").error == "cannot bind token to object of type a/v1, Kind=Foo");
+  CHECK(bound("kind: Foo, apiVersion: a/v1, name: nope").error ==
+        "cannot bind token to object of type a/v1, Kind=Foo");
   const auto conflict = bound("kind: Pod, apiVersion: v1, name: pod, uid: x");
   CHECK(conflict.reason == "Conflict");
-  CHECK(conflict.error ==
-        R"(Operation cannot be fulfilled on Pod "pod": the UID in the bound object reference (x) does not match the UID in record. The object might have been deleted and then recreated)");
+  CHECK(
+      conflict.error ==
+      R"(Operation cannot be fulfilled on Pod "pod": the UID in the bound object reference (x) does not match the UID in record. The object might have been deleted and then recreated)");
   f.objects.put("{apiVersion: v1, kind: ServiceAccount, metadata: {name: other, namespace: dev, uid: o}}");
   CHECK(f.request("{spec: {boundObjectRef: {kind: Pod, apiVersion: v1, name: pod}}}", "other").error ==
         R"(cannot bind token for serviceaccount "other" to pod running with different serviceaccount name.)");
@@ -236,7 +249,8 @@ TEST_CASE("projected tokens live on for a year and say when they should have bee
   const auto shortened = f.request("{spec: {" + spec + "}}");
   CHECK(shortened.expiration_seconds == 1000);
   CHECK(claims_of(shortened.token).expires_at == 1'800'000'000 + 1000);
-  CHECK(shortened.warnings == std::vector<std::string>{"requested expiration of 3607 seconds shortened to 1000 seconds"});
+  CHECK(shortened.warnings ==
+        std::vector<std::string>{"requested expiration of 3607 seconds shortened to 1000 seconds"});
 }
 
 TEST_CASE("a TokenReview tells the user or the error", "[authn]") {
@@ -248,16 +262,20 @@ TEST_CASE("a TokenReview tells the user or the error", "[authn]") {
   const Authenticator authenticator(std::move(options));
   const auto review = [&](std::string_view spec) {
     apimachinery::Arena arena;
-    Value value = typed_value(arena, authentication::TokenReview::schema_type(), "{spec: {" + std::string(spec) + "}}");
+    Value value =
+        typed_value(arena, authentication::TokenReview::schema_type(), "{spec: {" + std::string(spec) + "}}");
     const auto result = evaluate_token_review(authenticator, arena, value);
     if (!result) return result.error().message;
-    return json_of(value.get(authentication::TokenReview::f_status), authentication::TokenReviewStatus::schema_type());
+    return json_of(value.get(authentication::TokenReview::f_status),
+                   authentication::TokenReviewStatus::schema_type());
   };
-  CHECK(review("token: " + token) ==
-        R"({"authenticated":true,"user":{"username":"system:serviceaccount:dev:bot","uid":"sa-uid","groups":["system:serviceaccounts","system:serviceaccounts:dev","system:authenticated"],"extra":{"authentication.kubernetes.io/credential-id":["JTI=)" +
-            claims_of(token).id + R"("]}},"audiences":["https://kubernetes.default.svc"]})");
+  CHECK(
+      review("token: " + token) ==
+      R"({"authenticated":true,"user":{"username":"system:serviceaccount:dev:bot","uid":"sa-uid","groups":["system:serviceaccounts","system:serviceaccounts:dev","system:authenticated"],"extra":{"authentication.kubernetes.io/credential-id":["JTI=)" +
+          claims_of(token).id + R"("]}},"audiences":["https://kubernetes.default.svc"]})");
   CHECK(review("token: abc") == R"({"user":{},"error":"invalid bearer token"})");
-  CHECK(review("audiences: [foo], token: " + token) ==
-        R"({"user":{},"error":"[invalid bearer token, token audiences [\"https://kubernetes.default.svc\"] is invalid for the target audiences [\"foo\"]]"})");
+  CHECK(
+      review("audiences: [foo], token: " + token) ==
+      R"({"user":{},"error":"[invalid bearer token, token audiences [\"https://kubernetes.default.svc\"] is invalid for the target audiences [\"foo\"]]"})");
   CHECK(review("") == "token is required for TokenReview in authentication");
 }

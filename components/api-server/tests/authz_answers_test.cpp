@@ -9,8 +9,8 @@
 #include "api-server/authz/access_reviews.h"
 #include "api-server/authz/modes.h"
 #include "api-server/bootstrap/policy.h"
-#include "authz_objects.h"
 #include "apimachinery/api/authorization_v1.h"
+#include "authz_objects.h"
 
 using namespace rusternetes;
 using namespace rusternetes::api_server;
@@ -26,7 +26,8 @@ struct Answers {
   AuthorizerSet authorizers;
 
   Answers() {
-    std::ifstream in(RUSTERNETES_SOURCE_DIR "/components/api-server/tests/authz_answers.json", std::ios::binary);
+    std::ifstream in(RUSTERNETES_SOURCE_DIR "/components/api-server/tests/authz_answers.json",
+                     std::ios::binary);
     REQUIRE(in);
     const std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
     auto parsed = apimachinery::decode_json_any(arena, text);
@@ -101,14 +102,16 @@ TEST_CASE("recorded SelfSubjectRulesReviews list the same rules", "[authz]") {
     INFO(user.name << " in " << text(item, "namespace"));
     apimachinery::Arena arena;
     const apimachinery::Type& type = authorization::SelfSubjectRulesReview::schema_type();
-    Value review = typed_value(arena, type, "{spec: {namespace: " + std::string(text(item, "namespace")) + "}}");
+    Value review =
+        typed_value(arena, type, "{spec: {namespace: " + std::string(text(item, "namespace")) + "}}");
     REQUIRE(evaluate_self_subject_rules_review(*answers.authorizers.chain, user, arena, review));
     const auto printed = apimachinery::to_any(arena, review, type);
     REQUIRE(printed);
     const Value& status = *printed->lookup("status");
     const Value& expected = *item.lookup("status");
     CHECK(sorted_rules(status.lookup("resourceRules")) == sorted_rules(expected.lookup("resourceRules")));
-    CHECK(sorted_rules(status.lookup("nonResourceRules")) == sorted_rules(expected.lookup("nonResourceRules")));
+    CHECK(sorted_rules(status.lookup("nonResourceRules")) ==
+          sorted_rules(expected.lookup("nonResourceRules")));
     CHECK(flag(status, "incomplete") == flag(expected, "incomplete"));
     CHECK(text(status, "evaluationError") == text(expected, "evaluationError"));
     ++compared;

@@ -36,10 +36,12 @@ class TestObjects final : public ObjectSource {
     const auto metadata = apimachinery::core_v1::Pod(&document.root()).metadata();
     std::lock_guard lock(mutex_);
     Resource& resource = resources_[{std::string(kind.group_version.group), std::string(kind.resource)}];
-    resource.objects[{std::string(metadata.namespace_()), std::string(metadata.name())}] = std::move(document);
+    resource.objects[{std::string(metadata.namespace_()), std::string(metadata.name())}] =
+        std::move(document);
     ++resource.generation;
   }
-  void remove(std::string_view group, std::string_view resource, std::string_view name_space, std::string_view name) {
+  void remove(std::string_view group, std::string_view resource, std::string_view name_space,
+              std::string_view name) {
     std::lock_guard lock(mutex_);
     Resource& found = resources_[{std::string(group), std::string(resource)}];
     found.objects.erase({std::string(name_space), std::string(name)});
@@ -80,8 +82,8 @@ class TestObjects final : public ObjectSource {
   std::map<Key, Resource> resources_;
 };
 
-inline Attributes resource_request(User user, std::string verb, std::string resource, std::string name_space = {},
-                                   std::string name = {}) {
+inline Attributes resource_request(User user, std::string verb, std::string resource,
+                                   std::string name_space = {}, std::string name = {}) {
   Attributes attributes;
   attributes.user = std::move(user);
   attributes.verb = std::move(verb);
@@ -93,7 +95,8 @@ inline Attributes resource_request(User user, std::string verb, std::string reso
 }
 
 // A value of a builtin type from JSON or YAML.
-inline apimachinery::Value typed_value(apimachinery::Arena& arena, const apimachinery::Type& type, std::string_view yaml) {
+inline apimachinery::Value typed_value(apimachinery::Arena& arena, const apimachinery::Type& type,
+                                       std::string_view yaml) {
   const auto value = apimachinery::decode_yaml(arena, yaml, type);
   REQUIRE(value);
   return *value;

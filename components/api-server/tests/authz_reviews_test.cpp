@@ -40,18 +40,27 @@ std::string local_review_error(std::string_view yaml) {
 }  // namespace
 
 TEST_CASE("access reviews that are not valid are refused in Kubernetes' words", "[authz]") {
-  CHECK(subject_review_error("{spec: {}}") ==
-        R"(.authorization.k8s.io "" is invalid: [spec.resourceAttributes: Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified, spec.user: Invalid value: "": at least one of user or group must be specified])");
-  CHECK(subject_review_error("{metadata: {name: x, labels: {a: b}}, spec: {resourceAttributes: {verb: get}, "
-                             "nonResourceAttributes: {path: /a, verb: get}}}") ==
-        R"(.authorization.k8s.io "" is invalid: [spec.nonResourceAttributes: Invalid value: {"Path":"/a","Verb":"get"}: cannot be specified in combination with resourceAttributes, spec.user: Invalid value: "": at least one of user or group must be specified, metadata: Invalid value: {"name":"x","labels":{"a":"b"}}: must be empty])");
-  CHECK(local_review_error("{metadata: {name: yy, namespace: default}, spec: {user: a, nonResourceAttributes: {path: /a, verb: get}}}") ==
-        R"(.authorization.k8s.io "" is invalid: [metadata: Invalid value: {"name":"yy","namespace":"default"}: must be empty except for namespace, spec.nonResourceAttributes: Invalid value: {"Path":"/a","Verb":"get"}: disallowed on this kind of request])");
-  CHECK(local_review_error("{metadata: {namespace: default}, spec: {user: a, resourceAttributes: {namespace: kk}}}") ==
-        R"(.authorization.k8s.io "" is invalid: spec.resourceAttributes.namespace: Invalid value: "kk": must match metadata.namespace)");
-  CHECK(local_review_error("{metadata: {namespace: default}, spec: {user: a, resourceAttributes: {namespace: default, "
-                           "fieldSelector: {rawSelector: 'a=b,,', requirements: [{key: '', operator: In}]}, labelSelector: {}}}}") ==
-        R"(.authorization.k8s.io "" is invalid: [spec.resourceAttributes.fieldSelector.rawSelector: Invalid value: "a=b,,": may not specified at the same time as requirements, spec.resourceAttributes.fieldSelector.requirements[0].key: Required value: must be specified, spec.resourceAttributes.fieldSelector.requirements[0].values: Required value: must be specified when `operator` is 'In' or 'NotIn', spec.resourceAttributes.labelSelector.requirements: Required value: when spec.resourceAttributes.labelSelector is specified, requirements or rawSelector is required])");
+  CHECK(
+      subject_review_error("{spec: {}}") ==
+      R"(.authorization.k8s.io "" is invalid: [spec.resourceAttributes: Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified, spec.user: Invalid value: "": at least one of user or group must be specified])");
+  CHECK(
+      subject_review_error("{metadata: {name: x, labels: {a: b}}, spec: {resourceAttributes: {verb: get}, "
+                           "nonResourceAttributes: {path: /a, verb: get}}}") ==
+      R"(.authorization.k8s.io "" is invalid: [spec.nonResourceAttributes: Invalid value: {"Path":"/a","Verb":"get"}: cannot be specified in combination with resourceAttributes, spec.user: Invalid value: "": at least one of user or group must be specified, metadata: Invalid value: {"name":"x","labels":{"a":"b"}}: must be empty])");
+  CHECK(
+      local_review_error("{metadata: {name: yy, namespace: default}, spec: {user: a, nonResourceAttributes: "
+                         "{path: /a, verb: get}}}") ==
+      R"(.authorization.k8s.io "" is invalid: [metadata: Invalid value: {"name":"yy","namespace":"default"}: must be empty except for namespace, spec.nonResourceAttributes: Invalid value: {"Path":"/a","Verb":"get"}: disallowed on this kind of request])");
+  CHECK(
+      local_review_error(
+          "{metadata: {namespace: default}, spec: {user: a, resourceAttributes: {namespace: kk}}}") ==
+      R"(.authorization.k8s.io "" is invalid: spec.resourceAttributes.namespace: Invalid value: "kk": must match metadata.namespace)");
+  CHECK(
+      local_review_error(
+          "{metadata: {namespace: default}, spec: {user: a, resourceAttributes: {namespace: default, "
+          "fieldSelector: {rawSelector: 'a=b,,', requirements: [{key: '', operator: In}]}, labelSelector: "
+          "{}}}}") ==
+      R"(.authorization.k8s.io "" is invalid: [spec.resourceAttributes.fieldSelector.rawSelector: Invalid value: "a=b,,": may not specified at the same time as requirements, spec.resourceAttributes.fieldSelector.requirements[0].key: Required value: must be specified, spec.resourceAttributes.fieldSelector.requirements[0].values: Required value: must be specified when `operator` is 'In' or 'NotIn', spec.resourceAttributes.labelSelector.requirements: Required value: when spec.resourceAttributes.labelSelector is specified, requirements or rawSelector is required])");
 }
 
 TEST_CASE("managed fields are no metadata of a review", "[authz]") {
@@ -82,8 +91,9 @@ TEST_CASE("a review's attributes reach the authorizer and its verdict the status
   CHECK(recorder.asked.field_selector.empty());
   CHECK(recorder.asked.label_selector == "b notin (x1,x2)");
   const Value* status = review.get(authorization::SubjectAccessReview::f_status);
-  CHECK(json_of(status, authorization::SubjectAccessReviewStatus::schema_type()) ==
-        R"({"allowed":false,"denied":true,"reason":"no","evaluationError":"could not look; spec.resourceAttributes.fieldSelector ignored due to parse error; spec.resourceAttributes.labelSelector partially ignored due to parse error"})");
+  CHECK(
+      json_of(status, authorization::SubjectAccessReviewStatus::schema_type()) ==
+      R"({"allowed":false,"denied":true,"reason":"no","evaluationError":"could not look; spec.resourceAttributes.fieldSelector ignored due to parse error; spec.resourceAttributes.labelSelector partially ignored due to parse error"})");
 }
 
 TEST_CASE("a review of oneself asks for the requester", "[authz]") {
@@ -110,8 +120,10 @@ TEST_CASE("a rules review needs a namespace, and prints empty lists", "[authz]")
   const auto refused = evaluate_self_subject_rules_review(authorizer, {}, arena, review);
   REQUIRE_FALSE(refused);
   CHECK(refused.error().message == "no namespace on request");
-  review = typed_value(arena, type, "{kind: SelfSubjectRulesReview, metadata: {name: x}, spec: {namespace: ns}}");
+  review =
+      typed_value(arena, type, "{kind: SelfSubjectRulesReview, metadata: {name: x}, spec: {namespace: ns}}");
   REQUIRE(evaluate_self_subject_rules_review(authorizer, {}, arena, review));
-  CHECK(json_of(&review, type) ==
-        R"({"kind":"SelfSubjectRulesReview","metadata":{},"spec":{},"status":{"resourceRules":[],"nonResourceRules":[],"incomplete":false}})");
+  CHECK(
+      json_of(&review, type) ==
+      R"({"kind":"SelfSubjectRulesReview","metadata":{},"spec":{},"status":{"resourceRules":[],"nonResourceRules":[],"incomplete":false}})");
 }

@@ -64,7 +64,8 @@ TEST_CASE("a rule allows what its stars, names and subresources say", "[authz]")
     Attributes attributes = resource_request({}, c.verb, c.resource, "", c.name);
     attributes.api_group = c.group;
     attributes.subresource = c.subresource;
-    INFO(describe_rule(c.rule) << " " << c.verb << " " << c.group << " " << c.resource << "/" << c.subresource);
+    INFO(describe_rule(c.rule) << " " << c.verb << " " << c.group << " " << c.resource << "/"
+                               << c.subresource);
     CHECK(rules_allow(std::vector{c.rule}, attributes) == c.is_allowed);
   }
 }
@@ -84,7 +85,8 @@ TEST_CASE("covering breaks rules down and names what is missing", "[authz]") {
                                      resource_rule({"*"}, {"apps"}, {"deployments"}, {"web"}),
                                      {{"get"}, {}, {}, {}, {"/a/*"}}};
   CHECK(uncovered_rules(held, std::vector{resource_rule({"get"}, {""}, {"pods", "nodes/status"})}).empty());
-  CHECK(uncovered_rules(held, std::vector{resource_rule({"delete"}, {"apps"}, {"deployments"}, {"web"})}).empty());
+  CHECK(uncovered_rules(held, std::vector{resource_rule({"delete"}, {"apps"}, {"deployments"}, {"web"})})
+            .empty());
   CHECK(uncovered_rules(held, std::vector<PolicyRule>{{{"get"}, {}, {}, {}, {"/a/b", "/a/*"}}}).empty());
 
   // Two rules that together would do, each of which does not, are no cover for a name list without names.
@@ -92,7 +94,8 @@ TEST_CASE("covering breaks rules down and names what is missing", "[authz]") {
   CHECK(uncovered_rules(held, std::vector{resource_rule({"*"}, {""}, {"pods"})}).size() == 1);
   CHECK(uncovered_rules(held, std::vector<PolicyRule>{{{"get"}, {}, {}, {}, {"/a", "*"}}}).size() == 2);
 
-  const auto missing = uncovered_rules(held, std::vector{resource_rule({"get", "watch", "patch"}, {""}, {"pods"})});
+  const auto missing =
+      uncovered_rules(held, std::vector{resource_rule({"get", "watch", "patch"}, {""}, {"pods"})});
   REQUIRE(missing.size() == 2);
   const auto compact = compact_rules(missing);
   REQUIRE(compact.size() == 1);
@@ -106,7 +109,8 @@ TEST_CASE("RBAC follows changes, and says which binding allowed", "[authz]") {
   CHECK(authorizer.authorize(request).decision == Decision::no_opinion);
   CHECK(authorizer.authorize(request).reason.empty());
 
-  objects.put(R"({apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: b, namespace: dev},
+  objects.put(
+      R"({apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: b, namespace: dev},
     roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: r}, subjects: [{kind: ServiceAccount, name: bot}]})");
   CHECK(authorizer.authorize(request).reason == R"(RBAC: role.rbac.authorization.k8s.io "r" not found)");
   objects.put(R"({apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: r, namespace: dev},
@@ -144,14 +148,16 @@ TEST_CASE("granting more than one holds is refused with the missing rules", "[au
 
   const User ann = user("ann", {"g1", "g2"}), bea = user("bea"), root = user("root", {"system:masters"});
   apimachinery::Arena arena;
-  const apimachinery::Value wide = typed_value(arena, rbac::Role::schema_type(),
-                                               "{metadata: {name: wide, namespace: dev}, rules: [{apiGroups: ['', apps], "
-                                               "resources: [pods], verbs: [get, delete]}, {nonResourceURLs: [/b], verbs: [get]}]}");
+  const apimachinery::Value wide =
+      typed_value(arena, rbac::Role::schema_type(),
+                  "{metadata: {name: wide, namespace: dev}, rules: [{apiGroups: ['', apps], "
+                  "resources: [pods], verbs: [get, delete]}, {nonResourceURLs: [/b], verbs: [get]}]}");
   const auto refused = check_role_write({*made->rbac, *made->chain, ann, "dev", ""}, wide, nullptr);
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == 403);
   CHECK(refused.error().message ==
-        "roles.rbac.authorization.k8s.io \"wide\" is forbidden: user \"ann\" (groups=[\"g1\" \"g2\"]) is attempting to "
+        "roles.rbac.authorization.k8s.io \"wide\" is forbidden: user \"ann\" (groups=[\"g1\" \"g2\"]) is "
+        "attempting to "
         "grant RBAC permissions not currently held:\n"
         "{APIGroups:[\"\"], Resources:[\"pods\"], Verbs:[\"delete\"]}\n"
         "{APIGroups:[\"apps\"], Resources:[\"pods\"], Verbs:[\"get\" \"delete\"]}\n"
@@ -164,21 +170,25 @@ TEST_CASE("granting more than one holds is refused with the missing rules", "[au
       typed_value(arena, rbac::ClusterRole::schema_type(),
                   "{metadata: {name: nn}, rules: [{apiGroups: [''], resources: [pods], verbs: [list]}]}");
   CHECK(check_cluster_role_write({*made->rbac, *made->chain, ann, "", ""}, narrow, nullptr));
-  const apimachinery::Value aggregated = typed_value(
-      arena, rbac::ClusterRole::schema_type(),
-      "{metadata: {name: nn}, aggregationRule: {clusterRoleSelectors: [{matchLabels: {a: b}}]}}");
-  const auto aggregation = check_cluster_role_write({*made->rbac, *made->chain, ann, "", ""}, aggregated, nullptr);
+  const apimachinery::Value aggregated =
+      typed_value(arena, rbac::ClusterRole::schema_type(),
+                  "{metadata: {name: nn}, aggregationRule: {clusterRoleSelectors: [{matchLabels: {a: b}}]}}");
+  const auto aggregation =
+      check_cluster_role_write({*made->rbac, *made->chain, ann, "", ""}, aggregated, nullptr);
   REQUIRE_FALSE(aggregation);
   CHECK(aggregation.error().message ==
-        "clusterroles.rbac.authorization.k8s.io \"nn\" is forbidden: must have cluster-admin privileges to use the "
+        "clusterroles.rbac.authorization.k8s.io \"nn\" is forbidden: must have cluster-admin privileges to "
+        "use the "
         "aggregationRule");
 
   const auto binding = [&](std::string_view role) {
-    return typed_value(arena, rbac::ClusterRoleBinding::schema_type(),
-                       "{metadata: {name: x}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: " +
-                           std::string(role) + "}}");
+    return typed_value(
+        arena, rbac::ClusterRoleBinding::schema_type(),
+        "{metadata: {name: x}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: " +
+            std::string(role) + "}}");
   };
-  const RbacWrite by_ann{*made->rbac, *made->chain, ann, "", ""}, by_bea{*made->rbac, *made->chain, bea, "", ""};
+  const RbacWrite by_ann{*made->rbac, *made->chain, ann, "", ""},
+      by_bea{*made->rbac, *made->chain, bea, "", ""};
   CHECK(check_cluster_role_binding_write(by_ann, binding("some"), nullptr));
   CHECK_FALSE(check_cluster_role_binding_write(by_ann, binding("more"), nullptr));
   CHECK(check_cluster_role_binding_write(by_bea, binding("more"), nullptr));
@@ -197,7 +207,8 @@ TEST_CASE("the garbage collector may finish with a role it could not write", "[a
   const apimachinery::Value old =
       typed_value(arena, type, "{metadata: {name: r, finalizers: [foregroundDeletion]}, " + rest);
   const apimachinery::Value freed = typed_value(arena, type, "{metadata: {name: r}, " + rest);
-  const apimachinery::Value changed = typed_value(arena, type, "{metadata: {name: r, labels: {a: b}}, " + rest);
+  const apimachinery::Value changed =
+      typed_value(arena, type, "{metadata: {name: r, labels: {a: b}}, " + rest);
   const User collector = user("gc");
   const RbacWrite write{*made->rbac, *made->chain, collector, "dev", "r"};
   CHECK(check_role_write(write, freed, &old));
@@ -207,9 +218,10 @@ TEST_CASE("the garbage collector may finish with a role it could not write", "[a
 TEST_CASE("aggregation gathers rules of selected roles once", "[authz]") {
   TestObjects objects;
   const auto put = [&objects](std::string_view name, std::string_view label, std::string_view resources) {
-    objects.put("{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: " + std::string(name) +
-                ", labels: {" + std::string(label) + ": 'true'}}, rules: [{apiGroups: [''], resources: [" +
-                std::string(resources) + "], verbs: [get]}]}");
+    objects.put("{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: " +
+                std::string(name) + ", labels: {" + std::string(label) +
+                ": 'true'}}, rules: [{apiGroups: [''], resources: [" + std::string(resources) +
+                "], verbs: [get]}]}");
   };
   put("b", "to-all", "pods");
   put("a", "to-all", "secrets");
@@ -218,11 +230,13 @@ TEST_CASE("aggregation gathers rules of selected roles once", "[authz]") {
   put("all", "to-all", "nodes");
   apimachinery::Arena arena;
   const auto aggregated = [&arena](std::string_view selectors) {
-    return typed_value(arena, rbac::ClusterRole::schema_type(),
-                       "{metadata: {name: all}, aggregationRule: {clusterRoleSelectors: " + std::string(selectors) + "}}");
+    return typed_value(
+        arena, rbac::ClusterRole::schema_type(),
+        "{metadata: {name: all}, aggregationRule: {clusterRoleSelectors: " + std::string(selectors) + "}}");
   };
   const auto documents = objects.list("rbac.authorization.k8s.io", "clusterroles", "");
-  const apimachinery::Value role = aggregated("[{matchLabels: {to-all: 'true'}}, {matchExpressions: [{key: elsewhere, operator: Exists}]}]");
+  const apimachinery::Value role = aggregated(
+      "[{matchLabels: {to-all: 'true'}}, {matchExpressions: [{key: elsewhere, operator: Exists}]}]");
   const auto rules = aggregate_cluster_roles(rbac::ClusterRole(&role), documents);
   REQUIRE(rules);
   REQUIRE(rules->size() == 3);
@@ -235,15 +249,17 @@ TEST_CASE("aggregation gathers rules of selected roles once", "[authz]") {
 
 TEST_CASE("a refusal reads as Kubernetes'", "[authz]") {
   Attributes attributes = resource_request(user("x"), "list", "pods", "default");
-  CHECK(forbidden_status(attributes, "").message ==
-        R"(pods is forbidden: User "x" cannot list resource "pods" in API group "" in the namespace "default")");
+  CHECK(
+      forbidden_status(attributes, "").message ==
+      R"(pods is forbidden: User "x" cannot list resource "pods" in API group "" in the namespace "default")");
   attributes.api_group = "apps";
   attributes.resource = "deployments";
   attributes.subresource = "scale";
   attributes.name = "web";
   attributes.name_space = "";
-  CHECK(forbidden_status(attributes, "because").message ==
-        R"(deployments.apps "web" is forbidden: User "x" cannot list resource "deployments/scale" in API group "apps" at the cluster scope: because)");
+  CHECK(
+      forbidden_status(attributes, "because").message ==
+      R"(deployments.apps "web" is forbidden: User "x" cannot list resource "deployments/scale" in API group "apps" at the cluster scope: because)");
   Attributes path = path_request("get", "/<y>&");
   path.user.name = "x";
   const Status status = forbidden_status(path, "");
@@ -260,7 +276,8 @@ TEST_CASE("authorization modes are checked and combined in order", "[authz]") {
   };
   CHECK(error({}) == "at least one authorization-mode must be passed");
   CHECK(error({"Rbac"}) == R"(authorization-mode "Rbac" is not a valid mode; did you mean RBAC?)");
-  CHECK(error({"alwaysAlow"}) == R"(authorization-mode "alwaysAlow" is not a valid mode; did you mean AlwaysAllow?)");
+  CHECK(error({"alwaysAlow"}) ==
+        R"(authorization-mode "alwaysAlow" is not a valid mode; did you mean AlwaysAllow?)");
   CHECK(error({"Node", "Webhook"}) ==
         "authorization-mode Webhook is not supported; use Node, RBAC, AlwaysAllow or AlwaysDeny");
   CHECK(error({"RBAC", "RBAC"}) == R"(authorization-mode "RBAC" is given more than once)");
@@ -268,7 +285,8 @@ TEST_CASE("authorization modes are checked and combined in order", "[authz]") {
   const auto deny = make_authorizer(std::vector<std::string>{"AlwaysDeny"}, objects);
   REQUIRE(deny);
   CHECK(deny->chain->authorize(resource_request(user("x"), "get", "pods")).decision == Decision::no_opinion);
-  CHECK(deny->chain->authorize(resource_request(user("x"), "get", "pods")).reason == "Everything is forbidden.");
+  CHECK(deny->chain->authorize(resource_request(user("x"), "get", "pods")).reason ==
+        "Everything is forbidden.");
   CHECK(deny->chain->authorize(resource_request(user("x", {"system:masters"}), "get", "pods")).decision ==
         Decision::allow);
   const auto allow = make_authorizer(std::vector<std::string>{"AlwaysDeny", "AlwaysAllow"}, objects);

@@ -20,7 +20,8 @@ namespace {
 
 const bootstrap::Object& find(std::string_view kind, std::string_view name) {
   for (const bootstrap::Object& object : bootstrap::objects())
-    if (object.kind->kind == kind && rbac::ClusterRole(&object.document.root()).metadata().name() == name) return object;
+    if (object.kind->kind == kind && rbac::ClusterRole(&object.document.root()).metadata().name() == name)
+      return object;
   FAIL("no " << kind << " " << name);
   abort();
 }
@@ -31,9 +32,11 @@ struct Case {
   bootstrap::Reconciled result;
   Case(std::string_view kind_name, std::string_view existing, std::string_view expected)
       : kind(*std::find_if(apimachinery::Registry::builtin()->kinds().begin(),
-                           apimachinery::Registry::builtin()->kinds().end(),
-                           [&](const auto* one) { return one->kind == kind_name && !one->resource.empty(); })[0]) {
-    const Value before = typed_value(arena, *kind.type, existing), wanted = typed_value(arena, *kind.type, expected);
+                           apimachinery::Registry::builtin()->kinds().end(), [&](const auto* one) {
+                             return one->kind == kind_name && !one->resource.empty();
+                           })[0]) {
+    const Value before = typed_value(arena, *kind.type, existing),
+                wanted = typed_value(arena, *kind.type, expected);
     result = bootstrap::reconcile(arena, kind, before, wanted);
   }
   std::string json() const { return json_of(&result.object, *kind.type); }
@@ -49,8 +52,9 @@ TEST_CASE("the bootstrap data holds what a new cluster has", "[bootstrap]") {
     ++counts[std::string(object.kind->kind)];
     CHECK_FALSE(metadata.name().empty());
     CHECK(object.kind->is_namespaced == !metadata.namespace_().empty());
-    CHECK(names.insert(std::string(object.kind->kind) + "/" + std::string(metadata.namespace_()) + "/" +
-                       std::string(metadata.name()))
+    CHECK(names
+              .insert(std::string(object.kind->kind) + "/" + std::string(metadata.namespace_()) + "/" +
+                      std::string(metadata.name()))
               .second);
     if (object.kind->group_version.group == "rbac.authorization.k8s.io") {
       CHECK(metadata.labels().get("kubernetes.io/bootstrapping") == "rbac-defaults");
@@ -127,38 +131,48 @@ TEST_CASE("bootstrap data that is not right names the problem", "[bootstrap]") {
 }
 
 TEST_CASE("roles get the rules and labels they lack and keep their own", "[bootstrap]") {
-  const std::string expected = "{metadata: {name: r, labels: {a: b}, annotations: {x: z}}, "
-                               "rules: [{apiGroups: [''], resources: [pods, nodes], verbs: [get]}]}";
+  const std::string expected =
+      "{metadata: {name: r, labels: {a: b}, annotations: {x: z}}, "
+      "rules: [{apiGroups: [''], resources: [pods, nodes], verbs: [get]}]}";
   CHECK(Case("ClusterRole",
              "{metadata: {name: r, labels: {a: other, c: d}, annotations: {x: z}}, "
              "rules: [{apiGroups: ['*'], resources: ['*'], verbs: ['*']}]}",
              expected)
             .result.change == Change::none);
-  const Case missing("Role", "{metadata: {name: r}, rules: [{apiGroups: [''], resources: [pods], verbs: [get, list]}]}",
-                     expected);
+  const Case missing(
+      "Role", "{metadata: {name: r}, rules: [{apiGroups: [''], resources: [pods], verbs: [get, list]}]}",
+      expected);
   CHECK(missing.result.change == Change::update);
-  CHECK(missing.json() ==
-        R"({"metadata":{"name":"r","labels":{"a":"b"},"annotations":{"x":"z"}},"rules":[{"verbs":["get","list"],"apiGroups":[""],"resources":["pods"]},{"verbs":["get"],"apiGroups":[""],"resources":["nodes"]}]})");
+  CHECK(
+      missing.json() ==
+      R"({"metadata":{"name":"r","labels":{"a":"b"},"annotations":{"x":"z"}},"rules":[{"verbs":["get","list"],"apiGroups":[""],"resources":["pods"]},{"verbs":["get"],"apiGroups":[""],"resources":["nodes"]}]})");
   CHECK(Case("ClusterRole",
-             "{metadata: {name: r, annotations: {rbac.authorization.kubernetes.io/autoupdate: 'false'}}, rules: []}",
+             "{metadata: {name: r, annotations: {rbac.authorization.kubernetes.io/autoupdate: 'false'}}, "
+             "rules: []}",
              expected)
             .result.change == Change::none);
 }
 
 TEST_CASE("aggregated roles are reconciled by their selectors alone", "[bootstrap]") {
   const std::string selector = "{matchLabels: {to-admin: 'true'}}";
-  const std::string expected = "{metadata: {name: r}, rules: [{apiGroups: [''], resources: [pods], verbs: [get]}], "
-                               "aggregationRule: {clusterRoleSelectors: [" + selector + "]}}";
+  const std::string expected =
+      "{metadata: {name: r}, rules: [{apiGroups: [''], resources: [pods], verbs: [get]}], "
+      "aggregationRule: {clusterRoleSelectors: [" +
+      selector + "]}}";
   CHECK(Case("ClusterRole",
-             "{metadata: {name: r}, aggregationRule: {clusterRoleSelectors: [{matchLabels: {own: x}}, " + selector + "]}}",
+             "{metadata: {name: r}, aggregationRule: {clusterRoleSelectors: [{matchLabels: {own: x}}, " +
+                 selector + "]}}",
              expected)
             .result.change == Change::none);
-  const Case missing("ClusterRole",
-                     "{metadata: {name: r}, aggregationRule: {clusterRoleSelectors: [{matchLabels: {own: x}}]}}", expected);
+  const Case missing(
+      "ClusterRole",
+      "{metadata: {name: r}, aggregationRule: {clusterRoleSelectors: [{matchLabels: {own: x}}]}}", expected);
   CHECK(missing.result.change == Change::update);
-  CHECK(missing.json() ==
-        R"({"metadata":{"name":"r"},"rules":null,"aggregationRule":{"clusterRoleSelectors":[{"matchLabels":{"own":"x"}},{"matchLabels":{"to-admin":"true"}}]}})");
-  const Case unexpected("ClusterRole", "{metadata: {name: r}, aggregationRule: {clusterRoleSelectors: [" + selector + "]}}",
+  CHECK(
+      missing.json() ==
+      R"({"metadata":{"name":"r"},"rules":null,"aggregationRule":{"clusterRoleSelectors":[{"matchLabels":{"own":"x"}},{"matchLabels":{"to-admin":"true"}}]}})");
+  const Case unexpected("ClusterRole",
+                        "{metadata: {name: r}, aggregationRule: {clusterRoleSelectors: [" + selector + "]}}",
                         "{metadata: {name: r}}");
   CHECK(unexpected.result.change == Change::update);
   CHECK(unexpected.json() == R"({"metadata":{"name":"r"},"rules":null})");
@@ -168,15 +182,19 @@ TEST_CASE("bindings get the subjects they lack, and are made anew for another ro
   const std::string role = "roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: r}";
   const std::string mine = "{kind: User, apiGroup: rbac.authorization.k8s.io, name: me}";
   const std::string expected = "{metadata: {name: b}, subjects: [" + mine + "], " + role + "}";
-  CHECK(Case("ClusterRoleBinding", "{metadata: {name: b}, subjects: [{kind: Group, name: g}, " + mine + "], " + role + "}",
+  CHECK(Case("ClusterRoleBinding",
+             "{metadata: {name: b}, subjects: [{kind: Group, name: g}, " + mine + "], " + role + "}",
              expected)
             .result.change == Change::none);
-  const Case missing("RoleBinding", "{metadata: {name: b}, subjects: [{kind: Group, name: g}], " + role + "}", expected);
+  const Case missing("RoleBinding", "{metadata: {name: b}, subjects: [{kind: Group, name: g}], " + role + "}",
+                     expected);
   CHECK(missing.result.change == Change::update);
-  CHECK(missing.json() ==
-        R"({"metadata":{"name":"b"},"subjects":[{"kind":"Group","name":"g"},{"kind":"User","apiGroup":"rbac.authorization.k8s.io","name":"me"}],"roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":"r"}})");
+  CHECK(
+      missing.json() ==
+      R"({"metadata":{"name":"b"},"subjects":[{"kind":"Group","name":"g"},{"kind":"User","apiGroup":"rbac.authorization.k8s.io","name":"me"}],"roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":"r"}})");
   const Case other("ClusterRoleBinding",
-                   "{metadata: {name: b, uid: u}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: q}}",
+                   "{metadata: {name: b, uid: u}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: "
+                   "ClusterRole, name: q}}",
                    expected);
   CHECK(other.result.change == Change::recreate);
   CHECK(rbac::RoleBinding(&other.result.object).metadata().uid().empty());
@@ -186,22 +204,24 @@ TEST_CASE("flow control objects get their spec back unless they opted out", "[bo
   const std::string mark = "annotations: {apf.kubernetes.io/autoupdate-spec: 'true'}";
   const auto flow_schema = [](std::string_view metadata, int precedence) {
     return "{metadata: {name: f, " + std::string(metadata) +
-           "}, spec: {priorityLevelConfiguration: {name: x}, matchingPrecedence: " + std::to_string(precedence) + "}}";
+           "}, spec: {priorityLevelConfiguration: {name: x}, matchingPrecedence: " +
+           std::to_string(precedence) + "}}";
   };
   const std::string expected = flow_schema(mark, 100);
   CHECK(Case("FlowSchema", flow_schema(mark, 100), expected).result.change == Change::none);
   const Case changed("FlowSchema", flow_schema(mark, 7), expected);
   CHECK(changed.result.change == Change::update);
   CHECK(apimachinery::flowcontrol_v1::FlowSchema(&changed.result.object).spec().matchingPrecedence() == 100);
-  CHECK(Case("FlowSchema", flow_schema("annotations: {apf.kubernetes.io/autoupdate-spec: 'false'}", 7), expected)
+  CHECK(Case("FlowSchema", flow_schema("annotations: {apf.kubernetes.io/autoupdate-spec: 'false'}", 7),
+             expected)
             .result.change == Change::none);
   CHECK(Case("FlowSchema", flow_schema("generation: 1", 7), expected).result.change == Change::update);
   CHECK(Case("FlowSchema", flow_schema("generation: 2", 7), expected).result.change == Change::none);
 }
 
 TEST_CASE("other kinds are left as they are, and data agrees with itself", "[bootstrap]") {
-  CHECK(Case("Namespace", "{metadata: {name: default}}", "{metadata: {name: default, labels: {a: b}}}").result.change ==
-        Change::none);
+  CHECK(Case("Namespace", "{metadata: {name: default}}", "{metadata: {name: default, labels: {a: b}}}")
+            .result.change == Change::none);
   for (const bootstrap::Object& object : bootstrap::objects()) {
     Arena arena;
     CHECK(bootstrap::reconcile(arena, *object.kind, object.document.root(), object.document.root()).change ==

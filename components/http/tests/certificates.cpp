@@ -91,6 +91,8 @@ Identity TestAuthority::issue(const std::string& name, const char* usage, const 
 Identity TestAuthority::issue_server(const std::string& name) const {
   return issue(name, "serverAuth", "IP:127.0.0.1,IP:::1,DNS:localhost");
 }
-Identity TestAuthority::issue_client(const std::string& name) const { return issue(name, "clientAuth", nullptr); }
+Identity TestAuthority::issue_client(const std::string& name) const {
+  return issue(name, "clientAuth", nullptr);
+}
 
 }  // namespace rusternetes::http::testing

@@ -46,9 +46,11 @@ TEST_CASE("curl is served in every version") {
   CHECK(run_curl("--http2-prior-knowledge " + plain + "/who").starts_with("HTTP/2.0 "));
   CHECK(run_curl("--http2 " + plain + "/who").starts_with("HTTP/1.1 "));  // an upgrade nobody takes
   CHECK(run_curl("--unix-socket " + harness.unix_path + " http://x/who").starts_with("HTTP/1.1 "));
-  CHECK(run_curl("-I --http2 --cacert " + ca + " " + tls + "/hello").find("content-length: 5") != std::string::npos);
+  CHECK(run_curl("-I --http2 --cacert " + ca + " " + tls + "/hello").find("content-length: 5") !=
+        std::string::npos);
 
-  for (const std::string how : {"--http2 --cacert " + ca + " " + tls, "--http1.1 --cacert " + ca + " " + tls, plain}) {
+  for (const std::string how :
+       {"--http2 --cacert " + ca + " " + tls, "--http1.1 --cacert " + ca + " " + tls, plain}) {
     CAPTURE(how);
     for (const char* path : {"/echo", "/echo-stream"}) {
       CHECK(run_curl("-o " + got + " --data-binary @" + sent + " " + how + path).empty());

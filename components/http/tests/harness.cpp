@@ -103,8 +103,8 @@ ServerTls Harness::server_tls() const {
   return tls;
 }
 
-std::unique_ptr<Client> Harness::client(const std::string& kind, ClientOptions options, const Identity* identity,
-                                        bool trusts_server) {
+std::unique_ptr<Client> Harness::client(const std::string& kind, ClientOptions options,
+                                        const Identity* identity, bool trusts_server) {
   Endpoint endpoint;
   if (kind == "unix")
     endpoint.url = "unix://" + unix_path;
@@ -128,7 +128,9 @@ Reply Harness::fetch(Client& client, ClientRequest request) {
   run(fetch_into(client, std::move(request), reply));
   return reply;
 }
-Reply Harness::get(Client& client, std::string target) { return fetch(client, {"GET", std::move(target), {}, {}}); }
+Reply Harness::get(Client& client, std::string target) {
+  return fetch(client, {"GET", std::move(target), {}, {}});
+}
 Reply Harness::post(Client& client, std::string target, std::string body) {
   return fetch(client, {"POST", std::move(target), {}, std::move(body)});
 }

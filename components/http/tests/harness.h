@@ -36,8 +36,8 @@ class Harness {
   ~Harness();
 
   // "h2", "https1", "http", "unix"
-  std::unique_ptr<Client> client(const std::string& kind, ClientOptions options = {}, const Identity* identity = nullptr,
-                                 bool trusts_server = true);
+  std::unique_ptr<Client> client(const std::string& kind, ClientOptions options = {},
+                                 const Identity* identity = nullptr, bool trusts_server = true);
   Reply fetch(Client& client, ClientRequest request);
   Reply get(Client& client, std::string target);
   Reply post(Client& client, std::string target, std::string body);

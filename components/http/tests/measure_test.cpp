@@ -50,8 +50,8 @@ double cpu_seconds() {
 TEST_CASE("serve for load generators", "[.]") {
   Harness harness({}, false, 1);
   const char* seconds = std::getenv("SECONDS_TO_SERVE");
-  std::printf("https://127.0.0.1:%u/hello http://127.0.0.1:%u/hello unix:%s\n", harness.tls_port, harness.plain_port,
-              harness.unix_path.c_str());
+  std::printf("https://127.0.0.1:%u/hello http://127.0.0.1:%u/hello unix:%s\n", harness.tls_port,
+              harness.plain_port, harness.unix_path.c_str());
   std::fflush(stdout);
   std::this_thread::sleep_for(std::chrono::seconds(seconds ? std::atoi(seconds) : 30));
   std::printf("handled %d, CPU %.2f s\n", harness.handled.load(), cpu_seconds());
@@ -68,8 +68,8 @@ TEST_CASE("measure our own client", "[.]") {
       const auto begun = std::chrono::steady_clock::now();
       harness.run(load_all(*client, target, workers, requests, bytes));
       const double wall = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
-      std::printf("%-7s %-7s %2d workers: %8.0f/s, %7.1f MB/s, %6.1f us CPU a request (both ends)\n", kind, target,
-                  workers, requests / wall, static_cast<double>(bytes) / wall / 1e6,
+      std::printf("%-7s %-7s %2d workers: %8.0f/s, %7.1f MB/s, %6.1f us CPU a request (both ends)\n", kind,
+                  target, workers, requests / wall, static_cast<double>(bytes) / wall / 1e6,
                   (cpu_seconds() - cpu) / requests * 1e6);
     }
   }

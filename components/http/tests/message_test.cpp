@@ -44,13 +44,15 @@ TEST_CASE("URLs of endpoints are taken apart") {
   CHECK(tls.authority == "[::1]:6443");
   CHECK(parse_url("http://localhost").value().port == 80);
   CHECK(parse_url("unix:///run/x.sock").value().host == "/run/x.sock");
-  for (const char* bad : {"", "ftp://x", "https://", "https://a:b", "https://a:70000", "http://[::1", "unix://"})
+  for (const char* bad :
+       {"", "ftp://x", "https://", "https://a:b", "https://a:70000", "http://[::1", "unix://"})
     CHECK(parse_url(bad).error().code == 400);
 }
 
 TEST_CASE("a request that declares both a length and chunks is refused") {
   auto decoder = Http1Decoder::for_request(1 << 20);
-  auto fed = decoder->feed_head("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\nabc");
+  auto fed = decoder->feed_head(
+      "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\nabc");
   CHECK(fed.error().code == 400);
 }
 
@@ -75,4 +77,43 @@ TEST_CASE("a head is decoded from single bytes and its chunked body with any cut
   }
   CHECK(out == "hello world");
   CHECK(text.substr(at) == "GET");
+}
+
+TEST_CASE("what is no chunk is refused and never asserted on") {
+  for (const std::string bad : {"0\x8d\n\r\n", "\r\n", "g\r\n", "5\nhello\r\n", "3\r\nabcd\r\n", "0\r\n\n",
+                                "-1\r\n", "ffffffffffffffff\r\n", "1\r\na\n0\r\n\r\n", "0\r\na: b\n\r\n"}) {
+    CAPTURE(bad);
+    auto decoder = Http1Decoder::for_request(1 << 20);
+    REQUIRE(decoder->feed_head("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"));
+    REQUIRE_FALSE(decoder->is_done());
+    std::string out;
+    auto fed = decoder->feed_body(bad, out, 1000);
+    REQUIRE_FALSE(fed);
+    CHECK(fed.error().code == 400);
+  }
+}
+
+TEST_CASE("a response without a length lasts to the end, one with a length must reach it") {
+  std::string out;
+  auto endless = Http1Decoder::for_response(1 << 20, false);
+  REQUIRE(endless->feed_head("HTTP/1.1 200 OK\r\n\r\n"));
+  CHECK(endless->feed_body("abc", out, 100).value() == 3);
+  CHECK_FALSE(endless->is_done());
+  CHECK(endless->feed_end());
+  CHECK(endless->is_done());
+  CHECK_FALSE(endless->is_keep_alive());
+  auto counted = Http1Decoder::for_response(1 << 20, false);
+  REQUIRE(counted->feed_head("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n"));
+  CHECK(counted->feed_body("abc", out, 100).value() == 3);
+  CHECK_FALSE(counted->feed_end());
+  auto head_only = Http1Decoder::for_response(1 << 20, true);
+  REQUIRE(head_only->feed_head("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n"));
+  CHECK(head_only->is_done());
+  for (const char* none :
+       {"HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.1 304 Not Modified\r\ncontent-length: 4\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"}) {
+    auto decoder = Http1Decoder::for_response(1 << 20, false);
+    REQUIRE(decoder->feed_head(none));
+    CHECK(decoder->is_done());
+  }
 }

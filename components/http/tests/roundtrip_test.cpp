@@ -12,7 +12,8 @@ using namespace rusternetes::http::testing;
 
 namespace {
 
-Task<> fetch_one(Client& client, std::string target, std::string body, int& good, int& left, AsyncEvent& done) {
+Task<> fetch_one(Client& client, std::string target, std::string body, int& good, int& left,
+                 AsyncEvent& done) {
   ClientRequest request{"POST", std::move(target), {}, body};
   auto sent = co_await client.send(std::move(request));
   if (sent) {
@@ -61,10 +62,10 @@ TEST_CASE("requests and responses pass in both versions over TLS, TCP and unix s
   CHECK(hello.headers.get("content-length") == "5");
   CHECK(hello.headers.get("date"));
   const auto who = harness.get(*client, "/who").body;
-  CHECK(who.starts_with(kind == "h2" ? "HTTP/2.0 0 tls loopback 127.0.0.1:"
+  CHECK(who.starts_with(kind == "h2"       ? "HTTP/2.0 0 tls loopback 127.0.0.1:"
                         : kind == "https1" ? "HTTP/1.1 0 tls loopback 127.0.0.1:"
-                        : kind == "http" ? "HTTP/1.1 0 plain loopback 127.0.0.1:"
-                                         : "HTTP/1.1 0 plain loopback unix"));
+                        : kind == "http"   ? "HTTP/1.1 0 plain loopback 127.0.0.1:"
+                                           : "HTTP/1.1 0 plain loopback unix"));
   auto missing = harness.get(*client, "/missing");
   CHECK(missing.status == 404);
   auto empty = harness.get(*client, "/empty");
@@ -198,7 +199,8 @@ TEST_CASE("failures to connect are told apart") {
   ClientOptions options;
   auto refused = Client::create(harness.thread.executor(), {"http://127.0.0.1:1", {}}, options).value();
   CHECK(harness.get(*refused, "/").error.reason == "ConnectionRefused");
-  auto missing = Client::create(harness.thread.executor(), {"unix:///nonexistent/socket", {}}, options).value();
+  auto missing =
+      Client::create(harness.thread.executor(), {"unix:///nonexistent/socket", {}}, options).value();
   CHECK(harness.get(*missing, "/").error.reason == "ConnectionFailed");
   auto untrusted = harness.client("h2", {}, nullptr, false);
   const auto reply = harness.get(*untrusted, "/hello");

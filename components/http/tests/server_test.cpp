@@ -76,7 +76,8 @@ Task<> use_upgraded(Client& client, std::string body, std::string& echoed, std::
 
 TEST_CASE("an upgraded connection echoes both ways and outlives one half") {
   Harness harness;
-  const std::string kind = GENERATE("https1", "h2", "http", "unix");  // h2: the client turns to HTTP/1.1 by itself
+  const std::string kind =
+      GENERATE("https1", "h2", "http", "unix");  // h2: the client turns to HTTP/1.1 by itself
   CAPTURE(kind);
   auto client = harness.client(kind);
   std::string echoed, problem;
@@ -156,8 +157,9 @@ TEST_CASE("a peer that takes nothing for the write timeout is dropped") {
 TEST_CASE("pipelined requests are answered in order and garbage behind them with 400") {
   Harness harness;
   RawSocket socket(harness.plain_port);
-  REQUIRE(socket.send("GET /hello HTTP/1.1\r\nhost: x\r\n\r\nPOST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\n"
-                      "abc\x01\x02garbage\r\n\r\n"));
+  REQUIRE(socket.send(
+      "GET /hello HTTP/1.1\r\nhost: x\r\n\r\nPOST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\n"
+      "abc\x01\x02garbage\r\n\r\n"));
   const std::string all = socket.read_to_end();
   const auto hello = all.find("hello"), echo = all.find("abc"), bad = all.find("HTTP/1.1 400 ");
   CHECK(hello != std::string::npos);
@@ -169,10 +171,11 @@ TEST_CASE("pipelined requests are answered in order and garbage behind them with
 
 TEST_CASE("requests that break the rules of HTTP/1.1 are refused") {
   Harness harness;
-  const std::string bad = GENERATE("GET /hello HTTP/1.1\r\n\r\n", "GET /hello HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
-                                   "GET hello HTTP/1.1\r\nhost: a\r\n\r\n", "GET / HTTP/9.9\r\nhost: a\r\n\r\n",
-                                   "GET /hello HTTP/1.1\r\nhost : a\r\n\r\n",
-                                   "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n\r\n");
+  const std::string bad =
+      GENERATE("GET /hello HTTP/1.1\r\n\r\n", "GET /hello HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
+               "GET hello HTTP/1.1\r\nhost: a\r\n\r\n", "GET / HTTP/9.9\r\nhost: a\r\n\r\n",
+               "GET /hello HTTP/1.1\r\nhost : a\r\n\r\n",
+               "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n\r\n");
   CAPTURE(bad);
   RawSocket socket(harness.plain_port);
   REQUIRE(socket.send(bad));
@@ -210,7 +213,8 @@ TEST_CASE("a client that is slow with its head, or says nothing, is dropped") {
   ServerLimits limits;
   limits.header_timeout = limits.handshake_timeout = milliseconds(150);
   Harness harness(limits);
-  const std::string kind = GENERATE("silent", "half a head", "half a preface", "preface only", "half a handshake");
+  const std::string kind =
+      GENERATE("silent", "half a head", "half a preface", "preface only", "half a handshake");
   CAPTURE(kind);
   RawSocket socket(kind == "half a handshake" ? harness.tls_port : harness.plain_port);
   if (kind == "half a head") REQUIRE(socket.send("GET /hello HTT"));

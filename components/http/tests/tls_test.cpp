@@ -32,7 +32,8 @@ Dialled dial(std::uint16_t port, SSL_CTX* context, SSL_SESSION* session) {
     ::SSL_write(ssl, request.data(), static_cast<int>(request.size()));
     char buffer[4096];
     std::string all;
-    for (int n; (n = ::SSL_read(ssl, buffer, sizeof buffer)) > 0;) all.append(buffer, static_cast<std::size_t>(n));
+    for (int n; (n = ::SSL_read(ssl, buffer, sizeof buffer)) > 0;)
+      all.append(buffer, static_cast<std::size_t>(n));
     result.is_up = all.find("hello") != std::string::npos;
     result.is_resumed = ::SSL_session_reused(ssl) == 1;
     result.version = ::SSL_get_version(ssl);

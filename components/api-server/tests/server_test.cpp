@@ -1,0 +1,176 @@
+#include "server_test_support.h"
+
+#include "api-server/cache/object_entry.h"
+
+using rusternetes::api_server::testing::Answer;
+using rusternetes::api_server::testing::TestServer;
+
+namespace {
+
+std::string config_map(const std::string& name, const std::string& value = "v") {
+  return R"({"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":")" + name + R"("},"data":{"k":")" + value + R"("}})";
+}
+
+const std::string maps = "/api/v1/namespaces/default/configmaps";
+
+std::string field(const std::string& json, const std::string& key) {
+  const std::string start = "\"" + key + "\":\"";
+  const auto at = json.find(start);
+  if (at == std::string::npos) return {};
+  const auto begin = at + start.size();
+  return json.substr(begin, json.find('"', begin) - begin);
+}
+
+}  // namespace
+
+TEST_CASE("an object is created, read, changed and deleted, and says so in Kubernetes' words") {
+  TestServer server;
+  Answer created = server.send("POST", maps, config_map("a"));
+  CHECK(created.code == 201);
+  CHECK(field(created.body, "uid").size() == 36);
+  CHECK(created.body.find("\"managedFields\"") != std::string::npos);
+  Answer again = server.send("POST", maps, config_map("a"));
+  CHECK(again.code == 409);
+  CHECK(field(again.body, "reason") == "AlreadyExists");
+  Answer got = server.send("GET", maps + "/a");
+  CHECK(got.code == 200);
+  CHECK(field(got.body, "resourceVersion") == field(created.body, "resourceVersion"));
+  Answer patched = server.send("PATCH", maps + "/a", R"({"data":{"k":null,"n":"1"}})", "application/merge-patch+json");
+  CHECK(patched.code == 200);
+  CHECK(patched.body.find("\"data\":{\"n\":\"1\"}") != std::string::npos);
+  std::string stale = created.body;
+  CHECK(server.send("PUT", maps + "/a", stale).code == 409);
+  Answer gone = server.send("DELETE", maps + "/a");
+  CHECK(gone.code == 200);
+  CHECK(field(gone.body, "status") == "Success");
+  CHECK(server.send("GET", maps + "/a").body.find("configmaps \\\"a\\\" not found") != std::string::npos);
+}
+
+TEST_CASE("unknown fields are warned of, refused or ignored as fieldValidation says") {
+  TestServer server;
+  const std::string body = R"({"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"f"},"dta":{"a":"b"}})";
+  Answer strict = server.send("POST", maps + "?fieldValidation=Strict", body);
+  CHECK(strict.code == 400);
+  CHECK(strict.body.find("strict decoding error: unknown field \\\"dta\\\"") != std::string::npos);
+  Answer warned = server.send("POST", maps + "?dryRun=All", body);
+  CHECK(warned.code == 201);
+  CHECK(warned.headers.get("warning").value_or("").find("unknown field") != std::string_view::npos);
+  CHECK(server.send("GET", maps + "/f").code == 404);  // a dry run leaves nothing
+  Answer ignored = server.send("POST", maps + "?fieldValidation=Ignore", body);
+  CHECK(ignored.code == 201);
+  CHECK_FALSE(ignored.headers.get("warning"));
+}
+
+TEST_CASE("a list in pages shows one state, though objects come between") {
+  TestServer server;
+  for (int i = 0; i < 10; ++i) server.send("POST", maps, config_map("m" + std::to_string(i)));
+  Answer first = server.send("GET", maps + "?limit=4");
+  const std::string token = field(first.body, "continue");
+  REQUIRE_FALSE(token.empty());
+  CHECK(first.body.find("\"remainingItemCount\":") != std::string::npos);
+  server.send("POST", maps, config_map("m55"));
+  server.send("DELETE", maps + "/m6");
+  std::string rest;
+  std::string next = token;
+  while (!next.empty()) {
+    Answer page = server.send("GET", maps + "?limit=4&continue=" + next);
+    REQUIRE(page.code == 200);
+    rest += page.body;
+    next = field(page.body, "continue");
+  }
+  CHECK(rest.find("\"m6\"") != std::string::npos);
+  CHECK(rest.find("\"m55\"") == std::string::npos);
+  CHECK(server.send("GET", maps + "?limit=4&continue=rubbish").code == 400);
+}
+
+TEST_CASE("a watch gives what happened after a revision, and selectors see objects come and go") {
+  TestServer server;
+  Answer created = server.send("POST", maps, config_map("w"));
+  const std::string version = field(created.body, "resourceVersion");
+  server.send("PATCH", maps + "/w", R"({"metadata":{"labels":{"a":"b"}}})", "application/merge-patch+json");
+  server.send("PATCH", maps + "/w", R"({"metadata":{"labels":{"a":null}}})", "application/merge-patch+json");
+  server.send("DELETE", maps + "/w");
+  const std::string all = server.read_until(maps + "?watch=true&resourceVersion=" + version, "DELETED");
+  CHECK(all.find("MODIFIED") < all.find("DELETED"));
+  CHECK(all.find("ADDED") == std::string::npos);
+  const std::string selected = server.read_until(maps + "?watch=true&labelSelector=a%3Db&resourceVersion=" + version, "DELETED");
+  CHECK(selected.find("ADDED") < selected.find("DELETED"));
+  CHECK(selected.find("MODIFIED") == std::string::npos);
+}
+
+TEST_CASE("sendInitialEvents ends the present with a bookmark") {
+  TestServer server;
+  server.send("POST", maps, config_map("s"));
+  const std::string text = server.read_until(
+      maps + "?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true", "initial-events-end");
+  CHECK(text.find("ADDED") < text.find("BOOKMARK"));
+  CHECK(server.send("GET", maps + "?watch=true&sendInitialEvents=true").code == 422);
+}
+
+TEST_CASE("everything acknowledged is there after a restart") {
+  TestServer server;
+  Answer created = server.send("POST", maps, config_map("r"));
+  server.restart();
+  Answer got = server.send("GET", maps + "/r");
+  CHECK(got.code == 200);
+  CHECK(field(got.body, "uid") == field(created.body, "uid"));
+}
+
+TEST_CASE("who is nobody gets 401, who may not gets 403 with the reason spelled out") {
+  TestServer server;
+  CHECK(server.send("GET", maps, "", "", "no-such-token").code == 401);
+  Answer refused = server.send("GET", maps, "", "", "bob-token");
+  CHECK(refused.code == 403);
+  CHECK(refused.body.find("User \\\"bob\\\" cannot list resource \\\"configmaps\\\" in API group \\\"\\\" in the namespace \\\"default\\\"") != std::string::npos);
+  CHECK(server.send("GET", "/readyz", "", "", "").code == 200);
+  CHECK(server.send("GET", "/api/v1/nodes", "", "", "").code == 403);
+}
+
+TEST_CASE("garbage gets a Status, not a crash") {
+  TestServer server;
+  CHECK(server.send("POST", maps, "{\"kind\":").code == 400);
+  CHECK(server.send("POST", maps, "[1,2]").code == 400);
+  CHECK(server.send("POST", maps, std::string(5 << 20, ' ')).code == 413);
+  CHECK(server.send("POST", maps, R"({"kind":"Pod","apiVersion":"v1"})").code == 400);
+  CHECK(server.send("PATCH", maps + "/x", "{}", "text/plain").code == 415);
+  CHECK(server.send("GET", maps, "", "", "admin-token", "text/html").code == 406);
+  CHECK(server.send("GET", "/apis/no.such/v1/things").code == 404);
+  CHECK(server.send("GET", maps + "?labelSelector=a%3D%3D%3Db").code == 400);
+  CHECK(server.send("GET", maps + "?resourceVersion=abc").code >= 400);
+  CHECK(server.send("DELETE", "/api/v1/namespaces/default").code == 403);
+}
+
+TEST_CASE("finalizers keep an object until the last is taken off") {
+  TestServer server;
+  server.send("POST", maps, R"({"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"fin","finalizers":["example.com/keep"]}})");
+  CHECK(server.send("DELETE", maps + "/fin").code == 200);
+  Answer waiting = server.send("GET", maps + "/fin");
+  CHECK(waiting.code == 200);
+  CHECK(waiting.body.find("deletionTimestamp") != std::string::npos);
+  server.send("PATCH", maps + "/fin", R"({"metadata":{"finalizers":null}})", "application/merge-patch+json");
+  CHECK(server.send("GET", maps + "/fin").code == 404);
+}
+
+TEST_CASE("repeated gets, lists and watch starts encode nothing again") {
+  TestServer server;
+  for (int i = 0; i < 20; ++i) server.send("POST", maps, config_map("e" + std::to_string(i)));
+  server.send("GET", maps);
+  server.send("GET", maps, "", "", "admin-token", "application/vnd.kubernetes.protobuf");
+  const auto before = rusternetes::api_server::object_encodings();
+  for (int i = 0; i < 300; ++i) {
+    REQUIRE(server.send("GET", maps + "/e1").code == 200);
+    REQUIRE(server.send("GET", maps).code == 200);
+    REQUIRE(server.send("GET", maps, "", "", "admin-token", "application/vnd.kubernetes.protobuf").code == 200);
+  }
+  for (int i = 0; i < 100; ++i) REQUIRE_FALSE(server.read_until(maps + "?watch=true", "\"e9\"").empty());
+  CHECK(rusternetes::api_server::object_encodings() == before);
+}
+
+TEST_CASE("discovery answers in both forms, with an ETag") {
+  TestServer server;
+  CHECK(server.send("GET", "/api").body.find("\"versions\":[\"v1\"]") != std::string::npos);
+  CHECK(server.send("GET", "/apis/apps/v1").body.find("\"deployments/scale\"") != std::string::npos);
+  Answer aggregated = server.send("GET", "/apis", "", "", "admin-token", "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
+  CHECK(aggregated.body.find("\"APIGroupDiscoveryList\"") != std::string::npos);
+  CHECK(aggregated.headers.get("etag"));
+}

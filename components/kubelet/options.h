@@ -1,0 +1,60 @@
+#pragma once
+// What a kubelet is told at its start. Flags of the binary and the fields of the one process fill the same structure.
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "engine/runtime.h"
+
+namespace rusternetes::kubelet {
+
+struct KubeletOptions {
+  std::string cluster = "rusternetes";  // names links and rules (network/names.h)
+  std::string node_name;
+  std::string node_ip;                 // InternalIP; of IPv4 Pods also the gateway
+  std::map<std::string, std::string> labels;  // of the Node, beside kubernetes.io/hostname, os and arch
+  bool register_node = true;
+
+  std::string root_dir = "/var/lib/kubelet";
+  std::string log_dir = "/var/log/pods";
+  std::string cgroup_root;  // "/rusternetes-x": kubepods is made below it; empty: the root itself
+
+  // The node's network namespace: "/proc/PID/ns/net" or a bind of one; empty: that of the process.
+  std::string netns_path;
+  std::string uplink = "eth0";      // the node's way out; the MTU of Pods is this link's
+  bool prepares_node_network = true;  // forwarding, redirects and ICMP limits of the node (network/node_sysctls.h)
+  // Pods reach what is outside of these ranges from the node's address. Empty: the kubelet makes no such rule.
+  std::vector<std::string> cluster_cidrs;
+  std::vector<std::string> no_masquerade_cidrs;  // beside cluster_cidrs: the host's and the nodes' addresses
+  // How host-network Pods come to the node's network: `container` joins `holder_container`; `host` when the host is the node.
+  engine::SandboxNetwork host_network = engine::SandboxNetwork::host;
+  std::string holder_container;
+
+  std::vector<std::string> cluster_dns;
+  std::string cluster_domain = "cluster.local";
+  std::string resolv_conf = "/etc/resolv.conf";  // what Pods with dnsPolicy Default get; empty: nothing
+
+  // The kubelet's own server. Without a certificate there is none.
+  std::string bind_address;  // empty: node_ip
+  std::uint16_t port = 10250;  // 0: a free one, which the Node then names
+  std::string serving_certificate_pem, serving_key_pem;
+  std::string client_ca_pem;
+
+  // Resources kept from Pods: allocatable is capacity less these ("cpu": "100m", "memory": "100Mi").
+  std::map<std::string, std::string> reserved;
+  int max_pods = 110;
+  std::int64_t container_log_max_bytes = 10 << 20;
+  int container_log_max_files = 5;
+
+  std::chrono::milliseconds lease_duration{40'000};             // renewed every quarter of it
+  std::chrono::milliseconds node_status_update_frequency{10'000};
+  std::chrono::milliseconds node_status_report_frequency{300'000};  // when nothing changes
+  std::chrono::milliseconds sync_frequency{60'000};             // of a Pod without events; also refreshes its volumes
+  const Clock* clock = &Clock::system();
+};
+
+}  // namespace rusternetes::kubelet

@@ -1,0 +1,59 @@
+#pragma once
+// What the kubelet reads out of a Pod: its containers, quality of service, restart rules, hostname, folders.
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "apimachinery/api/core_v1.h"
+#include "apimachinery/document.h"
+#include "apimachinery/quantity.h"
+#include "engine/runtime.h"
+
+namespace rusternetes::kubelet {
+
+using apimachinery::Document;
+namespace core_v1 = apimachinery::core_v1;
+namespace meta_v1 = apimachinery::meta_v1;
+
+inline core_v1::Pod pod_view(const Document& pod) { return core_v1::Pod(pod ? &pod.root() : nullptr); }
+
+// A container by its place in spec.initContainers or spec.containers.
+struct ContainerRef {
+  bool is_init = false;
+  std::size_t index = 0;
+  friend bool operator==(const ContainerRef&, const ContainerRef&) = default;
+};
+core_v1::Container container_of(const core_v1::Pod& pod, ContainerRef ref);
+// "spec.containers{web}", as events name it.
+std::string field_path(const core_v1::Pod& pod, ContainerRef ref);
+
+// An init container that stays: restartPolicy Always (KEP-753).
+bool is_sidecar(const core_v1::Container& init_container);
+
+enum class QosClass { guaranteed, burstable, best_effort };
+QosClass qos_class(const core_v1::Pod& pod);
+std::string_view to_string(QosClass qos);
+
+// Whether the rules of the container (KEP-5307) or of its Pod start it again after this exit.
+bool restarts_after(const core_v1::Container& container, const core_v1::Pod& pod, int exit_code);
+
+bool is_deleting(const core_v1::Pod& pod);
+// Phase Succeeded or Failed: it never runs again.
+bool has_terminal_phase(const core_v1::Pod& pod);
+bool is_host_network(const core_v1::Pod& pod);
+
+// spec.hostnameOverride, spec.hostname or the name, cut to 63 bytes.
+std::string pod_hostname(const core_v1::Pod& pod);
+// "sub.ns.svc.cluster.local" with a subdomain, else empty.
+std::string pod_domain(const core_v1::Pod& pod, std::string_view cluster_domain);
+
+// "ns_name_uid", the name of its log folder.
+std::string log_folder(const core_v1::Pod& pod);
+// "web_default(uid)", as messages name a Pod.
+std::string full_name(const core_v1::Pod& pod);
+
+// A quantity of a resource map, or zero.
+apimachinery::Quantity quantity_of(const apimachinery::MapView<std::string_view>& resources, std::string_view name);
+
+}  // namespace rusternetes::kubelet

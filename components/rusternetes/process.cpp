@@ -1,0 +1,144 @@
+#include "rusternetes/process.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <future>
+#include <iostream>
+
+#include <boost/asio/post.hpp>
+
+#include "api-server/instance.h"
+#include "base/log.h"
+#include "controller-manager/manager.h"
+#include "rusternetes/node.h"
+#include "rusternetes/node_setup.h"
+#include "rusternetes/pki.h"
+#include "scheduler/scheduler.h"
+#include "storage/sqlite/sqlite_store.h"
+
+namespace rusternetes {
+
+struct Process::Impl {
+  explicit Impl(ProcessOptions o) : options(std::move(o)) {}
+
+  ProcessOptions options;
+  ProcessPki pki;
+  std::unique_ptr<NodeSetup> node_setup;
+  std::unique_ptr<storage::sqlite::SqliteStore> store;
+  std::unique_ptr<api_server::Instance> api;
+  std::unique_ptr<EventThread> control;  // scheduler and controllers
+  std::unique_ptr<scheduler::Scheduler> scheduler;
+  std::unique_ptr<controller_manager::Manager> manager;
+  std::unique_ptr<Node> node;
+
+  Result<void> start_api();
+  void start_control();
+  Task<> stop_control();
+  api_server::User user(std::string name) {
+    api_server::User out;
+    out.name = std::move(name);
+    out.groups = {std::string(api_server::group_authenticated)};
+    return out;
+  }
+};
+
+Process::Process(ProcessOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+Process::~Process() { stop(); }
+
+Result<void> Process::Impl::start_api() {
+  storage::sqlite::StoreOptions store_options;
+  store_options.path = std::filesystem::path(options.data_dir) / "store.db";
+  RN_TRY(store, storage::sqlite::SqliteStore::open(store_options));
+  api_server::InstanceOptions api_options;
+  api_options.bind_address = options.bind_address;
+  api_options.secure_port = options.secure_port;
+  if (options.tls) api_options.tls = http::ServerTls{pki.api_server_certificate_pem, pki.api_server_key_pem, pki.ca_pem};
+  api_options.enable_admission_plugins = {"NodeRestriction"};
+  api_options.service_account_signing_key_pem = pki.service_account_key_pem;
+  api_options.service_cluster_ip_ranges = {options.service_cluster_ip_range};
+  http::ClientTls kubelet;
+  kubelet.ca_pem = pki.ca_pem;
+  kubelet.certificate_chain_pem = pki.kubelet_client_certificate_pem;
+  kubelet.private_key_pem = pki.kubelet_client_key_pem;
+  api_options.kubelet_client = std::move(kubelet);
+  api_options.admin_group = "kubeadm:cluster-admins";
+  api = std::make_unique<api_server::Instance>(*store, std::move(api_options));
+  RN_CHECK(api->start());
+  if (options.has_own_node()) {  // Pods reach the API even when the host's firewall keeps them from the host
+    RN_TRY(const int listener, listen_in(node_setup->node(), options.node_address, api->port()));
+    RN_CHECK(api->adopt_listener(listener));
+  }
+  return {};
+}
+
+void Process::Impl::start_control() {
+  control = std::make_unique<EventThread>("control");
+  const auto executor = control->executor();
+  std::promise<void> started;
+  asio::post(executor, [&] {
+    scheduler = std::make_unique<scheduler::Scheduler>(api->make_client(user("system:kube-scheduler"), executor, "kube-scheduler"));
+    controller_manager::ManagerOptions manager_options;
+    manager_options.cluster_cidr = options.pod_cidr.substr(0, options.pod_cidr.find(','));
+    manager_options.root_ca_pem = pki.ca_pem;
+    auto factory = [this, executor](std::string_view account) {
+      return api->make_client(api_server::Instance::service_account("kube-system", account), executor, std::string(account));
+    };
+    manager = std::make_unique<controller_manager::Manager>(api->make_client(user("system:kube-controller-manager"), executor, "kube-controller-manager"),
+                                                            factory, std::move(manager_options));
+    scheduler->start();
+    manager->start();
+    started.set_value();
+  });
+  started.get_future().get();
+}
+
+Task<> Process::Impl::stop_control() {
+  co_await scheduler->stop();
+  co_await manager->stop();
+}
+
+Result<void> Process::start() {
+  Impl& i = *impl_;
+  std::error_code error;
+  std::filesystem::create_directories(i.options.data_dir, error);
+  if (error) return internal_error(fmt::format("--data-dir {}: {}", i.options.data_dir, error.message()));
+  std::filesystem::permissions(i.options.data_dir, std::filesystem::perms::owner_all, error);
+  RN_TRY(i.pki, load_pki(i.options));
+  RN_TRY(i.node_setup, NodeSetup::prepare(i.options));
+  RN_CHECK(i.start_api());
+  RN_TRY(const std::string kubeconfig, write_admin_kubeconfig(i.options, i.pki, i.api->port()));
+  i.start_control();
+  i.node = std::make_unique<Node>(i.options, i.pki, *i.node_setup, *i.api);
+  RN_CHECK(i.node->start());
+  log::info("rusternetes", "the API serves on {}:{}", i.options.bind_address, i.api->port());
+  if (i.options.is_by_hand())
+    std::cout << fmt::format("The cluster {} runs. To use it:\n\n  export KUBECONFIG={}\n  kubectl get nodes\n\nCtrl-C stops it; its data stays in {}.\n", i.options.cluster_name,
+                             kubeconfig, i.options.data_dir)
+              << std::flush;
+  return {};
+}
+
+void Process::stop() {
+  Impl& i = *impl_;
+  if (i.node) i.node->stop();
+  if (i.control) {
+    if (i.scheduler && i.manager) run_blocking(i.control->executor(), i.stop_control());
+    std::promise<void> destroyed;
+    asio::post(i.control->executor(), [&] {
+      i.scheduler.reset();
+      i.manager.reset();
+      destroyed.set_value();
+    });
+    destroyed.get_future().get();
+    i.control->stop();
+  }
+  i.node.reset();
+  if (i.api) i.api->stop(std::chrono::seconds(5));
+  i.api.reset();
+  i.control.reset();
+  i.store.reset();
+  i.node_setup.reset();
+}
+
+}  // namespace rusternetes
