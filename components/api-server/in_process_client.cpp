@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "api-server/conversion.h"
+#include "api-server/authz/forbidden.h"
 #include "api-server/metrics.h"
 #include "api-server/storage_codec.h"
 #include "api-server/watch_source.h"
@@ -202,7 +203,7 @@ class InProcessAccess final : public ApiClient {
     RN_CHECK(server_.resolve_kind(call));
     const Attributes attributes = attributes_of(call);
     const Verdict verdict = server_.authorizer_.authorize(attributes);
-    if (verdict.decision != Decision::allow) return forbidden_request(attributes, verdict.reason);
+    if (verdict.decision != Decision::allow) return forbidden_status(attributes, verdict.reason);
     return {};
   }
 

@@ -79,20 +79,4 @@ void compress(const HandlerContext& context, http::ResponseHead& head, Encoded& 
   head.headers.add("content-encoding", "gzip");
 }
 
-Status forbidden_request(const Attributes& a, std::string_view reason) {
-  if (!a.is_resource) {
-    std::string text = fmt::format("forbidden: User \"{}\" cannot {} path \"{}\"", a.user.name, a.verb, a.path);
-    if (!reason.empty()) text += fmt::format(": {}", reason);
-    Status status = apimachinery::forbidden({}, "", "");
-    status.message = text;
-    return status;
-  }
-  std::string resource = a.resource;
-  if (!a.subresource.empty()) resource += "/" + a.subresource;
-  std::string text = fmt::format("User \"{}\" cannot {} resource \"{}\" in API group \"{}\"", a.user.name, a.verb, resource, a.api_group);
-  text += a.name_space.empty() ? " at the cluster scope" : fmt::format(" in the namespace \"{}\"", a.name_space);
-  if (!reason.empty()) text += fmt::format(": {}", reason);
-  return apimachinery::forbidden({a.api_group, a.resource}, a.name, text);
-}
-
 }  // namespace rusternetes::api_server

@@ -31,7 +31,5 @@ class RequestMetrics {
 
 // gzip for clients elsewhere that take it; a peer on the same host pays more for it than it saves.
 void compress(const HandlerContext& context, http::ResponseHead& head, Encoded& encoded);
-// 403 in Kubernetes' words.
-Status forbidden_request(const Attributes& attributes, std::string_view reason);
 
 }  // namespace rusternetes::api_server

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "api-server/authz/forbidden.h"
 #include "api-server/metrics.h"
 #include "apimachinery/api/core_v1.h"
 #include "apimachinery/api/meta_v1.h"
@@ -105,7 +106,7 @@ Task<Result<void>> ApiServer::serve(std::shared_ptr<http::Exchange> exchange, Ca
   if (call.info.is_resource && call.info.verb.empty()) co_return method_not_supported({call.info.api_group, call.info.resource}, head.method);
   const Attributes attributes = attributes_of(call);
   const Verdict verdict = authorizer_.authorize(attributes);
-  if (verdict.decision != Decision::allow) co_return forbidden_request(attributes, verdict.reason);
+  if (verdict.decision != Decision::allow) co_return forbidden_status(attributes, verdict.reason);
 
   HandlerContext context{exchange, call, {}};
   if (negotiated) context.accepted = accepted = *negotiated;

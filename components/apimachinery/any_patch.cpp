@@ -85,7 +85,8 @@ std::optional<std::size_t> resolve_index(std::string_view text, std::size_t size
   return static_cast<std::size_t>(*index < 0 ? *index + count : *index);
 }
 
-// What the JSON decoder lets through; moves and copies could go deeper, and every walk over a tree is a recursion.
+// What the JSON decoder lets through; moves and copies could go deeper, and every walk over a tree is a
+// recursion.
 constexpr int max_depth = 512;
 
 bool is_deeper(const Value& value, int levels) {
@@ -155,7 +156,8 @@ class JsonPatcher {
     return index ? &container.items[*index] : nullptr;
   }
 
-  // No node may have two owners: `value` comes from the patch, which is used once, was taken from its place, or is a copy.
+  // No node may have two owners: `value` comes from the patch, which is used once, was taken from its place,
+  // or is a copy.
   bool insert(const Place& place, const Value& value) {
     if (place.container->kind == ValueKind::map) {
       set_key(arena_, *place.container, place.key) = value;
@@ -303,7 +305,8 @@ Value merge_maps(Arena& arena, const Value& document, const Value& patch) {
     const Value* present = order == 0 ? &document.items[2 * d + 1] : nullptr;
     if (!change.is_null()) {
       if (present && present->kind == ValueKind::map)
-        append_pair(arena, out, key, change.kind == ValueKind::map ? merge_maps(arena, *present, change) : change);
+        append_pair(arena, out, key,
+                    change.kind == ValueKind::map ? merge_maps(arena, *present, change) : change);
       else
         append_pair(arena, out, key, pruned_copy(arena, change));
     }
@@ -318,7 +321,8 @@ Value merge_maps(Arena& arena, const Value& document, const Value& patch) {
 Value copy_nodes(Arena& arena, const Value& value) {
   Value copy = value;
   copy.growable = 0;
-  if (value.kind != ValueKind::list && value.kind != ValueKind::map && value.kind != ValueKind::structure) return copy;
+  if (value.kind != ValueKind::list && value.kind != ValueKind::map && value.kind != ValueKind::structure)
+    return copy;
   const std::size_t cells = value.kind == ValueKind::map ? 2ul * value.size : value.size;
   copy.items = cells ? static_cast<Value*>(arena.allocate(cells * sizeof(Value))) : nullptr;
   for (std::size_t i = 0; i < cells; ++i) copy.items[i] = copy_nodes(arena, value.items[i]);
@@ -356,7 +360,8 @@ Result<Value> apply_merge_patch_text(Arena& arena, const Value& document, std::s
                                      DecodeIssues* issues) {
   auto patch = decode_json(arena, patch_text, any_type(), issues);
   if (!patch)
-    return bad_request(issues ? "error decoding patch: " + patch.error().message : std::string("Invalid JSON Patch"));
+    return bad_request(issues ? "error decoding patch: " + patch.error().message
+                              : std::string("Invalid JSON Patch"));
   if (issues && patch->kind != ValueKind::map && !patch->is_null())
     return bad_request("error decoding patch: " + not_an_object(*patch));
   return apply_merge_patch(arena, document, *patch);

@@ -60,8 +60,9 @@ Status conflict(GroupResource what, std::string_view name, std::string_view why)
 }
 
 Status stale_update(GroupResource what, std::string_view name) {
-  return conflict(what, name,
-                  "the object has been modified; please apply your changes to the latest version and try again");
+  return conflict(
+      what, name,
+      "the object has been modified; please apply your changes to the latest version and try again");
 }
 
 Status invalid(std::string_view group, std::string_view kind, std::string_view name,
@@ -88,7 +89,8 @@ Status forbidden(GroupResource what, std::string_view name, std::string_view why
 Status unauthorized() { return {401, "Unauthorized", "Unauthorized"}; }
 
 Status method_not_supported(GroupResource what, std::string_view verb) {
-  return {405, "MethodNotAllowed", fmt::format("{} is not supported on resources of kind \"{}\"", verb, what.text()),
+  return {405, "MethodNotAllowed",
+          fmt::format("{} is not supported on resources of kind \"{}\"", verb, what.text()),
           details_of(what, {})};
 }
 
@@ -98,7 +100,8 @@ Status not_acceptable(std::string_view accepted) {
 
 Status unsupported_media_type(std::string_view accepted) {
   return {415, "UnsupportedMediaType",
-          fmt::format("the body of the request was in an unknown format - accepted media types include: {}", accepted)};
+          fmt::format("the body of the request was in an unknown format - accepted media types include: {}",
+                      accepted)};
 }
 
 Status expired(std::string message) { return {410, "Expired", std::move(message)}; }
@@ -116,8 +119,8 @@ Status server_timeout(GroupResource what, std::string_view verb, int retry_after
   auto details = details_of(what, verb);
   details->retry_after_seconds = retry_after_seconds;
   return {500, "ServerTimeout",
-          fmt::format("The {} operation against {} could not be completed at this time, please try again.", verb,
-                      what.text()),
+          fmt::format("The {} operation against {} could not be completed at this time, please try again.",
+                      verb, what.text()),
           std::move(details)};
 }
 
@@ -128,7 +131,8 @@ Status too_large(std::string message) {
 Status service_unavailable(std::string message) { return {503, "ServiceUnavailable", std::move(message)}; }
 
 Status path_not_found() {
-  return {404, "NotFound", "the server could not find the requested resource", std::make_shared<StatusDetails>()};
+  return {404, "NotFound", "the server could not find the requested resource",
+          std::make_shared<StatusDetails>()};
 }
 
 std::string status_json(const Status& status) {
@@ -155,7 +159,8 @@ std::string status_json(const Status& status) {
       text(item, meta_v1::StatusCause::f_field, cause.field);
     }
     if (status.details->retry_after_seconds)
-      set_integer(arena, details, meta_v1::StatusDetails::f_retryAfterSeconds, status.details->retry_after_seconds);
+      set_integer(arena, details, meta_v1::StatusDetails::f_retryAfterSeconds,
+                  status.details->retry_after_seconds);
   }
   if (status.code) set_integer(arena, root, meta_v1::Status::f_code, status.code);
   std::string out;
@@ -170,17 +175,27 @@ Status generic_response(std::string_view body, int code) {
   constexpr std::size_t max_bytes = 2048;
   const auto first = body.find_first_not_of(" \t\r\n");
   body = first == std::string_view::npos ? std::string_view{} : body.substr(first);
-  if (const auto last = body.find_last_not_of(" \t\r\n"); last != std::string_view::npos) body = body.substr(0, last + 1);
+  if (const auto last = body.find_last_not_of(" \t\r\n"); last != std::string_view::npos)
+    body = body.substr(0, last + 1);
   const std::string server(body.empty() ? "unknown" : body.substr(0, max_bytes));
 
   std::string reason, message;
   switch (code) {
-    case 400: reason = "BadRequest", message = "the server rejected our request for an unknown reason"; break;
-    case 401: reason = "Unauthorized", message = "the server has asked for the client to provide credentials"; break;
-    case 403: reason = "Forbidden", message = server; break;
-    case 404: reason = "NotFound", message = "the server could not find the requested resource"; break;
+    case 400:
+      reason = "BadRequest", message = "the server rejected our request for an unknown reason";
+      break;
+    case 401:
+      reason = "Unauthorized", message = "the server has asked for the client to provide credentials";
+      break;
+    case 403:
+      reason = "Forbidden", message = server;
+      break;
+    case 404:
+      reason = "NotFound", message = "the server could not find the requested resource";
+      break;
     case 405:
-      reason = "MethodNotAllowed", message = "the server does not allow this method on the requested resource";
+      reason = "MethodNotAllowed",
+      message = "the server does not allow this method on the requested resource";
       break;
     case 406:
       reason = "NotAcceptable";
@@ -188,9 +203,15 @@ Status generic_response(std::string_view body, int code) {
                     ? "the server was unable to respond with a content type that the client supports"
                     : server;
       break;
-    case 409: reason = "Conflict", message = "the server reported a conflict"; break;
-    case 415: reason = "UnsupportedMediaType", message = server; break;
-    case 422: reason = "Invalid", message = "the server rejected our request due to an error in our request"; break;
+    case 409:
+      reason = "Conflict", message = "the server reported a conflict";
+      break;
+    case 415:
+      reason = "UnsupportedMediaType", message = server;
+      break;
+    case 422:
+      reason = "Invalid", message = "the server rejected our request due to an error in our request";
+      break;
     case 429:
       reason = "TooManyRequests";
       message = "the server has received too many requests and has asked us to try again later";
@@ -200,14 +221,18 @@ Status generic_response(std::string_view body, int code) {
       break;
     case 504:
       reason = "Timeout";
-      message = "the server was unable to return a response in the time allotted, but may still be processing the request";
+      message =
+          "the server was unable to return a response in the time allotted, but may still be processing the "
+          "request";
       break;
     default:
       if (code >= 500) {
         reason = "InternalError";
-        message = fmt::format("an error on the server ({}) has prevented the request from succeeding", quote(server));
+        message = fmt::format("an error on the server ({}) has prevented the request from succeeding",
+                              quote(server));
       } else {
-        message = fmt::format("the server responded with the status code {} but did not return more information", code);
+        message = fmt::format(
+            "the server responded with the status code {} but did not return more information", code);
       }
   }
   auto details = std::make_shared<StatusDetails>();

@@ -7,7 +7,7 @@
 #include <memory>
 #include <vector>
 
-#include "apimachinery/errors.h"
+#include "apimachinery/field_presence.h"
 #include "apimachinery/json.h"
 
 namespace rusternetes::apimachinery {
@@ -16,19 +16,26 @@ Granularity granularity(const Type& type, const FieldRules* rules) {
   switch (type.kind) {
     case TypeKind::structure:
       return type.is_atomic || (rules && rules->is_atomic_map) ? Granularity::leaf : Granularity::structure;
-    case TypeKind::map: return rules && rules->is_atomic_map ? Granularity::leaf : Granularity::map;
-    case TypeKind::any: return rules && rules->is_atomic_map ? Granularity::leaf : Granularity::deduced;
+    case TypeKind::map:
+      return rules && rules->is_atomic_map ? Granularity::leaf : Granularity::map;
+    case TypeKind::any:
+      return rules && rules->is_atomic_map ? Granularity::leaf : Granularity::deduced;
     case TypeKind::list:
       if (!rules) return Granularity::leaf;
       switch (rules->list_kind) {
-        case ListKind::atomic: return Granularity::leaf;
-        case ListKind::set: return Granularity::list_set;
-        case ListKind::map: return Granularity::list_map;
-        case ListKind::unspecified: break;
+        case ListKind::atomic:
+          return Granularity::leaf;
+        case ListKind::set:
+          return Granularity::list_set;
+        case ListKind::map:
+          return Granularity::list_map;
+        case ListKind::unspecified:
+          break;
       }
       if (!rules->patch_merge) return Granularity::leaf;
       return rules->merge_key.empty() ? Granularity::list_set : Granularity::list_map;
-    default: return Granularity::leaf;
+    default:
+      return Granularity::leaf;
   }
 }
 
@@ -39,113 +46,16 @@ std::span<const std::string_view> list_keys(const FieldRules& rules) {
 
 namespace {
 
-// One side of a comparison. Present without a value: the zero value, which for `is_null` prints as null.
-struct Side {
-  const Value* value = nullptr;
-  bool is_present = false;
-  bool is_null = false;
-};
-
-bool is_zero_null(const Type& type) {
-  switch (type.kind) {
-    case TypeKind::list:
-    case TypeKind::map:
-    case TypeKind::bytes:
-    case TypeKind::time:
-    case TypeKind::micro_time:
-    case TypeKind::raw:
-    case TypeKind::fields_v1:
-    case TypeKind::any:
-    case TypeKind::choice: return true;
-    default: return false;
-  }
-}
-
-// Which zero values Go leaves out: omitempty never applies to a structure.
-bool is_left_out_when_zero(const Field& field) {
-  if (field.is_omitzero) return true;
-  if (!field.is_omitempty) return false;
-  if (field.is_pointer) return true;
-  switch (field.type->kind) {
-    case TypeKind::structure:
-    case TypeKind::time:
-    case TypeKind::micro_time:
-    case TypeKind::quantity:
-    case TypeKind::int_or_string:
-    case TypeKind::duration:
-    case TypeKind::raw:
-    case TypeKind::choice: return false;
-    default: return true;
-  }
-}
-
-Side side_of(const Field& field, const Value* stored) {
-  if (stored) return {stored, true, stored->is_null()};
-  if (is_left_out_when_zero(field)) return {};
-  return {nullptr, true, field.is_pointer || is_zero_null(*field.type)};
-}
-Side side_of(const Value* value) { return {value, value != nullptr, value && value->is_null()}; }
-
-bool is_zero(const Value& value, const Type& type) {
-  switch (value.kind) {
-    case ValueKind::boolean: return !value.boolean;
-    case ValueKind::integer: return value.integer == 0;
-    case ValueKind::floating: return value.floating == 0;
-    case ValueKind::string:
-      if (type.kind == TypeKind::quantity) return value.str() == "0";
-      return value.size == 0 && type.kind != TypeKind::int_or_string;
-    case ValueKind::structure: return value.size == 0;
-    default: return false;
-  }
-}
-
-bool same_leaf(const Side& a, const Side& b, const Type& type);
-
-bool same_structure(const Value& a, const Value& b, const Type& type) {
-  for (std::size_t f = 0; f < type.fields.size(); ++f) {
-    const Value *x = a.get(static_cast<int>(f)), *y = b.get(static_cast<int>(f));
-    if (!x && !y) continue;
-    const Field& field = type.fields[f];
-    const Side left = side_of(field, x), right = side_of(field, y);
-    if (left.is_present != right.is_present || !same_leaf(left, right, *field.type)) return false;
-  }
-  const auto more = static_cast<int>(type.fields.size());
-  const Value *x = a.get(more), *y = b.get(more);
-  return (!x && !y) || (x && y && equal(*x, *y));
-}
-
-// Both are present. What is stored may differ where the objects do not: a zero that was written out equals one that was not.
-bool same_leaf(const Side& a, const Side& b, const Type& type) {
-  if (a.is_null || b.is_null) return a.is_null && b.is_null;
-  if (!a.value || !b.value) return a.value == b.value || is_zero(a.value ? *a.value : *b.value, type);
-  const Value &x = *a.value, &y = *b.value;
-  if (equal(x, y)) return true;
-  if (x.kind != y.kind) return type.kind == TypeKind::any && compare_values(x, y) == 0;
-  switch (x.kind) {
-    case ValueKind::structure: return type.kind == TypeKind::structure && same_structure(x, y, type);
-    case ValueKind::list:
-    case ValueKind::map: {
-      if (x.size != y.size || !type.element) return false;
-      const bool is_map = x.kind == ValueKind::map;
-      for (std::uint32_t i = 0; i < x.size; ++i) {
-        if (is_map && x.items[2 * i].str() != y.items[2 * i].str()) return false;
-        const std::uint32_t at = is_map ? 2 * i + 1 : i;
-        if (!same_leaf(side_of(&x.items[at]), side_of(&y.items[at]), *type.element)) return false;
-      }
-      return true;
-    }
-    default: return false;
-  }
-}
-
 // Shared memory says that nothing below can differ.
 bool is_same_memory(const Side& a, const Side& b) {
   if (!a.value || !b.value || a.value->kind != b.value->kind || a.value->size != b.value->size) return false;
   switch (a.value->kind) {
     case ValueKind::list:
     case ValueKind::map:
-    case ValueKind::structure: return a.value->items == b.value->items;
-    default: return false;
+    case ValueKind::structure:
+      return a.value->items == b.value->items;
+    default:
+      return false;
   }
 }
 
@@ -165,12 +75,17 @@ class Comparer {
   Difference compare(const Side& a, const Side& b, const Type& type, const FieldRules* rules) {
     if (is_same_memory(a, b)) return {};
     switch (granularity(type, rules)) {
-      case Granularity::leaf: return leaf(a, b, type);
-      case Granularity::structure: return structure(a, b, type);
-      case Granularity::map: return map(a, b, type);
-      case Granularity::deduced: return deduced(a, b, type);
+      case Granularity::leaf:
+        return leaf(a, b, type);
+      case Granularity::structure:
+        return structure(a, b, type);
+      case Granularity::map:
+        return map(a, b, type);
+      case Granularity::deduced:
+        return deduced(a, b, type);
       case Granularity::list_set:
-      case Granularity::list_map: return list(a, b, type, *rules);
+      case Granularity::list_map:
+        return list(a, b, type, *rules);
     }
     return {};
   }
@@ -187,7 +102,8 @@ class Comparer {
     return out;
   }
 
-  // The children of one place are collected on three stacks; finish() makes sets of what lies above the marks.
+  // The children of one place are collected on three stacks; finish() makes sets of what lies above the
+  // marks.
   struct Marks {
     std::size_t at[change_count];
   };
@@ -214,9 +130,11 @@ class Comparer {
     const bool has_a = a.is_present && !a.is_null, has_b = b.is_present && !b.is_null;
     bool is_empty = true;
     auto stored = [](const Side& side) {
-      return side.value && side.value->kind == ValueKind::structure ? side.value->children() : std::span<const Value>{};
+      return side.value && side.value->kind == ValueKind::structure ? side.value->children()
+                                                                    : std::span<const Value>{};
     };
-    const auto as = has_a ? stored(a) : std::span<const Value>{}, bs = has_b ? stored(b) : std::span<const Value>{};
+    const auto as = has_a ? stored(a) : std::span<const Value>{},
+               bs = has_b ? stored(b) : std::span<const Value>{};
     std::size_t i = 0, j = 0;
     for (std::size_t f = 0; f < type.fields.size(); ++f) {
       const Value* x = i < as.size() && as[i].field == f ? &as[i++] : nullptr;
@@ -239,7 +157,8 @@ class Comparer {
 
   // Pushes what differs; false when there are no pairs at all.
   bool pairs(const Value* a, const Value* b, const Type& element) {
-    const std::uint32_t as = a && a->kind == ValueKind::map ? a->size : 0, bs = b && b->kind == ValueKind::map ? b->size : 0;
+    const std::uint32_t as = a && a->kind == ValueKind::map ? a->size : 0,
+                        bs = b && b->kind == ValueKind::map ? b->size : 0;
     std::uint32_t i = 0, j = 0;
     while (i < as || j < bs) {
       const int order = i == as ? 1 : j == bs ? -1 : a->items[2 * i].str().compare(b->items[2 * j].str());
@@ -259,15 +178,16 @@ class Comparer {
     return finish(marks, a, b);
   }
 
-  // Without a schema: maps are looked into, all else is one field. A map that takes the place of something else (or gives
-  // it up) counts twice, for its members and as a change of the place.
+  // Without a schema: maps are looked into, all else is one field. A map that takes the place of something
+  // else (or gives it up) counts twice, for its members and as a change of the place.
   Difference deduced(const Side& a, const Side& b, const Type& type) {
     auto is_map = [](const Side& side) { return side.value && side.value->kind == ValueKind::map; };
     if (!is_map(a) && !is_map(b)) return leaf(a, b, type);
     const Marks marks = begin();
     if (!pairs(a.value, b.value, type)) return leaf(a, b, type);
     Difference out = finish(marks, a, b);
-    if (is_map(a) != is_map(b) && a.is_present && b.is_present && !a.is_null && !b.is_null) out.self[modified] = true;
+    if (is_map(a) != is_map(b) && a.is_present && b.is_present && !a.is_null && !b.is_null)
+      out.self[modified] = true;
     return out;
   }
 
@@ -277,7 +197,9 @@ class Comparer {
   };
 
   Difference list(const Side& a, const Side& b, const Type& type, const FieldRules& rules) {
-    auto size = [](const Side& side) { return side.value && side.value->kind == ValueKind::list ? side.value->size : 0; };
+    auto size = [](const Side& side) {
+      return side.value && side.value->kind == ValueKind::list ? side.value->size : 0;
+    };
     if (size(a) == 0 && size(b) == 0) return leaf(a, b, type);
     std::vector<Item> as = items_of(a, size(a), type, rules), bs = items_of(b, size(b), type, rules);
     const Marks marks = begin();
@@ -301,15 +223,18 @@ class Comparer {
     return end;
   }
 
-  // The items of both sides that go by the same key. Repeated ones are owned as one, without looking into them.
+  // The items of both sides that go by the same key. Repeated ones are owned as one, without looking into
+  // them.
   Difference group(std::span<const Item> a, std::span<const Item> b, const Type& element) {
     if (a.size() <= 1 && b.size() <= 1)
-      return compare(a.empty() ? Side{} : side_of(a[0].value), b.empty() ? Side{} : side_of(b[0].value), element, nullptr);
+      return compare(a.empty() ? Side{} : side_of(a[0].value), b.empty() ? Side{} : side_of(b[0].value),
+                     element, nullptr);
     Difference out;
     if (a.size() >= 2 && b.size() >= 2) {
-      out.self[modified] = !std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](const Item& x, const Item& y) {
-        return same_leaf(side_of(x.value), side_of(y.value), element);
-      });
+      out.self[modified] =
+          !std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](const Item& x, const Item& y) {
+            return same_leaf(side_of(x.value), side_of(y.value), element);
+          });
     } else if (a.size() >= 2) {
       if (!b.empty()) out = compare({}, side_of(b[0].value), element, nullptr);
       out.self[removed] = true;
@@ -320,7 +245,8 @@ class Comparer {
     return out;
   }
 
-  std::vector<Item> items_of(const Side& side, std::uint32_t size, const Type& type, const FieldRules& rules) {
+  std::vector<Item> items_of(const Side& side, std::uint32_t size, const Type& type,
+                             const FieldRules& rules) {
     std::vector<Item> items;
     items.reserve(size);
     const bool has_keys = granularity(type, &rules) == Granularity::list_map;
@@ -337,7 +263,8 @@ class Comparer {
   }
 
   PathElement key_element(const Value& item, const Type& type, std::span<const std::string_view> names) {
-    auto* fields = static_cast<PathElement::KeyField*>(arena_.allocate(names.size() * sizeof(PathElement::KeyField)));
+    auto* fields =
+        static_cast<PathElement::KeyField*>(arena_.allocate(names.size() * sizeof(PathElement::KeyField)));
     std::size_t count = 0;
     for (const auto name : names) {
       const int index = type.find(name);
@@ -358,13 +285,17 @@ class Comparer {
 
   static Value zero_of(const Type& type) {
     switch (type.kind) {
-      case TypeKind::boolean: return Value::of(false);
+      case TypeKind::boolean:
+        return Value::of(false);
       case TypeKind::int32:
       case TypeKind::int64:
       case TypeKind::float64:
-      case TypeKind::int_or_string: return Value::of_integer(0);
-      case TypeKind::quantity: return Value::of_text("0");
-      default: return Value::of_text("");
+      case TypeKind::int_or_string:
+        return Value::of_integer(0);
+      case TypeKind::quantity:
+        return Value::of_text("0");
+      default:
+        return Value::of_text("");
     }
   }
 
@@ -389,7 +320,8 @@ class Comparer {
 
 }  // namespace
 
-Result<FieldComparison> compare_fields(Arena& arena, const Type& type, const Value* before, const Value& after) {
+Result<FieldComparison> compare_fields(Arena& arena, const Type& type, const Value* before,
+                                       const Value& after) {
   Comparer comparer(arena);
   const Difference difference = comparer.compare({before, true, false}, side_of(&after), type, nullptr);
   if (!comparer.error().empty()) return internal_error(comparer.error());

@@ -20,12 +20,18 @@ int order_of(T a, T b) {
 int rank(ValueKind kind) {
   switch (kind) {
     case ValueKind::integer:
-    case ValueKind::floating: return 0;
-    case ValueKind::boolean: return 2;
-    case ValueKind::list: return 3;
-    case ValueKind::map: return 4;
-    case ValueKind::null: return 5;
-    default: return 1;
+    case ValueKind::floating:
+      return 0;
+    case ValueKind::boolean:
+      return 2;
+    case ValueKind::list:
+      return 3;
+    case ValueKind::map:
+      return 4;
+    case ValueKind::null:
+      return 5;
+    default:
+      return 1;
   }
 }
 
@@ -33,9 +39,11 @@ int rank(ValueKind kind) {
 class Builder {
  public:
   Builder(Arena& arena, std::size_t limit)
-      : entries_(limit ? static_cast<FieldSet::Entry*>(arena.allocate(limit * sizeof(FieldSet::Entry))) : nullptr) {}
+      : entries_(limit ? static_cast<FieldSet::Entry*>(arena.allocate(limit * sizeof(FieldSet::Entry)))
+                       : nullptr) {}
   void add(const PathElement& element, bool is_member, const FieldSet& children) {
-    if (is_member || !children.empty()) std::construct_at(entries_ + size_++, FieldSet::Entry{element, children, is_member});
+    if (is_member || !children.empty())
+      std::construct_at(entries_ + size_++, FieldSet::Entry{element, children, is_member});
   }
   void add(const FieldSet::Entry& entry) { std::construct_at(entries_ + size_++, entry); }
   FieldSet set() const { return {entries_, size_}; }
@@ -83,8 +91,10 @@ int compare_values(const Value& a, const Value& b) {
       const double y = b.kind == ValueKind::integer ? static_cast<double>(b.integer) : b.floating;
       return order_of(x, y);
     }
-    case 1: return sign(a.str().compare(b.str()));
-    case 2: return order_of(a.boolean, b.boolean);
+    case 1:
+      return sign(a.str().compare(b.str()));
+    case 2:
+      return order_of(a.boolean, b.boolean);
     case 3:
       for (std::uint32_t i = 0; i < std::min(a.size, b.size); ++i)
         if (const int order = compare_values(a.items[i], b.items[i])) return order;
@@ -93,7 +103,8 @@ int compare_values(const Value& a, const Value& b) {
       for (std::uint32_t i = 0; i < 2 * std::min(a.size, b.size); ++i)
         if (const int order = compare_values(a.items[i], b.items[i])) return order;
       return order_of(a.size, b.size);
-    default: return 0;
+    default:
+      return 0;
   }
 }
 
@@ -110,15 +121,18 @@ int compare(const PathElement& a, const PathElement& b) {
         if (const int order = compare_values(a.keys[i].value, b.keys[i].value)) return order;
       }
       return order_of(a.size, b.size);
-    case PathElement::Kind::value: return compare_values(*a.value, *b.value);
-    case PathElement::Kind::index: return order_of(a.index, b.index);
+    case PathElement::Kind::value:
+      return compare_values(*a.value, *b.value);
+    case PathElement::Kind::index:
+      return order_of(a.index, b.index);
   }
   return 0;
 }
 
 const FieldSet::Entry* FieldSet::find(const PathElement& element) const {
-  const auto found = std::lower_bound(entries, entries + size, element,
-                                      [](const Entry& e, const PathElement& p) { return compare(e.element, p) < 0; });
+  const auto found =
+      std::lower_bound(entries, entries + size, element,
+                       [](const Entry& e, const PathElement& p) { return compare(e.element, p) < 0; });
   return found != entries + size && compare(found->element, element) == 0 ? found : nullptr;
 }
 
@@ -140,8 +154,11 @@ std::size_t FieldSet::count() const {
 }
 
 FieldSet make_field_set(Arena& arena, std::span<FieldSet::Entry> entries) {
-  auto less = [](const FieldSet::Entry& a, const FieldSet::Entry& b) { return compare(a.element, b.element) < 0; };
-  if (!std::is_sorted(entries.begin(), entries.end(), less)) std::stable_sort(entries.begin(), entries.end(), less);
+  auto less = [](const FieldSet::Entry& a, const FieldSet::Entry& b) {
+    return compare(a.element, b.element) < 0;
+  };
+  if (!std::is_sorted(entries.begin(), entries.end(), less))
+    std::stable_sort(entries.begin(), entries.end(), less);
   std::size_t kept = 0;
   for (std::size_t i = 0; i < entries.size(); ++i) {
     if (kept > 0 && compare(entries[kept - 1].element, entries[i].element) == 0) {
@@ -231,7 +248,9 @@ FieldSet subtract(Arena& arena, const FieldSet& a, const FieldSet& b, bool is_re
 }  // namespace
 
 FieldSet subtract(Arena& arena, const FieldSet& a, const FieldSet& b) { return subtract(arena, a, b, false); }
-FieldSet subtract_recursive(Arena& arena, const FieldSet& a, const FieldSet& b) { return subtract(arena, a, b, true); }
+FieldSet subtract_recursive(Arena& arena, const FieldSet& a, const FieldSet& b) {
+  return subtract(arena, a, b, true);
+}
 
 FieldSet leaves(Arena& arena, const FieldSet& set) {
   Builder out(arena, set.size);
@@ -245,7 +264,8 @@ bool equal(const FieldSet& a, const FieldSet& b) {
   if (a.entries == b.entries) return true;
   for (std::uint32_t i = 0; i < a.size; ++i) {
     const FieldSet::Entry &x = a.entries[i], &y = b.entries[i];
-    if (x.is_member != y.is_member || compare(x.element, y.element) != 0 || !equal(x.children, y.children)) return false;
+    if (x.is_member != y.is_member || compare(x.element, y.element) != 0 || !equal(x.children, y.children))
+      return false;
   }
   return true;
 }

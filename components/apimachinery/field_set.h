@@ -1,6 +1,7 @@
 #pragma once
-// Sets of fields of an object, as metadata.managedFields names them (structured-merge-diff's fieldpath.Set). A set is a tree
-// of path elements; it lives in an arena and never changes, so that results share subtrees with their inputs.
+// Sets of fields of an object, as metadata.managedFields names them (structured-merge-diff's fieldpath.Set).
+// A set is a tree of path elements; it lives in an arena and never changes, so that results share subtrees
+// with their inputs.
 
 #include <cstdint>
 #include <initializer_list>
@@ -13,8 +14,8 @@
 
 namespace rusternetes::apimachinery {
 
-// One step of a path: the name of a field or map key, the key fields of a list item, the value of a set's item, or an
-// index. Text, keys and values lie in memory that lives as long as the set.
+// One step of a path: the name of a field or map key, the key fields of a list item, the value of a set's
+// item, or an index. Text, keys and values lie in memory that lives as long as the set.
 struct PathElement {
   enum class Kind : std::uint8_t { field, key, value, index };
   struct KeyField {
@@ -63,12 +64,14 @@ struct FieldSet::Entry {
 };
 inline std::span<const FieldSet::Entry> FieldSet::all() const { return {entries, size}; }
 
-// A copy of `entries` in the arena, sorted; of equal elements the members are united and the last children stay.
+// A copy of `entries` in the arena, sorted; of equal elements the members are united and the last children
+// stay.
 FieldSet make_field_set(Arena& arena, std::span<FieldSet::Entry> entries);
 // Of paths that consist of field names: {{"status"}, {"metadata", "labels"}}. The names must outlive the set.
 FieldSet field_set_of(Arena& arena, std::initializer_list<std::initializer_list<std::string_view>> paths);
 
-// The set operations of fieldpath.Set. A parent and its child are different members: neither stands for the other.
+// The set operations of fieldpath.Set. A parent and its child are different members: neither stands for the
+// other.
 FieldSet unite(Arena& arena, const FieldSet& a, const FieldSet& b);
 FieldSet intersect(Arena& arena, const FieldSet& a, const FieldSet& b);
 FieldSet subtract(Arena& arena, const FieldSet& a, const FieldSet& b);
@@ -80,7 +83,8 @@ bool equal(const FieldSet& a, const FieldSet& b);
 
 // FieldsV1: {"f:metadata":{"f:labels":{".":{},"f:app":{}}}}. Appends.
 void append_fields_v1(std::string& out, const FieldSet& set);
-// The set shares the text, which must outlive it. Elements of an unknown type are dropped, damage is an error.
+// The set shares the text, which must outlive it. Elements of an unknown type are dropped, damage is an
+// error.
 Result<FieldSet> parse_fields_v1(Arena& arena, std::string_view json);
 // One element as FieldsV1 writes it ("k:{\"name\":\"a\"}"), not yet quoted.
 void append_path_element(std::string& out, const PathElement& element);

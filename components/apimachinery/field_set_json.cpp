@@ -1,4 +1,5 @@
-// FieldsV1. The text is read without the JSON decoder: it is parsed and written with every request that changes an object.
+// FieldsV1. The text is read without the JSON decoder: it is parsed and written with every request that
+// changes an object.
 
 #include <fmt/format.h>
 
@@ -23,11 +24,21 @@ void append_escaped(std::string& out, std::string_view text) {
       continue;
     }
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
       default:
         out += "\\u00";
         out += hex[static_cast<unsigned char>(c) >> 4];
@@ -65,7 +76,8 @@ void append_members(std::string& out, const FieldSet& set, bool is_first, std::s
 
 class Parser {
  public:
-  Parser(Arena& arena, std::string_view text) : arena_(arena), at_(text.data()), end_(text.data() + text.size()) {}
+  Parser(Arena& arena, std::string_view text)
+      : arena_(arena), at_(text.data()), end_(text.data() + text.size()) {}
 
   struct Node {
     FieldSet children;
@@ -109,7 +121,9 @@ class Parser {
     if (name.size() < 2 || name[1] != ':') return false;
     PathElement element;
     switch (name[0]) {
-      case 'f': element = PathElement::of_field(name.substr(2)); break;
+      case 'f':
+        element = PathElement::of_field(name.substr(2));
+        break;
       case 'k':
         if (!keys(name.substr(2), element)) return false;
         break;
@@ -128,7 +142,8 @@ class Parser {
         element = PathElement::of_index(index);
         break;
       }
-      default: return skip_value(depth);  // of a later version
+      default:
+        return skip_value(depth);  // of a later version
     }
     Node below;
     if (!node(below, depth + 1)) return false;
@@ -141,8 +156,10 @@ class Parser {
     if (json.size() > 8 && json.starts_with("{\"") && json.ends_with("\"}")) {
       const auto middle = json.find("\":\"", 2);
       if (middle != std::string_view::npos) {
-        const auto name = json.substr(2, middle - 2), text = json.substr(middle + 3, json.size() - middle - 5);
-        if (name.find_first_of("\"\\") == std::string_view::npos && text.find_first_of("\"\\") == std::string_view::npos) {
+        const auto name = json.substr(2, middle - 2),
+                   text = json.substr(middle + 3, json.size() - middle - 5);
+        if (name.find_first_of("\"\\") == std::string_view::npos &&
+            text.find_first_of("\"\\") == std::string_view::npos) {
           auto* field = static_cast<PathElement::KeyField*>(arena_.allocate(sizeof(PathElement::KeyField)));
           std::construct_at(field, PathElement::KeyField{name, Value::of_text(text)});
           out = PathElement::of_keys({field, 1});
@@ -153,9 +170,11 @@ class Parser {
     auto object = first_value(json);
     if (!object || (object->kind != ValueKind::map && !object->is_null())) return false;
     const std::uint32_t count = object->kind == ValueKind::map ? object->size : 0;
-    auto* fields = static_cast<PathElement::KeyField*>(arena_.allocate(count * sizeof(PathElement::KeyField)));
+    auto* fields =
+        static_cast<PathElement::KeyField*>(arena_.allocate(count * sizeof(PathElement::KeyField)));
     for (std::uint32_t i = 0; i < count; ++i)
-      std::construct_at(fields + i, PathElement::KeyField{object->items[2 * i].str(), object->items[2 * i + 1]});
+      std::construct_at(fields + i,
+                        PathElement::KeyField{object->items[2 * i].str(), object->items[2 * i + 1]});
     out = PathElement::of_keys({fields, count});
     return true;
   }
@@ -177,7 +196,8 @@ class Parser {
     return true;
   }
   bool word(std::string_view text) {
-    if (static_cast<std::size_t>(end_ - at_) < text.size() || std::string_view(at_, text.size()) != text) return false;
+    if (static_cast<std::size_t>(end_ - at_) < text.size() || std::string_view(at_, text.size()) != text)
+      return false;
     at_ += text.size();
     return true;
   }
@@ -211,14 +231,28 @@ class Parser {
     switch (c) {
       case '"':
       case '\\':
-      case '/': text += c; return true;
-      case 'b': text += '\b'; return true;
-      case 'f': text += '\f'; return true;
-      case 'n': text += '\n'; return true;
-      case 'r': text += '\r'; return true;
-      case 't': text += '\t'; return true;
-      case 'u': break;
-      default: return false;
+      case '/':
+        text += c;
+        return true;
+      case 'b':
+        text += '\b';
+        return true;
+      case 'f':
+        text += '\f';
+        return true;
+      case 'n':
+        text += '\n';
+        return true;
+      case 'r':
+        text += '\r';
+        return true;
+      case 't':
+        text += '\t';
+        return true;
+      case 'u':
+        break;
+      default:
+        return false;
     }
     char32_t code = 0;
     if (!hex(code)) return false;
@@ -265,7 +299,9 @@ class Parser {
       return take(close);
     }
     const char* start = at_;
-    while (at_ != end_ && (std::isalnum(static_cast<unsigned char>(*at_)) || *at_ == '-' || *at_ == '+' || *at_ == '.')) ++at_;
+    while (at_ != end_ &&
+           (std::isalnum(static_cast<unsigned char>(*at_)) || *at_ == '-' || *at_ == '+' || *at_ == '.'))
+      ++at_;
     return at_ != start;
   }
 

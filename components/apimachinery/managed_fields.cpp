@@ -22,7 +22,8 @@ constexpr std::size_t max_manager_bytes = 128;
 // The metadata of a kind that has an ObjectMeta, or -1.
 int metadata_field(const Type& type) {
   const int index = type.find("metadata");
-  return index >= 0 && type.fields[static_cast<std::size_t>(index)].type == &ObjectMeta::schema_type() ? index : -1;
+  return index >= 0 && type.fields[static_cast<std::size_t>(index)].type == &ObjectMeta::schema_type() ? index
+                                                                                                       : -1;
 }
 
 // Whole seconds, rounded down; entries without a time count as oldest.
@@ -49,19 +50,18 @@ void own_cells(Arena& arena, Value& structure) {
 // What no manager is recorded for.
 const FieldSet& never_owned() {
   static Arena arena;
-  static const FieldSet set = field_set_of(
-      arena, {{"apiVersion"},
-              {"kind"},
-              {"metadata"},
-              {"metadata", "name"},
-              {"metadata", "namespace"},
-              {"metadata", "creationTimestamp"},
-              {"metadata", "selfLink"},
-              {"metadata", "uid"},
-              {"metadata", "clusterName"},
-              {"metadata", "generation"},
-              {"metadata", "managedFields"},
-              {"metadata", "resourceVersion"}});
+  static const FieldSet set = field_set_of(arena, {{"apiVersion"},
+                                                   {"kind"},
+                                                   {"metadata"},
+                                                   {"metadata", "name"},
+                                                   {"metadata", "namespace"},
+                                                   {"metadata", "creationTimestamp"},
+                                                   {"metadata", "selfLink"},
+                                                   {"metadata", "uid"},
+                                                   {"metadata", "clusterName"},
+                                                   {"metadata", "generation"},
+                                                   {"metadata", "managedFields"},
+                                                   {"metadata", "resourceVersion"}});
   return set;
 }
 
@@ -84,7 +84,11 @@ class Updater {
  public:
   Updater(Arena& arena, const Kind& kind, const Value& new_object, const Value* old_object,
           const ManagedFieldsRequest& request)
-      : arena_(arena), kind_(kind), new_(new_object), old_(old_object), request_(request),
+      : arena_(arena),
+        kind_(kind),
+        new_(new_object),
+        old_(old_object),
+        request_(request),
         api_version_(arena.copy(kind.group_version.text())) {}
 
   Result<std::vector<ManagerEntry>> update(std::vector<ManagerEntry> entries) {
@@ -181,9 +185,11 @@ class Updater {
     });
     std::vector<std::pair<std::string_view, ManagerEntry>> firsts;  // the oldest of each version
     auto find = [&entries](const ManagerEntry& wanted) {
-      return std::find_if(entries.begin(), entries.end(), [&](const ManagerEntry& e) { return e.is_same_manager(wanted); });
+      return std::find_if(entries.begin(), entries.end(),
+                          [&](const ManagerEntry& e) { return e.is_same_manager(wanted); });
     };
-    std::vector<ManagerEntry> oldest(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(updaters));
+    std::vector<ManagerEntry> oldest(entries.begin(),
+                                     entries.begin() + static_cast<std::ptrdiff_t>(updaters));
     for (const auto& entry : oldest) {
       if (updaters <= max_update_managers) break;
       const auto first = std::find_if(firsts.begin(), firsts.end(),
@@ -345,7 +351,9 @@ void keep_managed_fields_times(Arena& arena, const Kind& kind, Value& new_object
   if (!fresh || !old || fresh->size != old->size || equal(*fresh, *old)) return;
   for (std::uint32_t i = 0; i < old->size; ++i)
     if (!same_entry_but_time(fresh->items[i], old->items[i])) return;
-  if (!same_but(*new_meta, *old_meta, ObjectMeta::f_managedFields) || !same_but(new_object, old_object, metadata)) return;
+  if (!same_but(*new_meta, *old_meta, ObjectMeta::f_managedFields) ||
+      !same_but(new_object, old_object, metadata))
+    return;
   own_cells(arena, new_object);
   own_cells(arena, *new_object.get(metadata));
   take_field(arena, *new_object.get(metadata), *old_meta, ObjectMeta::f_managedFields);
@@ -357,7 +365,8 @@ std::string manager_from_user_agent(std::string_view user_agent) {
   while (!user_agent.empty()) {
     const Rune rune = decode_rune(user_agent);
     user_agent.remove_prefix(rune.width);
-    const bool is_printable = rune.value >= 0x20 && rune.value != 0x7F && !(rune.value >= 0x80 && rune.value < 0xA0);
+    const bool is_printable =
+        rune.value >= 0x20 && rune.value != 0x7F && !(rune.value >= 0x80 && rune.value < 0xA0);
     if (!is_printable) continue;
     std::string text;
     append_utf8(text, rune.value);

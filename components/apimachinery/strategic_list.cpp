@@ -107,13 +107,14 @@ struct Ranked {
   int rank = -1, server_rank = -1;
 };
 
-// An item that the order does not name counts as less than any; with fewer than 21 items Go's stable sort is an insertion
-// sort, whose outcome under such a comparison is copied here.
+// An item that the order does not name counts as less than any; with fewer than 21 items Go's stable sort is
+// an insertion sort, whose outcome under such a comparison is copied here.
 void sort_as_go(std::vector<Ranked>& items, int Ranked::*rank) {
   auto is_less = [rank](const Ranked& a, const Ranked& b) {
     return a.*rank >= 0 && b.*rank >= 0 ? a.*rank < b.*rank : true;
   };
-  const bool all_named = std::all_of(items.begin(), items.end(), [rank](const Ranked& r) { return r.*rank >= 0; });
+  const bool all_named =
+      std::all_of(items.begin(), items.end(), [rank](const Ranked& r) { return r.*rank >= 0; });
   if (all_named || items.size() > 20) {
     std::stable_sort(items.begin(), items.end(),
                      [rank](const Ranked& a, const Ranked& b) { return a.*rank < b.*rank; });
@@ -132,7 +133,8 @@ bool is_deletion(const Value& item) {
 void sort_items(std::vector<Ranked>& items, int Ranked::*rank, bool are_maps) {
   std::vector<Ranked> deletions;
   if (are_maps) {
-    auto first = std::stable_partition(items.begin(), items.end(), [](const Ranked& r) { return !is_deletion(r.item); });
+    auto first = std::stable_partition(items.begin(), items.end(),
+                                       [](const Ranked& r) { return !is_deletion(r.item); });
     deletions.assign(first, items.end());
     items.erase(first, items.end());
   }
@@ -209,13 +211,20 @@ void append_go_double(std::string& out, double value) {
 
 std::string_view go_type(const Value& value) {
   switch (value.kind) {
-    case ValueKind::null: return "%!s(<nil>)";
-    case ValueKind::boolean: return "bool";
-    case ValueKind::integer: return "int64";
-    case ValueKind::floating: return "float64";
-    case ValueKind::map: return "map[string]interface {}";
-    case ValueKind::list: return "[]interface {}";
-    default: return "string";
+    case ValueKind::null:
+      return "%!s(<nil>)";
+    case ValueKind::boolean:
+      return "bool";
+    case ValueKind::integer:
+      return "int64";
+    case ValueKind::floating:
+      return "float64";
+    case ValueKind::map:
+      return "map[string]interface {}";
+    case ValueKind::list:
+      return "[]interface {}";
+    default:
+      return "string";
   }
 }
 
@@ -223,10 +232,18 @@ std::string_view go_type(const Value& value) {
 
 void append_go_text(std::string& out, const Value& value) {
   switch (value.kind) {
-    case ValueKind::null: out += "<nil>"; return;
-    case ValueKind::boolean: out += value.boolean ? "true" : "false"; return;
-    case ValueKind::integer: out += std::to_string(value.integer); return;
-    case ValueKind::floating: append_go_double(out, value.floating); return;
+    case ValueKind::null:
+      out += "<nil>";
+      return;
+    case ValueKind::boolean:
+      out += value.boolean ? "true" : "false";
+      return;
+    case ValueKind::integer:
+      out += std::to_string(value.integer);
+      return;
+    case ValueKind::floating:
+      append_go_double(out, value.floating);
+      return;
     case ValueKind::list:
       out += '[';
       for (std::uint32_t i = 0; i < value.size; ++i) {
@@ -245,7 +262,8 @@ void append_go_text(std::string& out, const Value& value) {
       }
       out += ']';
       return;
-    default: out += value.str();
+    default:
+      out += value.str();
   }
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// The lists of strategic merge patches: finding items by key, and the order in which merged items stand. Part of
-// strategic_patch.cpp.
+// The lists of strategic merge patches: finding items by key, and the order in which merged items stand. Part
+// of strategic_patch.cpp.
 
 #include <cstdint>
 #include <string>
@@ -13,8 +13,9 @@
 
 namespace rusternetes::apimachinery::strategic {
 
-// A view of a list's cells that may be cut and extended in place, like the slices of Kubernetes' implementation: an older
-// view of the same cells sees what a newer one writes, and the order of merged lists depends on that.
+// A view of a list's cells that may be cut and extended in place, like the slices of Kubernetes'
+// implementation: an older view of the same cells sees what a newer one writes, and the order of merged lists
+// depends on that.
 struct Slice {
   Value* items = nullptr;
   std::uint32_t size = 0, capacity = 0;
@@ -53,8 +54,9 @@ class KeyIndex {
 // Drops repetitions; a dropped item's place is taken by the last one.
 void deduplicate(Slice& list);
 
-// `merged` is split into what `order` names and what only the server has; both are sorted (by `order`, by `server_order`)
-// and woven together so that server-only items keep their places relative to `server_order` where they can.
+// `merged` is split into what `order` names and what only the server has; both are sorted (by `order`, by
+// `server_order`) and woven together so that server-only items keep their places relative to `server_order`
+// where they can.
 Result<Slice> arrange(Arena& arena, const Slice& merged, const Slice& order, const Slice& server_order,
                       std::string_view merge_key, bool are_maps);
 

@@ -9,8 +9,8 @@
 
 #include "apimachinery/any_patch.h"
 #include "apimachinery/errors.h"
-#include "apimachinery/quote.h"
 #include "apimachinery/strategic_list.h"
+#include "apimachinery/strategic_meta.h"
 
 namespace rusternetes::apimachinery {
 namespace {
@@ -22,75 +22,8 @@ constexpr std::string_view retain_keys = "$retainKeys";
 constexpr std::string_view element_order_prefix = "$setElementOrder";
 constexpr std::string_view deletion_prefix = "$deleteFromPrimitiveList";
 
-Status bad_format(std::string_view what) { return bad_request(fmt::format("invalid patch format of {}", what)); }
-
-// A type as Go's reflection sees it, since error texts do.
-struct Meta {
-  const Type* type = nullptr;
-  bool is_pointer = false;
-
-  std::string_view kind_word() const {
-    if (is_pointer) return "ptr";
-    switch (type->kind) {
-      case TypeKind::list:
-      case TypeKind::bytes: return "slice";
-      case TypeKind::map: return "map";
-      case TypeKind::string: return "string";
-      case TypeKind::boolean: return "bool";
-      case TypeKind::int32: return "int32";
-      case TypeKind::int64: return "int64";
-      case TypeKind::float64: return "float64";
-      case TypeKind::any: return "interface";
-      default: return "struct";
-    }
-  }
-  std::string_view struct_name() const {
-    const std::string_view name = type->name;
-    return name.substr(name.rfind('.') + 1);  // npos + 1 is 0
-  }
-};
-
-struct FieldMeta {
-  Meta meta;
-  std::string_view strategy, merge_key;
-};
-
-bool same_but_for_case(std::string_view a, std::string_view b) {
-  auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  return a.size() == b.size() &&
-         std::equal(a.begin(), a.end(), b.begin(), [&](char x, char y) { return lower(x) == lower(y); });
-}
-
-// The rules of a member. Go's JSON finds fields without regard to case, so this does.
-Result<FieldMeta> field_meta(Meta owner, std::string_view name) {
-  const std::string_view word = Meta{owner.type, false}.kind_word();
-  if (word != "struct")
-    return plain_error(fmt::format("merging an object in json but data type is not struct, instead is: {}", word));
-  int index = owner.type->kind == TypeKind::structure ? owner.type->find(name) : -1;
-  if (index < 0)
-    for (std::size_t i = 0; i < owner.type->fields.size() && index < 0; ++i)
-      if (same_but_for_case(owner.type->fields[i].name, name)) index = static_cast<int>(i);
-  if (index < 0)
-    return plain_error(fmt::format("unable to find api field in struct {} for the json field {}", owner.struct_name(),
-                                   quote(name)));
-  const Field& field = owner.type->fields[static_cast<std::size_t>(index)];
-  FieldMeta meta{{field.type, field.is_pointer}, {}, field.rules->merge_key};
-  if (field.rules->patch_merge) meta.strategy = "merge";
-  if (field.rules->patch_replace) meta.strategy = "replace";
-  return meta;
-}
-
-Result<FieldMeta> list_meta(Meta owner, std::string_view name) {
-  RN_TRY(FieldMeta found, field_meta(owner, name));
-  if (found.meta.type->kind == TypeKind::list) {
-    found.meta = {found.meta.type->element, false};
-    if (found.meta.type->kind == TypeKind::list) return plain_error("unexpected slice of slice");
-  } else if (found.meta.is_pointer) {
-    found.meta.is_pointer = false;
-  } else {
-    return plain_error(fmt::format("expected slice or array type, but got: {}", owner.kind_word()));
-  }
-  return found;
+Status bad_format(std::string_view what) {
+  return bad_request(fmt::format("invalid patch format of {}", what));
 }
 
 // Removes maps that carry a directive; false when the value itself is one.
@@ -138,7 +71,8 @@ Result<ValueKind> element_kind(const Slice& a, const Slice& b) {
     return Status{422, "Invalid", "the server rejected our request due to an error in our request",
                   std::make_shared<StatusDetails>()};
   auto differs = [first](const Value& item) { return item.kind != first->kind; };
-  if (first->is_null() || std::any_of(a.begin(), a.end(), differs) || std::any_of(b.begin(), b.end(), differs)) {
+  if (first->is_null() || std::any_of(a.begin(), a.end(), differs) ||
+      std::any_of(b.begin(), b.end(), differs)) {
     std::string text = "list element types are not identical: [";
     append_go_text(text, a.value());
     text += ' ';
@@ -183,11 +117,20 @@ class Merger {
     std::string text, word;
     append_go_text(word, directive);
     switch (directive.kind) {  // what Go's %s makes of something that is no text
-      case ValueKind::null: word = "%!s(<nil>)"; break;
-      case ValueKind::boolean: word = "%!s(bool=" + word + ")"; break;
-      case ValueKind::integer: word = "%!s(int64=" + word + ")"; break;
-      case ValueKind::floating: word = "%!s(float64=" + word + ")"; break;
-      default: break;
+      case ValueKind::null:
+        word = "%!s(<nil>)";
+        break;
+      case ValueKind::boolean:
+        word = "%!s(bool=" + word + ")";
+        break;
+      case ValueKind::integer:
+        word = "%!s(int64=" + word + ")";
+        break;
+      case ValueKind::floating:
+        word = "%!s(float64=" + word + ")";
+        break;
+      default:
+        break;
     }
     text = "unknown patch type: " + word + " in map: ";
     append_go_text(text, patch);
@@ -204,7 +147,8 @@ class Merger {
     auto is_kept = [&](const Value& key) { return kept.find(key) >= 0; };
     for (std::uint32_t i = 0; i < patch.size; ++i) {
       const std::string_view key = patch.items[2 * i].str();
-      if (patch.items[2 * i + 1].is_null() || key.starts_with(deletion_prefix) || key.starts_with(element_order_prefix))
+      if (patch.items[2 * i + 1].is_null() || key.starts_with(deletion_prefix) ||
+          key.starts_with(element_order_prefix))
         continue;
       if (!is_kept(patch.items[2 * i])) return bad_format("retainKeys");
     }
@@ -256,14 +200,16 @@ class Merger {
       RN_TRY(merged, list(before, changes, meta, false));
     }
     RN_TRY(const ValueKind kind, element_kind(before, counted));
-    RN_TRY(const Slice arranged, arrange(arena_, merged, order, before, meta.merge_key, kind == ValueKind::map));
+    RN_TRY(const Slice arranged,
+           arrange(arena_, merged, order, before, meta.merge_key, kind == ValueKind::map));
     set_key(arena_, original, name) = arranged.value();
     erase_key(patch, name);
     return {};
   }
 
   // The patch's items must stand in the order that it asks for.
-  static Result<void> check_against_order(const Slice& patch, const Slice& order, std::string_view merge_key) {
+  static Result<void> check_against_order(const Slice& patch, const Slice& order,
+                                          std::string_view merge_key) {
     if (order.size == 0 || patch.size == 0) return {};
     std::vector<Value> items;
     for (const auto& item : patch) {
@@ -362,7 +308,7 @@ class Merger {
 
   // Carries out the items with $patch, and takes them out of the patch.
   Result<void> apply_special_items(Slice& original, Slice& patch, std::string_view merge_key) {
-    Slice plain;
+    Slice plain, deletions;
     bool is_replacement = false;
     for (const auto& item : patch) {
       const Value* directive = item.lookup(directive_key);
@@ -371,7 +317,7 @@ class Merger {
       } else if (directive->str() == "delete") {
         const Value* key = item.lookup(merge_key);
         if (!key) return no_merge_key(item, merge_key);
-        delete_matching(original, merge_key, *key);
+        deletions.push_back(arena_, *key);
       } else if (directive->str() == "replace") {
         is_replacement = true;
       } else if (directive->str() == "merge") {
@@ -380,6 +326,7 @@ class Merger {
         return unknown_directive(*directive, item);
       }
     }
+    delete_matching(original, merge_key, deletions);
     if (is_replacement) {
       original = plain;
       patch = {};
@@ -389,14 +336,29 @@ class Merger {
     return {};
   }
 
-  static void delete_matching(Slice& list, std::string_view merge_key, const Value& key) {
-    for (std::uint32_t i = 0; i < list.size;) {
-      const Value* present = list[i].lookup(merge_key);
-      if (present && same_scalar(*present, key))
-        list.erase(i);
-      else
-        ++i;
+  // One by one where that is cheap: what is left behind a shortened list has a say in the order of what is
+  // appended.
+  static void delete_matching(Slice& list, std::string_view merge_key, const Slice& keys) {
+    constexpr std::uint32_t few = 64;
+    auto matches = [&](const Value& item, const Value& key) {
+      const Value* present = item.lookup(merge_key);
+      return present && same_scalar(*present, key);
+    };
+    if (keys.size <= few) {
+      for (const auto& key : keys)
+        for (std::uint32_t i = 0; i < list.size;)
+          if (matches(list[i], key))
+            list.erase(i);
+          else
+            ++i;
+      return;
     }
+    const KeyIndex deleted(keys, {});
+    const auto end = std::remove_if(list.begin(), list.end(), [&](const Value& item) {
+      const Value* present = item.lookup(merge_key);
+      return present && deleted.find(*present) >= 0;
+    });
+    list.size = static_cast<std::uint32_t>(end - list.begin());
   }
 
   Result<Slice> merge_items(Slice original, const Slice& patch, const FieldMeta& meta) {
@@ -420,10 +382,12 @@ class Merger {
 
 }  // namespace
 
-Result<Value> apply_strategic_patch(Arena& arena, const Value& document, const Value& patch, const Type& type) {
+Result<Value> apply_strategic_patch(Arena& arena, const Value& document, const Value& patch,
+                                    const Type& type) {
   if (patch.is_null()) return document;
   if (patch.kind != ValueKind::map) return bad_request("invalid JSON document");
-  Value original = document.kind == ValueKind::map ? copy_nodes(arena, document) : Value::empty(ValueKind::map);
+  Value original =
+      document.kind == ValueKind::map ? copy_nodes(arena, document) : Value::empty(ValueKind::map);
   Value change = copy_nodes(arena, patch);
   RN_CHECK(Merger(arena).map(original, change, {&type, false}));
   return original;

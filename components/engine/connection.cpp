@@ -128,6 +128,14 @@ Task<Result<boost::json::value>> Connection::call(std::string method, std::strin
   co_return parse_json(answer->body);
 }
 
+Task<Result<void>> Connection::command(std::string method, std::string target, std::string body,
+                                       std::chrono::nanoseconds timeout) {
+  auto answer = co_await request(std::move(method), std::move(target), std::move(body), timeout);
+  if (!answer) co_return std::move(answer).error();
+  if (answer->status >= 400) co_return map_error(answer->status, answer->body);
+  co_return Result<void>();
+}
+
 Task<> Connection::fetch_head(http::ClientRequest request, Result<std::unique_ptr<http::ClientResponse>>* out) {
   *out = co_await send(std::move(request));
 }

@@ -40,6 +40,9 @@ class Connection {
   // The body as JSON (null when empty); a status of 400 and more becomes a Status by the mapper.
   Task<Result<boost::json::value>> call(std::string method, std::string target, std::string body = {},
                                         std::chrono::nanoseconds timeout = {});
+  // For requests whose answer's body does not matter (on Podman it may be no JSON).
+  Task<Result<void>> command(std::string method, std::string target, std::string body = {},
+                             std::chrono::nanoseconds timeout = {});
   // Head only; the caller reads the stream. Status >= 400 is mapped already.
   Task<Result<std::unique_ptr<http::ClientResponse>>> open(http::ClientRequest request);
   // Sends with Upgrade: tcp and takes the connection over.

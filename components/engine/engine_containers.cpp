@@ -20,10 +20,10 @@ std::string container_target(const Dialect& dialect, std::string_view id, std::s
   return dialect.api() + "/containers/" + url_escape(id) + "/" + std::string(verb);
 }
 
-// Result<json> to Result<void>, one of the reasons forgiven.
-Result<void> done(Result<json::value> answer, std::string_view forgiven = {}) {
-  if (answer || (!forgiven.empty() && answer.error().reason == forgiven)) return {};
-  return std::move(answer).error();
+// Forgives what is gone already.
+Result<void> unless_absent(Result<void> answer) {
+  if (!answer && answer.error().is("NotFound")) return {};
+  return answer;
 }
 
 }  // namespace
@@ -46,27 +46,24 @@ Task<Result<std::string>> Engine::create_container(ContainerSpec spec) {
 }
 
 Task<Result<void>> Engine::start_container(std::string id) {
-  auto answer = co_await connection_->call("POST", container_target(*dialect_, id, "start"));
-  co_return done(std::move(answer));
+  co_return co_await connection_->command("POST", container_target(*dialect_, id, "start"));
 }
 
 Task<Result<void>> Engine::stop_container(std::string id, int grace_seconds) {
   auto target = container_target(*dialect_, id, fmt::format("stop?t={}", grace_seconds));
-  auto answer = co_await connection_->call("POST", target, {}, std::chrono::seconds(grace_seconds + 60));
-  co_return done(std::move(answer));
+  co_return co_await connection_->command("POST", target, {}, std::chrono::seconds(grace_seconds + 60));
 }
 
 Task<Result<void>> Engine::kill_container(std::string id, std::string signal) {
   auto target = container_target(*dialect_, id, "kill?signal=" + url_escape(signal));
-  auto answer = co_await connection_->call("POST", target);
-  co_return done(std::move(answer));
+  co_return co_await connection_->command("POST", target);
 }
 
 Task<Result<void>> Engine::remove_container(std::string id, bool force) {
   // v: the anonymous volumes that an image's VOLUME made.
   auto target = dialect_->api() + "/containers/" + url_escape(id) + (force ? "?v=true&force=true" : "?v=true");
-  auto answer = co_await connection_->call("DELETE", target);
-  co_return done(std::move(answer), "NotFound");
+  auto answer = co_await connection_->command("DELETE", target);
+  co_return unless_absent(std::move(answer));
 }
 
 Task<Result<ContainerDetails>> Engine::inspect_container(std::string id) {
@@ -92,11 +89,7 @@ Task<Result<int>> Engine::wait_container(std::string id) {
 
 Task<Result<void>> Engine::update_resources(std::string id, Resources resources) {
   auto request = dialect_->update_resources(id, resources);
-  auto answer = co_await connection_->request(request.method, request.target, request.body);
-  if (!answer) co_return std::move(answer).error();
-  // Podman answers with the bare id, which is no JSON.
-  if (answer->status >= 400) co_return connection_->map_error(answer->status, answer->body);
-  co_return Result<void>();
+  co_return co_await connection_->command(request.method, request.target, request.body);
 }
 
 Task<Result<std::string>> Engine::create_network(NetworkSpec spec) {
@@ -125,8 +118,8 @@ Task<Result<std::vector<NetworkDetails>>> Engine::list_networks(Labels labels) {
 }
 
 Task<Result<void>> Engine::remove_network(std::string name) {
-  auto answer = co_await connection_->call("DELETE", dialect_->api() + "/networks/" + url_escape(name));
-  co_return done(std::move(answer), "NotFound");
+  auto answer = co_await connection_->command("DELETE", dialect_->api() + "/networks/" + url_escape(name));
+  co_return unless_absent(std::move(answer));
 }
 
 Task<Result<std::vector<VolumeDetails>>> Engine::list_volumes(Labels labels) {
@@ -142,8 +135,8 @@ Task<Result<std::vector<VolumeDetails>>> Engine::list_volumes(Labels labels) {
 
 Task<Result<void>> Engine::remove_volume(std::string name, bool force) {
   auto target = dialect_->api() + "/volumes/" + url_escape(name) + (force ? "?force=true" : "");
-  auto answer = co_await connection_->call("DELETE", target);
-  co_return done(std::move(answer), "NotFound");
+  auto answer = co_await connection_->command("DELETE", target);
+  co_return unless_absent(std::move(answer));
 }
 
 }  // namespace rusternetes::engine

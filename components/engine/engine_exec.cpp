@@ -37,9 +37,7 @@ Task<Result<StreamSession>> Engine::start_exec(std::string exec_id, bool has_tty
 
 Task<Result<void>> Engine::resize_exec(std::string exec_id, int width, int height) {
   auto target = fmt::format("{}/exec/{}/resize?h={}&w={}", dialect_->api(), url_escape(exec_id), height, width);
-  auto answer = co_await connection_->call("POST", target);
-  if (!answer) co_return std::move(answer).error();
-  co_return Result<void>();
+  co_return co_await connection_->command("POST", target);
 }
 
 Task<Result<ExecDetails>> Engine::inspect_exec(std::string exec_id) {
@@ -62,9 +60,7 @@ Task<Result<StreamSession>> Engine::attach(std::string container_id, bool has_st
 
 Task<Result<void>> Engine::resize_container(std::string container_id, int width, int height) {
   auto target = fmt::format("{}/containers/{}/resize?h={}&w={}", dialect_->api(), url_escape(container_id), height, width);
-  auto answer = co_await connection_->call("POST", target);
-  if (!answer) co_return std::move(answer).error();
-  co_return Result<void>();
+  co_return co_await connection_->command("POST", target);
 }
 
 }  // namespace rusternetes::engine

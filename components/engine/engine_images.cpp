@@ -209,15 +209,13 @@ Task<Result<void>> Engine::tag_image(std::string source, std::string reference) 
   auto parsed = parse_reference(reference);
   if (!parsed) co_return std::move(parsed).error();
   auto target = image_target(*dialect_, source, "/tag?repo=") + url_escape(parsed->repository()) + "&tag=" + url_escape(parsed->tag);
-  auto answer = co_await connection_->call("POST", target);
-  if (!answer) co_return std::move(answer).error();
-  co_return Result<void>();
+  co_return co_await connection_->command("POST", target);
 }
 
 Task<Result<void>> Engine::remove_image(std::string reference, bool force) {
-  auto answer = co_await connection_->call("DELETE", image_target(*dialect_, reference, force ? "?force=true" : ""));
-  if (!answer && !answer.error().is("NotFound")) co_return std::move(answer).error();
-  co_return Result<void>();
+  auto answer = co_await connection_->command("DELETE", image_target(*dialect_, reference, force ? "?force=true" : ""));
+  if (!answer && answer.error().is("NotFound")) co_return Result<void>();
+  co_return answer;
 }
 
 Task<Result<void>> Engine::stream_events(std::function<void()> on_open, std::function<void(const EngineEvent&)> on_event) {

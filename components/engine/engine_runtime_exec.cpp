@@ -34,11 +34,18 @@ class EngineExec final : public ExecSession {
   Task<Result<void>> resize(int width, int height) override { return engine_->resize_exec(exec_id_, width, height); }
   Task<Result<int>> exit_code() override { return exit_code_of(engine_, exec_id_); }
   Task<Result<void>> kill() override {
-    auto details = co_await engine_->inspect_exec(exec_id_);
-    if (!details) co_return std::move(details).error();
-    if (details->is_running && !kill_container_process(details->pid, container_id_))
-      co_return internal_error(fmt::format("process {} of {} could not be killed", details->pid, container_id_));
-    co_return Result<void>();
+    // Docker takes the connection over before it has started the process: it has no number for some ms.
+    for (auto pause = std::chrono::milliseconds(5);; pause *= 2) {
+      auto details = co_await engine_->inspect_exec(exec_id_);
+      if (!details) co_return std::move(details).error();
+      if (details->pid > 0 && kill_container_process(details->pid, container_id_)) co_return Result<void>();
+      if (!details->is_running && details->pid > 0) co_return Result<void>();
+      if (pause > std::chrono::milliseconds(1000)) {
+        if (!details->is_running) co_return Result<void>();
+        co_return internal_error(fmt::format("process {} of {} could not be killed", details->pid, container_id_));
+      }
+      co_await sleep_for(pause);
+    }
   }
 
  private:

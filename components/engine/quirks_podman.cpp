@@ -85,6 +85,8 @@ class PodmanDialect final : public Dialect {
     body["systemd"] = "false";  // no tmpfs and stop signal guessed from the command's name
     body["restart_policy"] = spec.restart_policy;
     if (auto signal = signal_number(spec.stop_signal)) body["stop_signal"] = signal;
+    // What `rm --force` waits for after TERM (10 s otherwise): whoever wants grace stops first, and says how long.
+    body["stop_timeout"] = 0;
     body["image_volume_mode"] = "anonymous";
     if (!spec.sysctls.empty()) body["sysctl"] = to_json(spec.sysctls);
     if (spec.shm_bytes > 0) body["shm_size"] = spec.shm_bytes;

@@ -89,7 +89,7 @@ Result<std::string> resource_value(const core_v1::Pod& pod, const core_v1::Resou
     if (!resources.requests().contains(name)) amount = quantity_of(resources.limits(), name);
   }
   Quantity divisor(1);
-  if (selector.has_divisor()) {
+  if (!selector.divisor().empty()) {
     RN_TRY(auto stated, Quantity::parse(selector.divisor()));
     if (!stated.is_zero()) divisor = stated;
   }

@@ -7,6 +7,7 @@
 #include "network/node_link.h"
 #include "network/node_sysctls.h"
 #include "network/service_drop.h"
+#include "network/sysctl.h"
 
 namespace rusternetes::launcher {
 namespace {
@@ -117,9 +118,8 @@ Result<> LinuxNetwork::link_node(const NodeNetwork& wanted) {
   RN_CHECK(network::prepare_node(node, link.interface));
   RN_CHECK(masquerade(host, node, wanted));
   // Left on when the cluster goes, as engines leave it: others may stand on it by then.
-  bool has_v6 = false;
-  for (const network::NodeAddresses& pair : link.addresses) has_v6 = has_v6 || !pair.host.is_v4();
-  RN_TRY([[maybe_unused]] const auto before, network::set_forwarding(host, {.ipv4 = true, .ipv6 = has_v6}));
+  for (const network::NodeAddresses& pair : link.addresses)
+    RN_CHECK(network::write_sysctl(pair.host.is_v4() ? "net/ipv4/ip_forward" : "net/ipv6/conf/all/forwarding", "1"));
   return {};
 }
 

@@ -7,7 +7,16 @@
 namespace rusternetes::api_server {
 
 // Each is defined in the kind's own file.
-#define RUSTERNETES_STRATEGIES(_)
+#define RUSTERNETES_STRATEGIES(_)                \
+  _("", "events", events)                        \
+  _("", "namespaces", namespaces)                \
+  _("", "nodes", nodes)                          \
+  _("", "pods", pods)                            \
+  _("", "secrets", secrets)                      \
+  _("", "serviceaccounts", serviceaccounts)      \
+  _("apps", "deployments", deployments)          \
+  _("apps", "replicasets", replicasets)          \
+  _("coordination.k8s.io", "leases", leases)
 
 #define DECLARE(group, resource, name) const Strategy& name##_strategy();
 RUSTERNETES_STRATEGIES(DECLARE)

@@ -1,5 +1,5 @@
-// Sets of fields against a table of what structured-merge-diff makes of them, in tests/field_sets.jsonl. FIELD_SET_CASES
-// names a file with more.
+// Sets of fields against a table of what structured-merge-diff makes of them, in tests/field_sets.jsonl.
+// FIELD_SET_CASES names a file with more.
 #include "apimachinery/field_set.h"
 
 #include <catch2/catch.hpp>
@@ -59,7 +59,8 @@ TEST_CASE("sets of fields do what structured-merge-diff's do") {
 
 TEST_CASE("a set knows its members") {
   Arena arena;
-  const FieldSet set = field_set_of(arena, {{"status"}, {"metadata", "labels"}, {"metadata"}, {"metadata", "labels"}});
+  const FieldSet set =
+      field_set_of(arena, {{"status"}, {"metadata", "labels"}, {"metadata"}, {"metadata", "labels"}});
   CHECK(print(set) == R"({"f:metadata":{".":{},"f:labels":{}},"f:status":{}})");
   CHECK(set.count() == 3);
   const PathElement labels[] = {PathElement::of_field("metadata"), PathElement::of_field("labels")};
@@ -71,8 +72,8 @@ TEST_CASE("a set knows its members") {
 }
 
 TEST_CASE("damaged sets of fields are refused") {
-  for (std::string_view text : {"", "[]", "{", R"({"f:a")", R"({"f:a":{})", R"({"x":{}})", R"({"f:a":1})", R"({"k:[":{}})",
-                                R"({"i:one":{}})", R"({"f:\u12":{}})", R"({"f:a":{},})"}) {
+  for (std::string_view text : {"", "[]", "{", R"({"f:a")", R"({"f:a":{})", R"({"x":{}})", R"({"f:a":1})",
+                                R"({"k:[":{}})", R"({"i:one":{}})", R"({"f:\u12":{}})", R"({"f:a":{},})"}) {
     Arena arena;
     INFO(text);
     CHECK_FALSE(parse_fields_v1(arena, text));

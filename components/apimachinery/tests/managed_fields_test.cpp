@@ -70,10 +70,9 @@ int check_file(const std::filesystem::path& path) {
       REQUIRE(converted);
       old = *converted;
     }
-    const FieldSet resets =
-        text("subresource").empty()
-            ? field_set_of(arena, {{"status"}})
-            : field_set_of(arena, {{"spec"}, {"metadata", "labels"}});
+    const FieldSet resets = text("subresource").empty()
+                                ? field_set_of(arena, {{"status"}})
+                                : field_set_of(arena, {{"spec"}, {"metadata", "labels"}});
     ManagedFieldsRequest request;
     request.manager = text("manager");
     request.subresource = text("subresource");
@@ -115,7 +114,8 @@ struct Pod {
     value = *decoded;
   }
   core_v1::Pod view() const { return core_v1::Pod(&value); }
-  void update(const Pod* old, std::string_view manager, std::int64_t at_us, const VersionConverter* convert = nullptr) {
+  void update(const Pod* old, std::string_view manager, std::int64_t at_us,
+              const VersionConverter* convert = nullptr) {
     ManagedFieldsRequest request;
     request.manager = manager;
     request.now_us = at_us;
@@ -189,8 +189,10 @@ TEST_CASE("valid managedFields are told from others") {
     Pod pod(fmt::format(R"({{"metadata":{{"managedFields":{}}}}})", entries));
     return are_managed_fields_valid(*pod.value.get(core_v1::Pod::f_metadata));
   };
-  CHECK(is_valid(R"([{"manager":"x","operation":"Update","apiVersion":"v1","fieldsType":"FieldsV1","fieldsV1":{}}])"));
-  CHECK_FALSE(is_valid(R"([{"manager":"x","operation":"Delete","apiVersion":"v1","fieldsType":"FieldsV1"}])"));
+  CHECK(is_valid(
+      R"([{"manager":"x","operation":"Update","apiVersion":"v1","fieldsType":"FieldsV1","fieldsV1":{}}])"));
+  CHECK_FALSE(
+      is_valid(R"([{"manager":"x","operation":"Delete","apiVersion":"v1","fieldsType":"FieldsV1"}])"));
   CHECK_FALSE(is_valid(R"([{"manager":"x","operation":"Update","fieldsType":"FieldsV1"}])"));
   CHECK_FALSE(is_valid(R"([{"manager":"x","operation":"Update","apiVersion":"v1"}])"));
   CHECK_FALSE(is_valid(
@@ -200,7 +202,8 @@ TEST_CASE("valid managedFields are told from others") {
 TEST_CASE("a user agent names the manager") {
   CHECK(manager_from_user_agent("kubectl/v1.35.0 (linux/amd64) kubernetes/abc") == "kubectl");
   CHECK(manager_from_user_agent("") == "");
-  CHECK(manager_from_user_agent("a\tb\x7F" "c") == "abc");
+  CHECK(manager_from_user_agent("a\tb\x7F"
+                                "c") == "abc");
   CHECK(manager_from_user_agent(std::string(200, 'x')).size() == 128);
   CHECK(manager_from_user_agent(std::string(127, 'x') + "\xC3\xA9").size() == 127);
 }

@@ -1,5 +1,6 @@
-// Patches against tables of what Kubernetes' own libraries answer: one JSON object a line in tests/patches/*.jsonl, with
-// the document, the change and the result or error. PATCH_CASES names a folder with more of them.
+// Patches against tables of what Kubernetes' own libraries answer: one JSON object a line in
+// tests/patches/*.jsonl, with the document, the change and the result or error. PATCH_CASES names a folder
+// with more of them.
 #include <fmt/format.h>
 
 #include <catch2/catch.hpp>
@@ -49,11 +50,15 @@ int check_file(const std::filesystem::path& path) {
     const auto result = apply(arena, *row);
     ++count;
     const Value* error = row->lookup("error");
-    std::string got = result ? print(*result) : std::to_string(result.error().code) + " " + result.error().message;
-    const std::string want = error ? std::to_string(row->lookup("code")->integer) + " " + std::string(error->str())
-                                   : print(*row->lookup("result"));
+    std::string got =
+        result ? print(*result) : std::to_string(result.error().code) + " " + result.error().message;
+    const std::string want =
+        error ? std::to_string(row->lookup("code")->integer) + " " + std::string(error->str())
+              : print(*row->lookup("result"));
     if (got != want) {
-      INFO(path.filename().string() << ":" << count << "\n" << print(*row->lookup("doc")) << "\n" << print(*row->lookup("change")));
+      INFO(path.filename().string() << ":" << count << "\n"
+                                    << print(*row->lookup("doc")) << "\n"
+                                    << print(*row->lookup("change")));
       CHECK(got == want);
     }
     // Inputs stay as they were.
@@ -88,7 +93,8 @@ TEST_CASE("patches give what Kubernetes' libraries give") {
 
 TEST_CASE("JSON patch follows RFC 6902 and kube-apiserver's freedoms") {
   CHECK(json_patch(R"({"a":[1,2]})", R"([{"op":"add","path":"/a/-","value":3}])") == R"({"a":[1,2,3]})");
-  CHECK(json_patch(R"({"a":[1,2]})", R"([{"op":"add","path":"/a/1","value":null}])") == R"({"a":[1,null,2]})");
+  CHECK(json_patch(R"({"a":[1,2]})", R"([{"op":"add","path":"/a/1","value":null}])") ==
+        R"({"a":[1,null,2]})");
   CHECK(json_patch(R"({"a":[1,2]})", R"([{"op":"remove","path":"/a/-1"}])") == R"({"a":[1]})");
   CHECK(json_patch(R"({"a":[1,2]})", R"([{"op":"add","path":"/a/-3","value":0}])") == R"({"a":[0,1,2]})");
   CHECK(json_patch(R"({"a":[1,2]})", R"([{"op":"add","path":"/a/-4","value":0}])") == "Invalid");
@@ -103,7 +109,8 @@ TEST_CASE("JSON patch follows RFC 6902 and kube-apiserver's freedoms") {
   CHECK(json_patch(R"({"a":1})", R"([{"op":"test","path":"","value":{"a":1}}])") == R"({"a":1})");
   CHECK(json_patch(R"({"a":1})", R"([{"op":"test","path":"/b","value":null}])") == R"({"a":1})");
   CHECK(json_patch(R"({"a":1})", R"([{"op":"test","path":"/a","value":1.0}])") == "Invalid");
-  CHECK(json_patch(R"({"a":{"b":1}})", R"([{"op":"copy","from":"/a","path":"/a/c"},{"op":"add","path":"/a/c/d","value":2}])") ==
+  CHECK(json_patch(R"({"a":{"b":1}})",
+                   R"([{"op":"copy","from":"/a","path":"/a/c"},{"op":"add","path":"/a/c/d","value":2}])") ==
         R"({"a":{"b":1,"c":{"b":1,"d":2}}})");
   CHECK(json_patch(R"({"a":1})", "null") == R"({"a":1})");
   CHECK(json_patch(R"({"a":1})", "{}") == "BadRequest");
@@ -121,8 +128,9 @@ TEST_CASE("a JSON patch cannot grow a document without bound") {
   for (int i = 0; i < 600; ++i) {
     const char* from = i % 2 ? "/b" : "/a";
     const char* to = i % 2 ? "/a" : "/b";
-    deep += fmt::format(R"({}{{"op":"add","path":"{}","value":{{}}}},{{"op":"move","from":"{}","path":"{}/x"}})",
-                        i ? "," : "", to, from, to);
+    deep +=
+        fmt::format(R"({}{{"op":"add","path":"{}","value":{{}}}},{{"op":"move","from":"{}","path":"{}/x"}})",
+                    i ? "," : "", to, from, to);
   }
   CHECK(json_patch(R"({"a":{}})", deep + "]") == "Invalid");
 
@@ -144,9 +152,14 @@ TEST_CASE("malformed patches are told apart as kube-apiserver does") {
     std::string_view patch, strict, loose;
   };
   const Row json_rows[] = {
-      {R"({"a":1})", "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp", ""},
+      {R"({"a":1})",
+       "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp",
+       ""},
       {"[", "error decoding patch: unexpected end of JSON input", "unexpected end of JSON input"},
-      {R"([{"op":1}])", "error decoding patch: json: cannot unmarshal number into Go struct field jsonPatchOp.op of type string", ""},
+      {R"([{"op":1}])",
+       "error decoding patch: json: cannot unmarshal number into Go struct field jsonPatchOp.op of type "
+       "string",
+       ""},
   };
   for (const auto& row : json_rows) {
     Arena arena;
@@ -160,7 +173,9 @@ TEST_CASE("malformed patches are told apart as kube-apiserver does") {
   }
   const Row merge_rows[] = {
       {"null", "Invalid JSON Patch", "Invalid JSON Patch"},
-      {"3", "error decoding patch: json: cannot unmarshal number into Go value of type map[string]interface {}", "Invalid JSON Patch"},
+      {"3",
+       "error decoding patch: json: cannot unmarshal number into Go value of type map[string]interface {}",
+       "Invalid JSON Patch"},
       {"{", "error decoding patch: unexpected end of JSON input", "Invalid JSON Patch"},
   };
   for (const auto& row : merge_rows) {
@@ -176,9 +191,10 @@ TEST_CASE("malformed patches are told apart as kube-apiserver does") {
   }
   Arena arena;
   DecodeIssues issues;
-  REQUIRE(apply_json_patch(arena, any(arena, R"({"a":1})"),
-                           R"([{"op":"test","path":"/a","value":1},{"op":"test","path":"/a","foo":1,"value":1,"value":1}])",
-                           &issues));
+  REQUIRE(apply_json_patch(
+      arena, any(arena, R"({"a":1})"),
+      R"([{"op":"test","path":"/a","value":1},{"op":"test","path":"/a","foo":1,"value":1,"value":1}])",
+      &issues));
   CHECK(issues.messages == std::vector<std::string>{"json patch unknown field \"[1].foo\"",
                                                     "json patch duplicate field \"[1].value\""});
 }

@@ -153,8 +153,10 @@ Result<void> bind_sub_path(const std::string& volume, const std::string& sub_pat
     if (file.get() < 0) return errno_error("make " + target, errno);
   }
   const std::string link = fmt::format("/proc/self/fd/{}", source.get());
-  if (::mount(link.c_str(), target.c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0)
+  if (::mount(link.c_str(), target.c_str(), nullptr, MS_BIND, nullptr) != 0)
     return errno_error(fmt::format("bind subPath {} to {}", sub_path, target), errno);
+  // A slave: what is unmounted here later must never be unmounted at its origin too.
+  if (::mount(nullptr, target.c_str(), nullptr, MS_SLAVE, nullptr) != 0) return errno_error("make a slave of " + target, errno);
   return {};
 }
 

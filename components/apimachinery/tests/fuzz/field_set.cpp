@@ -1,5 +1,5 @@
-// Two FieldsV1 texts with a zero byte between: what parses prints and parses to the same set (once invalid UTF-8 has been
-// replaced), and the operations keep the laws of sets.
+// Two FieldsV1 texts with a zero byte between: what parses prints and parses to the same set (once invalid
+// UTF-8 has been replaced), and the operations keep the laws of sets.
 #include "apimachinery/field_set.h"
 
 #include <cstdint>

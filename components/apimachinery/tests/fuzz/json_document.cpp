@@ -1,4 +1,5 @@
-// Any bytes as the JSON of a Pod: what decodes must print and decode to the same again.
+// Any bytes as the JSON of a Pod: what decodes must print and decode to the same again, once invalid UTF-8
+// has been replaced by printing.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -14,11 +15,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   DecodeIssues issues;
   const auto first = decode_json(arena, {reinterpret_cast<const char*>(data), size}, type, &issues);
   if (!first) return 0;
-  std::string text, again;
+  std::string text, second_text, third_text;
   encode_json(text, *first, type);
   const auto second = decode_json(arena, text, type);
   if (!second) std::abort();
-  encode_json(again, *second, type);
-  if (text != again) std::abort();
+  encode_json(second_text, *second, type);
+  const auto third = decode_json(arena, second_text, type);
+  if (!third) std::abort();
+  encode_json(third_text, *third, type);
+  if (second_text != third_text) std::abort();
   return 0;
 }

@@ -1,4 +1,5 @@
-// A document and a merge patch, one behind the other with a zero byte between: inputs stay as they were, and what results prints.
+// A document and a merge patch, one behind the other with a zero byte between: inputs stay as they were, and
+// what results prints.
 #include <cstdint>
 #include <cstdlib>
 #include <string>

@@ -1,4 +1,5 @@
-// Any bytes as the protobuf of a Pod, bare or in its envelope: what decodes must encode and decode to the same again.
+// Any bytes as the protobuf of a Pod, bare or in its envelope: what decodes must encode and decode to the
+// same again.
 #include <cstdint>
 #include <cstdlib>
 #include <string>

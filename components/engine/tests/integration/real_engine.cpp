@@ -13,6 +13,7 @@
 #include "engine/container_log.h"
 #include "engine/host_facts.h"
 #include "engine/image_builder.h"
+#include "pause/embedded_pause.h"
 
 namespace rusternetes::engine::testing {
 namespace {
@@ -29,11 +30,7 @@ ImageArchive test_images() {
   image.tags = {kBusyboxImage};
   image.cmd = {"/bin/sh", "-c", "echo from the image"};
   image.layers = {&layer};
-  ImageSpec pause;
-  pause.tags = {kPauseImage};
-  pause.entrypoint = {"/bin/sh", "-c", "trap 'exit 0' TERM; while :; do busybox sleep 1000 & wait; done"};
-  pause.layers = {&layer};
-  return must("archive", build_archive({image, pause}));
+  return must("archive", build_archive({image}));
 }
 
 Task<> remove_leftovers(Runtime& runtime) {
@@ -57,9 +54,9 @@ Task<> prepare(RealEngine& real) {
   must("load", co_await real.engine->load_images(test_images().tar));
   RuntimeOptions options;
   options.owner = kOwner;
-  // The project's own pause where it is built, else one of busybox.
-  options.pause_program = read_small_file(RUSTERNETES_BINARY_DIR "/pause");
-  options.pause_image = options.pause_program.empty() ? kPauseImage : "localhost/rusternetes/pause:test";
+  auto pause = pause_binary();
+  options.pause_program.assign(reinterpret_cast<const char*>(pause.data()), pause.size());
+  options.pause_image = kPauseImage;
   real.runtime = make_runtime(*real.engine, options);
   co_await remove_leftovers(*real.runtime);
 }
