@@ -1,76 +1,12 @@
-// rusternetes-ctl: wires the real ports to the command line.
-#include <signal.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <atomic>
-#include <cstdlib>
+// rusternetes-ctl
 #include <cstring>
-#include <filesystem>
-#include <iostream>
-#include <memory>
 
-#include "base/log.h"
-#include "launcher/adapters/curl_http.h"
-#include "launcher/components/engine.h"
-#include "launcher/adapters/host.h"
-#include "launcher/components/network.h"
-#include "launcher/adapters/supervisor.h"
-#include "launcher/cli.h"
+#include "launcher/components/program.h"
 #include "launcher/hold.h"
 
-using namespace rusternetes;
-
-namespace {
-
-std::atomic<bool> is_interrupted = false;
-
-// The first one asks the plan to stop between two steps; the second one is the default's.
-void on_interrupt(int) { is_interrupted = true; }
-
-std::optional<std::string> variable(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
-}
-
-}  // namespace
-
 int main(int argc, char** argv) {
-  if (argc > 1 && std::strcmp(argv[1], launcher::hold_word) == 0) return launcher::run_hold(argc, argv);
-  struct sigaction action {};
-  action.sa_handler = on_interrupt;
-  action.sa_flags = SA_RESETHAND;
-  ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
-  ::signal(SIGPIPE, SIG_IGN);
-  ::umask(022);
-  log::set_level(log::Level::error);  // the progress says what happens
-
-  std::error_code error;
-  launcher::Hooks hooks;
-  launcher::EngineApi engine(variable, hooks);
-  launcher::LinuxNetwork network;
-  launcher::LinuxHost host;
-  launcher::CurlHttp http;
-  std::unique_ptr<launcher::ProcessPort> process;
-  if (launcher::is_systemd_host())
-    process = std::make_unique<launcher::SystemdPort>();
-  else
-    process = std::make_unique<launcher::SupervisorPort>();
-  launcher::Environment environment{.in = std::cin,
-                                    .out = std::cout,
-                                    .err = std::cerr,
-                                    .is_input_terminal = ::isatty(0) == 1,
-                                    .is_progress_terminal = ::isatty(2) == 1,
-                                    .variable = variable,
-                                    .binary_dir = std::filesystem::canonical("/proc/self/exe", error).parent_path(),
-                                    .clock = Clock::system(),
-                                    .engine = engine,
-                                    .network = network,
-                                    .process = *process,
-                                    .http = http,
-                                    .host = host,
-                                    .hooks = hooks,
-                                    .is_interrupted = [] { return is_interrupted.load(); }};
-  return launcher::run({argv + 1, argv + argc}, environment);
+  using namespace rusternetes::launcher;
+  if (argc > 1 && std::strcmp(argv[1], hold_word) == 0) return run_hold(argc, argv);
+  Hooks hooks;
+  return run_program_main(argc, argv, hooks);
 }

@@ -9,6 +9,7 @@
 #include <boost/asio/post.hpp>
 
 #include "api-server/instance.h"
+#include "api-server/store_copy.h"
 #include "base/log.h"
 #include "controller-manager/manager.h"
 #include "rusternetes/node.h"
@@ -31,6 +32,7 @@ struct Process::Impl {
   std::unique_ptr<scheduler::Scheduler> scheduler;
   std::unique_ptr<controller_manager::Manager> manager;
   std::unique_ptr<Node> node;
+  std::unique_ptr<api_server::StoreCopyServer> copies;
 
   Result<void> start_api();
   void start_control();
@@ -109,6 +111,9 @@ Result<void> Process::start() {
   RN_CHECK(i.start_api());
   RN_TRY(const std::string kubeconfig, write_admin_kubeconfig(i.options, i.pki, i.api->port()));
   i.start_control();
+  auto copy = [&i](const std::string& path) { return i.store->copy_to(path); };
+  i.copies = std::make_unique<api_server::StoreCopyServer>(i.control->executor(), i.options.data_dir, copy);
+  RN_CHECK(i.copies->start(i.options.data_dir + "/store.sock"));
   i.node = std::make_unique<Node>(i.options, i.pki, *i.node_setup, *i.api);
   RN_CHECK(i.node->start());
   log::info("rusternetes", "the API serves on {}:{}", i.options.bind_address, i.api->port());
@@ -123,11 +128,13 @@ void Process::stop() {
   Impl& i = *impl_;
   if (i.node) i.node->stop();
   if (i.control) {
+    if (i.copies) run_blocking(i.control->executor(), i.copies->stop());
     if (i.scheduler && i.manager) run_blocking(i.control->executor(), i.stop_control());
     std::promise<void> destroyed;
     asio::post(i.control->executor(), [&] {
       i.scheduler.reset();
       i.manager.reset();
+      i.copies.reset();
       destroyed.set_value();
     });
     destroyed.get_future().get();

@@ -32,6 +32,7 @@ Task<> images(RealEngine& real) {
   two.tags = {"example.test:5000/rusternetes-test/two:2"};
   two.layers = {&layer};
   auto archive = must("archive", build_archive({one, two}));
+  must("leftover", co_await real.engine->remove_image("rusternetes-test:x", true));
   auto names = must("load", co_await real.engine->load_images(archive.tar));
   for (const auto& image : {one, two}) CHECK(std::find(names.begin(), names.end(), image.tags[0]) != names.end());
   auto details = must("inspect", co_await real.engine->inspect_image(one.tags[0]));
