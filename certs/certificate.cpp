@@ -15,7 +15,8 @@ namespace {
 constexpr std::chrono::minutes clock_slack{5};
 
 Result<> set_random_serial(X509* certificate) {
-  // 128 random bits; the top one is cleared so that DER needs no extra byte, the next set so that it is never zero.
+  // 128 random bits; the top one is cleared so that DER needs no extra byte, the next set so that it is never
+  // zero.
   std::array<unsigned char, 16> bytes{};
   if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) return openssl_error("random serial");
   bytes[0] = static_cast<unsigned char>((bytes[0] & 0x3f) | 0x40);
@@ -25,7 +26,8 @@ Result<> set_random_serial(X509* certificate) {
   return {};
 }
 
-Result<> set_name(X509_NAME* name, const std::string& common_name, const std::vector<std::string>& organizations) {
+Result<> set_name(X509_NAME* name, const std::string& common_name,
+                  const std::vector<std::string>& organizations) {
   auto add = [&](int nid, const std::string& value) {
     return X509_NAME_add_entry_by_NID(name, nid, MBSTRING_UTF8,
                                       reinterpret_cast<const unsigned char*>(value.data()),
@@ -47,7 +49,8 @@ Result<> add_extension(X509* certificate, X509* issuer, int nid, const std::stri
   return {};
 }
 
-// Built from values and not from OpenSSL's configuration text: a name with a comma would be read there as two.
+// Built from values and not from OpenSSL's configuration text: a name with a comma would be read there as
+// two.
 Result<> add_alternative_names(X509* certificate, const std::vector<std::string>& dns_names,
                                const std::vector<std::string>& ip_addresses) {
   if (dns_names.empty() && ip_addresses.empty()) return {};
@@ -75,7 +78,8 @@ Result<> add_alternative_names(X509* certificate, const std::vector<std::string>
 }
 
 Result<> set_validity(X509* certificate, SystemTime from, SystemTime until) {
-  if (ASN1_TIME_set(X509_getm_notBefore(certificate), std::chrono::system_clock::to_time_t(from)) == nullptr ||
+  if (ASN1_TIME_set(X509_getm_notBefore(certificate), std::chrono::system_clock::to_time_t(from)) ==
+          nullptr ||
       ASN1_TIME_set(X509_getm_notAfter(certificate), std::chrono::system_clock::to_time_t(until)) == nullptr)
     return openssl_error("setting the validity");
   return {};
@@ -115,14 +119,16 @@ std::vector<std::string> name_entries(const X509_NAME* name, int nid) {
 }
 
 void read_alternative_names(X509* certificate, CertificateInfo& info) {
-  GeneralNames names(static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
+  GeneralNames names(
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
   for (int i = 0; names && i < sk_GENERAL_NAME_num(names.get()); ++i) {
     int type = 0;
-    const auto* value =
-        static_cast<const ASN1_STRING*>(GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names.get(), i), &type));
+    const auto* value = static_cast<const ASN1_STRING*>(
+        GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names.get(), i), &type));
     const auto* data = ASN1_STRING_get0_data(value);
     const int size = ASN1_STRING_length(value);
-    if (type == GEN_DNS) info.dns_names.emplace_back(reinterpret_cast<const char*>(data), static_cast<std::size_t>(size));
+    if (type == GEN_DNS)
+      info.dns_names.emplace_back(reinterpret_cast<const char*>(data), static_cast<std::size_t>(size));
     if (type == GEN_IPADD && (size == 4 || size == 16)) {
       std::array<char, INET6_ADDRSTRLEN> text{};
       inet_ntop(size == 4 ? AF_INET : AF_INET6, data, text.data(), text.size());
@@ -160,7 +166,8 @@ Result<KeyPair> issue(const KeyPair& authority, const LeafRequest& request, Syst
   RN_TRY(Certificate certificate, new_certificate(key.get()));
   X509* x = certificate.get();
   RN_CHECK(set_name(X509_get_subject_name(x), request.common_name, request.organizations));
-  if (X509_set_issuer_name(x, X509_get_subject_name(issuer.get())) != 1) return openssl_error("setting the issuer");
+  if (X509_set_issuer_name(x, X509_get_subject_name(issuer.get())) != 1)
+    return openssl_error("setting the issuer");
   RN_CHECK(set_validity(x, std::max(now - clock_slack, issuer_info.not_before),
                         std::min(now + request.validity, issuer_info.not_after)));
   RN_CHECK(add_extension(x, issuer.get(), NID_key_usage, "critical,digitalSignature,keyEncipherment"));

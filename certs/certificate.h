@@ -1,6 +1,6 @@
 #pragma once
-// Certificates as PEM text: making authorities and leaves, and reading what one says. Pure but for OpenSSL's random
-// generator; `now` is an argument. The extensions are those kubeadm writes (RFC 5280).
+// Certificates as PEM text: making authorities and leaves, and reading what one says. Pure but for OpenSSL's
+// random generator; `now` is an argument. The extensions are those kubeadm writes (RFC 5280).
 
 #include <chrono>
 #include <string>
@@ -59,8 +59,8 @@ struct CertificateInfo {
 
 // A self-signed authority with a new key.
 Result<KeyPair> make_authority(const AuthorityRequest& request, SystemTime now);
-// A leaf with a new key, signed by the authority. The certificate begins five minutes before `now`, so that peers
-// with a slow clock accept it. An address that does not parse is a BadRequest.
+// A leaf with a new key, signed by the authority. The certificate begins five minutes before `now`, so that
+// peers with a slow clock accept it. An address that does not parse is a BadRequest.
 Result<KeyPair> issue(const KeyPair& authority, const LeafRequest& request, SystemTime now);
 
 // The first certificate in the text.

@@ -83,7 +83,8 @@ Result<std::string> read_text(const std::filesystem::path& path, std::size_t lim
     if (got < 0) return errno_error("read " + path.string(), errno);
     if (got == 0) return text;
     text.append(buffer, static_cast<std::size_t>(got));
-    if (text.size() > limit) return internal_error(fmt::format("{} is larger than {} bytes", path.string(), limit));
+    if (text.size() > limit)
+      return internal_error(fmt::format("{} is larger than {} bytes", path.string(), limit));
   }
 }
 
@@ -91,7 +92,8 @@ Result<> make_folder(const std::filesystem::path& path, unsigned mode) {
   std::error_code error;
   if (std::filesystem::is_directory(path, error)) return {};
   if (path.has_parent_path() && path.parent_path() != path) RN_CHECK(make_folder(path.parent_path(), mode));
-  if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return errno_error("mkdir " + path.string(), errno);
+  if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST)
+    return errno_error("mkdir " + path.string(), errno);
   if (!std::filesystem::is_directory(path, error))
     return internal_error(fmt::format("{} is in the way: it is not a folder", path.string()));
   return {};

@@ -12,8 +12,8 @@ namespace rusternetes::certs {
 inline constexpr unsigned private_mode = 0600;
 inline constexpr unsigned public_mode = 0644;
 
-// Writes a temporary file beside `path` with `mode` from its first byte on, syncs it, renames it over `path` and
-// syncs the folder. Parent folders must exist. Errors name the path.
+// Writes a temporary file beside `path` with `mode` from its first byte on, syncs it, renames it over `path`
+// and syncs the folder. Parent folders must exist. Errors name the path.
 Result<> write_atomically(const std::filesystem::path& path, std::string_view content, unsigned mode);
 
 // The whole file; NotFound (404) when there is none. `limit` bytes at most, more is an error.

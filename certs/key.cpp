@@ -33,7 +33,8 @@ Result<std::string> public_key_of(std::string_view key_pem) {
 
 Result<KeyAlgorithm> key_algorithm_of(std::string_view key_pem) {
   RN_TRY(Key key, read_private_key(key_pem));
-  if (EVP_PKEY_is_a(key.get(), "EC") == 1 && EVP_PKEY_get_bits(key.get()) == 256) return KeyAlgorithm::ecdsa_p256;
+  if (EVP_PKEY_is_a(key.get(), "EC") == 1 && EVP_PKEY_get_bits(key.get()) == 256)
+    return KeyAlgorithm::ecdsa_p256;
   if (EVP_PKEY_is_a(key.get(), "RSA") == 1) return KeyAlgorithm::rsa_2048;
   return Status(400, "BadRequest", "the private key is neither ECDSA P-256 nor RSA");
 }

@@ -11,13 +11,15 @@ extern const std::string_view kubeconfig_template;
 
 std::string base64(std::string_view bytes) {
   std::string out((bytes.size() + 2) / 3 * 4 + 1, '\0');  // EVP writes a final NUL
-  const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                   reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
+  const int size =
+      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                      reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
   out.resize(static_cast<std::size_t>(size));
   return out;
 }
 
-std::string fill_template(std::string_view text, const std::vector<std::pair<std::string, std::string>>& values) {
+std::string fill_template(std::string_view text,
+                          const std::vector<std::pair<std::string, std::string>>& values) {
   std::string out;
   for (;;) {
     const auto open = text.find("@{");
@@ -26,7 +28,8 @@ std::string fill_template(std::string_view text, const std::vector<std::pair<std
     const auto close = text.find('}', open);
     RN_ASSERT(close != std::string_view::npos, "a hole of a template is not closed");
     const auto name = text.substr(open + 2, close - open - 2);
-    const auto found = std::find_if(values.begin(), values.end(), [&](const auto& pair) { return pair.first == name; });
+    const auto found =
+        std::find_if(values.begin(), values.end(), [&](const auto& pair) { return pair.first == name; });
     RN_ASSERT(found != values.end(), "a hole of a template has no value");
     out += found->second;
     text.remove_prefix(close + 1);

@@ -25,6 +25,7 @@ std::string render_kubeconfig(const KubeconfigRequest& request);
 std::string base64(std::string_view bytes);
 
 // Replaces each `@{name}` of a template by its value. An unknown or missing hole is a programmer error.
-std::string fill_template(std::string_view text, const std::vector<std::pair<std::string, std::string>>& values);
+std::string fill_template(std::string_view text,
+                          const std::vector<std::pair<std::string, std::string>>& values);
 
 }  // namespace rusternetes::certs

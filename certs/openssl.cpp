@@ -15,7 +15,9 @@ Status openssl_error(std::string_view what) {
   return internal_error(fmt::format("{}: {}", what, reason != nullptr ? reason : "OpenSSL gave no reason"));
 }
 
-Bio bio_over(std::string_view text) { return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))); }
+Bio bio_over(std::string_view text) {
+  return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+}
 
 Bio memory_bio() { return Bio(BIO_new(BIO_s_mem())); }
 

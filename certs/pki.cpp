@@ -15,7 +15,8 @@ namespace fs = std::filesystem;
 
 bool is_address(const std::string& text) {
   std::array<unsigned char, 16> bytes{};
-  return inet_pton(AF_INET, text.c_str(), bytes.data()) == 1 || inet_pton(AF_INET6, text.c_str(), bytes.data()) == 1;
+  return inet_pton(AF_INET, text.c_str(), bytes.data()) == 1 ||
+         inet_pton(AF_INET6, text.c_str(), bytes.data()) == 1;
 }
 
 void add_name(LeafRequest& request, const std::string& name) {
@@ -42,8 +43,8 @@ Result<LeafRequest> api_server_request(const PkiOptions& options) {
   LeafRequest request{.common_name = "kube-apiserver", .is_server = true, .algorithm = options.algorithm};
   for (const std::string& name :
        {std::string("kubernetes"), std::string("kubernetes.default"), std::string("kubernetes.default.svc"),
-        "kubernetes.default.svc." + options.cluster_domain, std::string("localhost"), std::string("127.0.0.1"),
-        std::string("::1"), options.node_name})
+        "kubernetes.default.svc." + options.cluster_domain, std::string("localhost"),
+        std::string("127.0.0.1"), std::string("::1"), options.node_name})
     add_name(request, name);
   std::string_view rest = options.service_cidr;
   while (!rest.empty()) {
@@ -63,7 +64,8 @@ bool is_there(const fs::path& path) {
   return fs::exists(path, error);
 }
 
-// The key goes first: a crash between the two leaves a key without a certificate, which the next run replaces.
+// The key goes first: a crash between the two leaves a key without a certificate, which the next run
+// replaces.
 Result<> write_pair(const fs::path& dir, std::string_view file, const KeyPair& pair) {
   RN_CHECK(write_atomically(key(dir, file), pair.key_pem, private_mode));
   RN_CHECK(write_atomically(crt(dir, file), pair.certificate_pem, public_mode));
@@ -77,12 +79,14 @@ Status damaged(const fs::path& path, std::string_view why) {
 Result<> check_pair(const fs::path& dir, std::string_view file, const KeyPair& pair) {
   auto matches = key_matches(pair);
   if (!matches) return damaged(crt(dir, file), matches.error().message);
-  if (!*matches) return damaged(crt(dir, file), "the certificate does not belong to the private key beside it");
+  if (!*matches)
+    return damaged(crt(dir, file), "the certificate does not belong to the private key beside it");
   return {};
 }
 
 Result<KeyPair> ensure_authority(const fs::path& dir, const std::string& file, const std::string& common_name,
-                                 const PkiOptions& options, SystemTime now, std::vector<std::string>& written) {
+                                 const PkiOptions& options, SystemTime now,
+                                 std::vector<std::string>& written) {
   if (is_there(crt(dir, file))) {
     if (!is_there(key(dir, file))) return damaged(key(dir, file), "the authority's private key is missing");
     RN_TRY(KeyPair pair, read_pair(dir, file));
@@ -95,7 +99,8 @@ Result<KeyPair> ensure_authority(const fs::path& dir, const std::string& file, c
   return pair;
 }
 
-Result<> ensure_service_account_key(const fs::path& dir, const PkiOptions& options, std::vector<std::string>& written) {
+Result<> ensure_service_account_key(const fs::path& dir, const PkiOptions& options,
+                                    std::vector<std::string>& written) {
   const fs::path private_path = dir / "sa.key";
   const fs::path public_path = dir / "sa.pub";
   if (!is_there(private_path)) {
@@ -135,8 +140,8 @@ std::vector<std::string> canonical(const std::vector<std::string>& addresses) {
 }
 
 // An error when the leaf is there but unusable; true when it is good as it is.
-Result<bool> is_current(const fs::path& dir, const PkiLeaf& leaf, const KeyPair& authority, const PkiOptions& options,
-                        SystemTime now) {
+Result<bool> is_current(const fs::path& dir, const PkiLeaf& leaf, const KeyPair& authority,
+                        const PkiOptions& options, SystemTime now) {
   if (!is_there(crt(dir, leaf.file))) return false;
   if (!is_there(key(dir, leaf.file))) return damaged(key(dir, leaf.file), "the private key is missing");
   RN_TRY(const KeyPair pair, read_pair(dir, leaf.file));
@@ -144,8 +149,8 @@ Result<bool> is_current(const fs::path& dir, const PkiLeaf& leaf, const KeyPair&
   auto signed_by = verify(pair.certificate_pem, authority.certificate_pem, info.not_before);
   if (!signed_by) return damaged(crt(dir, leaf.file), signed_by.error().message);
   if (info.expires_within(options.renew_before, now)) return false;
-  // A renewal that was interrupted after its key leaves a pair that does not match; that is ours to repair, since the
-  // leaf was signed by our own authority.
+  // A renewal that was interrupted after its key leaves a pair that does not match; that is ours to repair,
+  // since the leaf was signed by our own authority.
   RN_TRY(const bool matches, key_matches(pair));
   return matches && info.common_name == leaf.request.common_name &&
          holds_all(info.dns_names, leaf.request.dns_names) &&
@@ -158,14 +163,16 @@ Result<std::vector<PkiLeaf>> cluster_leaves(const PkiOptions& options) {
   std::vector<PkiLeaf> leaves;
   RN_TRY(LeafRequest api_server, api_server_request(options));
   leaves.push_back({"apiserver", "ca", std::move(api_server)});
-  auto client = [&](std::string file, std::string authority, std::string user, std::vector<std::string> groups) {
+  auto client = [&](std::string file, std::string authority, std::string user,
+                    std::vector<std::string> groups) {
     leaves.push_back({std::move(file), std::move(authority),
                       LeafRequest{.common_name = std::move(user),
                                   .organizations = std::move(groups),
                                   .is_client = true,
                                   .algorithm = options.algorithm}});
   };
-  client("apiserver-kubelet-client", "ca", "kube-apiserver-kubelet-client", {std::string(cluster_admins_group)});
+  client("apiserver-kubelet-client", "ca", "kube-apiserver-kubelet-client",
+         {std::string(cluster_admins_group)});
   client("front-proxy-client", "front-proxy-ca", "front-proxy-client", {});
   client("controller-manager", "ca", "system:kube-controller-manager", {});
   client("scheduler", "ca", "system:kube-scheduler", {});
@@ -190,12 +197,14 @@ Result<KeyPair> read_pair(const fs::path& dir, std::string_view file) {
   return pair;
 }
 
-Result<std::vector<std::string>> ensure_cluster_pki(const fs::path& dir, const PkiOptions& options, SystemTime now) {
+Result<std::vector<std::string>> ensure_cluster_pki(const fs::path& dir, const PkiOptions& options,
+                                                    SystemTime now) {
   std::vector<std::string> written;
   RN_TRY(const std::vector<PkiLeaf> leaves, cluster_leaves(options));
   RN_CHECK(make_folder(dir, 0700));
   RN_TRY(const KeyPair ca, ensure_authority(dir, "ca", "kubernetes", options, now, written));
-  RN_TRY(const KeyPair front_proxy, ensure_authority(dir, "front-proxy-ca", "front-proxy-ca", options, now, written));
+  RN_TRY(const KeyPair front_proxy,
+         ensure_authority(dir, "front-proxy-ca", "front-proxy-ca", options, now, written));
   RN_CHECK(ensure_service_account_key(dir, options, written));
   for (const PkiLeaf& leaf : leaves) {
     const KeyPair& authority = leaf.authority == "ca" ? ca : front_proxy;
@@ -210,8 +219,10 @@ Result<std::vector<std::string>> ensure_cluster_pki(const fs::path& dir, const P
 
 Result<> rotate_leaf(const fs::path& dir, const PkiOptions& options, std::string_view file, SystemTime now) {
   RN_TRY(const std::vector<PkiLeaf> leaves, cluster_leaves(options));
-  const auto found = std::find_if(leaves.begin(), leaves.end(), [&](const PkiLeaf& leaf) { return leaf.file == file; });
-  if (found == leaves.end()) return Status(404, "NotFound", fmt::format("there is no certificate \"{}\"", file));
+  const auto found =
+      std::find_if(leaves.begin(), leaves.end(), [&](const PkiLeaf& leaf) { return leaf.file == file; });
+  if (found == leaves.end())
+    return Status(404, "NotFound", fmt::format("there is no certificate \"{}\"", file));
   RN_TRY(const KeyPair authority, read_pair(dir, found->authority));
   RN_TRY(const KeyPair pair, issue(authority, found->request, now));
   return write_pair(dir, file, pair);

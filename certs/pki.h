@@ -1,7 +1,8 @@
 #pragma once
-// A cluster's folder of certificates, in kubeadm's file names and identities. kubeadm's scheme for administrators: the
-// everyday user is `kubernetes-admin` of the group `kubeadm:cluster-admins`, which a ClusterRoleBinding gives
-// cluster-admin; only the break-glass user `kubernetes-super-admin` is in `system:masters`, and no component is.
+// A cluster's folder of certificates, in kubeadm's file names and identities. kubeadm's scheme for
+// administrators: the everyday user is `kubernetes-admin` of the group `kubeadm:cluster-admins`, which a
+// ClusterRoleBinding gives cluster-admin; only the break-glass user `kubernetes-super-admin` is in
+// `system:masters`, and no component is.
 
 #include <filesystem>
 #include <string>
@@ -22,30 +23,32 @@ struct PkiOptions {
   KeyAlgorithm algorithm = KeyAlgorithm::ecdsa_p256;
   std::string node_name;                    // kubelet's identity system:node:NAME; empty: no kubelet files
   std::vector<std::string> node_addresses;  // alternative names of kubelet.crt, beside the node's name
-  // Further alternative names of apiserver.crt, DNS names or addresses. localhost, both loopback addresses and the
-  // names kubernetes[.default[.svc[.DOMAIN]]] are always in.
+  // Further alternative names of apiserver.crt, DNS names or addresses. localhost, both loopback addresses
+  // and the names kubernetes[.default[.svc[.DOMAIN]]] are always in.
   std::vector<std::string> api_server_names;
   std::string cluster_domain = "cluster.local";
   std::string service_cidr;  // its first address is the Service `kubernetes`; "A.B.C.D/n[,V6/n]" or empty
   std::chrono::seconds renew_before{std::chrono::hours{24 * 30}};  // a leaf that ends sooner is issued anew
 };
 
-// Names of the leaves, without `.crt` and `.key`. A leaf `apiserver` has the files apiserver.crt and apiserver.key.
+// Names of the leaves, without `.crt` and `.key`. A leaf `apiserver` has the files apiserver.crt and
+// apiserver.key.
 struct PkiLeaf {
-  std::string file;        // "apiserver"
-  std::string authority;   // "ca" or "front-proxy-ca"
+  std::string file;       // "apiserver"
+  std::string authority;  // "ca" or "front-proxy-ca"
   LeafRequest request;
 };
 
 // Every leaf of a cluster with these options. Pure. An unreadable service CIDR is a BadRequest.
 Result<std::vector<PkiLeaf>> cluster_leaves(const PkiOptions& options);
 
-// Makes what is missing in `dir` (made with mode 0700): ca, front-proxy-ca, sa.key and sa.pub, every leaf; issues anew
-// a leaf that ends within `renew_before` or lacks a name that the options ask for. Returns the files written, in
-// order. Private keys have mode 0600. What is damaged or does not fit together (a certificate without its key, a leaf
-// of another authority) is an error that names the file, and nothing of it is overwritten.
-Result<std::vector<std::string>> ensure_cluster_pki(const std::filesystem::path& dir, const PkiOptions& options,
-                                                    SystemTime now);
+// Makes what is missing in `dir` (made with mode 0700): ca, front-proxy-ca, sa.key and sa.pub, every leaf;
+// issues anew a leaf that ends within `renew_before` or lacks a name that the options ask for. Returns the
+// files written, in order. Private keys have mode 0600. What is damaged or does not fit together (a
+// certificate without its key, a leaf of another authority) is an error that names the file, and nothing of
+// it is overwritten.
+Result<std::vector<std::string>> ensure_cluster_pki(const std::filesystem::path& dir,
+                                                    const PkiOptions& options, SystemTime now);
 
 // Issues one leaf anew with a new key, whatever its state. NotFound for a name that is not a leaf.
 Result<> rotate_leaf(const std::filesystem::path& dir, const PkiOptions& options, std::string_view file,

@@ -46,8 +46,8 @@ Result<Taken> read_taken(Session& session) {
 Result<> check_range(const Taken& taken, const char* flag, const Range& wanted) {
   for (const state::Reservation& one : taken.reservations)
     if (auto range = Range::parse(one.value); range && range->overlaps(wanted))
-      return failure("AddressConflict", fmt::format("{} {} overlaps {} of cluster \"{}\"", flag, wanted.to_string(),
-                                                    one.value, one.cluster));
+      return failure("AddressConflict", fmt::format("{} {} overlaps {} of cluster \"{}\"", flag,
+                                                    wanted.to_string(), one.value, one.cluster));
   for (const Range& range : taken.host)
     if (range.prefix > 0 && range.overlaps(wanted))
       return failure("AddressConflict", fmt::format("{} {} overlaps {}, which this host has a route to", flag,
@@ -55,8 +55,9 @@ Result<> check_range(const Taken& taken, const char* flag, const Range& wanted) 
   return {};
 }
 
-Result<std::vector<Range>> choose_ranges(Taken& taken, const char* flag, const std::string& text, int largest_v4,
-                                         state::Pool (*pool)(Family), const std::vector<Family>& families) {
+Result<std::vector<Range>> choose_ranges(Taken& taken, const char* flag, const std::string& text,
+                                         int largest_v4, state::Pool (*pool)(Family),
+                                         const std::vector<Family>& families) {
   std::vector<Range> out;
   if (text.empty()) {
     for (const Family family : families) {
@@ -73,7 +74,8 @@ Result<std::vector<Range>> choose_ranges(Taken& taken, const char* flag, const s
       RN_CHECK(check_range(taken, flag, range));
       for (const Range& own : taken.ranges)
         if (own.overlaps(range))
-          return failure("AddressConflict", fmt::format("{} {} overlaps {}", flag, range.to_string(), own.to_string()));
+          return failure("AddressConflict",
+                         fmt::format("{} {} overlaps {}", flag, range.to_string(), own.to_string()));
     }
   }
   taken.ranges.insert(taken.ranges.end(), out.begin(), out.end());
@@ -95,10 +97,13 @@ std::vector<std::string> texts(const std::vector<Range>& ranges) {
 Result<std::uint16_t> choose_port(Session& session, const Taken& taken, std::uint16_t wanted,
                                   const std::string& address) {
   HostPort& host = session.environment().host;
-  if (wanted == 0) return state::pick_port(taken.ports, [&](std::uint16_t port) { return host.is_port_free(address, port); });
+  if (wanted == 0)
+    return state::pick_port(taken.ports,
+                            [&](std::uint16_t port) { return host.is_port_free(address, port); });
   for (const state::Reservation& one : taken.reservations)
     if (one.kind == "api-port" && one.value == std::to_string(wanted))
-      return failure("AddressConflict", fmt::format("--api-port {} belongs to cluster \"{}\"", wanted, one.cluster));
+      return failure("AddressConflict",
+                     fmt::format("--api-port {} belongs to cluster \"{}\"", wanted, one.cluster));
   if (!host.is_port_free(address, wanted))
     return failure("AddressConflict", fmt::format("--api-port {} is in use on this host", wanted));
   return wanted;
@@ -119,8 +124,9 @@ Result<> choose_addresses(Session& session, const AddressRequest& request, Clust
   RN_TRY(const std::vector<Range> services,
          choose_ranges(taken, "--service-cidr", request.service_cidr, 28, state::service_pool, families));
   if (families_of(pods) != families_of(services))
-    return failure("BadRequest", fmt::format("--pod-cidr {} and --service-cidr {} are not of the same address families",
-                                             state::to_string(pods), state::to_string(services)));
+    return failure("BadRequest",
+                   fmt::format("--pod-cidr {} and --service-cidr {} are not of the same address families",
+                               state::to_string(pods), state::to_string(services)));
   settings.pod_cidrs = texts(pods);
   settings.service_cidrs = texts(services);
   if (settings.has_own_node()) {

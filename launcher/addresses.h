@@ -1,5 +1,6 @@
 #pragma once
-// Which addresses and ports a new cluster gets: what the user asked for if nobody else has it, else free ones.
+// Which addresses and ports a new cluster gets: what the user asked for if nobody else has it, else free
+// ones.
 
 #include <string>
 
@@ -8,8 +9,8 @@
 namespace rusternetes::launcher {
 
 struct AddressRequest {
-  std::string pod_cidr;      // "A[,B]", one a family; empty: a free IPv4 block
-  std::string service_cidr;  // of the same families
+  std::string pod_cidr;        // "A[,B]", one a family; empty: a free IPv4 block
+  std::string service_cidr;    // of the same families
   std::uint16_t api_port = 0;  // 0: a free one
 };
 

@@ -60,7 +60,8 @@ void add_command(CLI::App& root, const Command& command, std::map<std::string, C
   if (!command.subword.empty()) {
     // A word such as `image` has no meaning without its subword.
     CLI::App*& group = words[word];
-    if (group == nullptr) group = root.add_subcommand(word, std::string(command.summary))->require_subcommand(1);
+    if (group == nullptr)
+      group = root.add_subcommand(word, std::string(command.summary))->require_subcommand(1);
     parent = group;
     word = command.subword;
   }
@@ -70,7 +71,8 @@ void add_command(CLI::App& root, const Command& command, std::map<std::string, C
   if (command.subword.empty()) words[word] = parsed.app;
   parsed.app->allow_extras();
   parsed.app->footer("\nExamples:\n" + indented(command.examples));
-  if (command.takes_name) parsed.app->add_option("NAME", parsed.name, "the cluster (rusternetes)")->type_name("");
+  if (command.takes_name)
+    parsed.app->add_option("NAME", parsed.name, "the cluster (rusternetes)")->type_name("");
   for (const Flag& flag : command.flags) add_flag(parsed, flag);
   for (const Flag& flag : common_flags()) add_flag(parsed, flag);
 }
@@ -98,7 +100,8 @@ Status unknown(const Command& command, const std::string& extra) {
     const std::string bare = extra.substr(0, extra.find('='));
     return failure("Usage", fmt::format("{} has no flag {}{}", command.word, bare, suggestion(bare, flags)));
   }
-  return failure("Usage", fmt::format("{} does not take \"{}\": the only argument is the cluster's name", command.word, extra));
+  return failure("Usage", fmt::format("{} does not take \"{}\": the only argument is the cluster's name",
+                                      command.word, extra));
 }
 
 // Words that are not commands, before CLI11 would take them for something else.
@@ -113,9 +116,9 @@ Result<> check_words(const std::vector<std::string>& words) {
   if (std::find(all.begin(), all.end(), first) == all.end())
     return failure("Usage", fmt::format("there is no command \"{}\"{}", first, suggestion(first, all)));
   const auto below = words_below(first);
-  const bool needs_subword = !below.empty() && std::none_of(commands().begin(), commands().end(), [&](const Command& c) {
-    return c.word == first && c.subword.empty();
-  });
+  const bool needs_subword =
+      !below.empty() && std::none_of(commands().begin(), commands().end(),
+                                     [&](const Command& c) { return c.word == first && c.subword.empty(); });
   if (!needs_subword) return {};
   if (words.size() < 2 || words[1].starts_with("-")) {
     if (words.size() >= 2 && (words[1] == "-h" || words[1] == "--help")) return {};
@@ -126,13 +129,16 @@ Result<> check_words(const std::vector<std::string>& words) {
                    }()));
   }
   if (std::find(below.begin(), below.end(), words[1]) == below.end())
-    return failure("Usage", fmt::format("there is no command \"{} {}\"{}", first, words[1], suggestion(words[1], below)));
+    return failure("Usage", fmt::format("there is no command \"{} {}\"{}", first, words[1],
+                                        suggestion(words[1], below)));
   return {};
 }
 
 Result<> run_parsed(Parsed& parsed, Environment& environment, const bool is_json) {
-  if (const auto extras = parsed.app->remaining(); !extras.empty()) return unknown(*parsed.command, extras.front());
-  Invocation invocation{.environment = environment, .command = *parsed.command, .home = {}, .name = parsed.name};
+  if (const auto extras = parsed.app->remaining(); !extras.empty())
+    return unknown(*parsed.command, extras.front());
+  Invocation invocation{
+      .environment = environment, .command = *parsed.command, .home = {}, .name = parsed.name};
   for (auto& [flag, values] : parsed.values)
     if (!values.empty()) invocation.flags.emplace(flag, values);
   for (const auto& [flag, is_set] : parsed.switches)
@@ -172,12 +178,14 @@ int run(const std::vector<std::string>& words, Environment& environment) {
   // Known before parsing, so that errors of the parser have the asked-for form too.
   bool is_json = false;
   for (std::size_t i = 0; i < words.size(); ++i)
-    is_json = is_json || words[i] == "--output=json" || (words[i] == "--output" && i + 1 < words.size() && words[i + 1] == "json");
+    is_json = is_json || words[i] == "--output=json" ||
+              (words[i] == "--output" && i + 1 < words.size() && words[i + 1] == "json");
   if (auto checked = check_words(words); !checked) return report(checked.error(), environment, is_json);
 
   CLI::App root{"Launches and keeps Kubernetes clusters on this host.", "rusternetes-ctl"};
   root.require_subcommand(1);
-  root.footer("\nExamples:\n" + indented("rusternetes-ctl create\nkubectl get nodes\nrusternetes-ctl delete --yes") +
+  root.footer("\nExamples:\n" +
+              indented("rusternetes-ctl create\nkubectl get nodes\nrusternetes-ctl delete --yes") +
               "\nThe only argument is a cluster's NAME, \"rusternetes\" if none is given.");
   std::deque<Parsed> all;
   std::map<std::string, CLI::App*> by_word;
@@ -199,7 +207,8 @@ int run(const std::vector<std::string>& words, Environment& environment) {
   Result<> result;
   try {
     result = run_parsed(*chosen, environment, is_json);
-  } catch (const std::exception& error) {  // libraries throw for what the host refuses; it becomes one sentence here
+  } catch (const std::exception&
+               error) {  // libraries throw for what the host refuses; it becomes one sentence here
     result = internal_error(error.what());
   }
   return result ? 0 : report(result.error(), environment, is_json);

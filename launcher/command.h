@@ -1,6 +1,6 @@
 #pragma once
-// The command line as a table: one entry a command, from which parsing, help, completion and the forbidden cluster names
-// are derived. `rusternetes-ctl WORD [SUBWORD] [NAME] [--flags]`.
+// The command line as a table: one entry a command, from which parsing, help, completion and the forbidden
+// cluster names are derived. `rusternetes-ctl WORD [SUBWORD] [NAME] [--flags]`.
 
 #include <functional>
 #include <map>
@@ -27,8 +27,8 @@ struct Invocation;
 
 struct Command {
   std::string_view word;
-  std::string_view subword;  // may be empty
-  std::string_view summary;  // one sentence
+  std::string_view subword;   // may be empty
+  std::string_view summary;   // one sentence
   std::string_view examples;  // lines, without indentation
   bool takes_name = true;
   std::vector<Flag> flags;  // beside those of every command
@@ -40,9 +40,9 @@ struct Invocation {
   Environment& environment;
   const Command& command;
   Home home;
-  std::string name;          // "rusternetes" if none was given
+  std::string name;  // "rusternetes" if none was given
   bool has_name = false;
-  bool is_json = false;      // --output json
+  bool is_json = false;  // --output json
   std::map<std::string, std::vector<std::string>, std::less<>> flags;
 
   bool has(std::string_view flag) const { return flags.contains(flag); }

@@ -23,7 +23,8 @@ Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
   if (rest.empty()) return bad();
   while (!rest.empty()) {
     double number = 0;
-    const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), number, std::chars_format::fixed);
+    const auto [end, error] =
+        std::from_chars(rest.data(), rest.data() + rest.size(), number, std::chars_format::fixed);
     if (error != std::errc() || number < 0 || rest.front() == '-') return bad();
     rest.remove_prefix(static_cast<std::size_t>(end - rest.data()));
     double factor = 0;

@@ -7,19 +7,24 @@ namespace rusternetes::launcher {
 namespace {
 
 constexpr std::array kinds{
-    ErrorKind{"Usage", 2, "`rusternetes-ctl --help` lists commands; `rusternetes-ctl COMMAND --help` its flags."},
+    ErrorKind{"Usage", 2,
+              "`rusternetes-ctl --help` lists commands; `rusternetes-ctl COMMAND --help` its flags."},
     ErrorKind{"BadRequest", 2, "Correct the value and run the command again."},
-    ErrorKind{"InvalidName", 2, "Use lower-case letters, digits and '-', beginning with a letter, at most 40."},
+    ErrorKind{"InvalidName", 2,
+              "Use lower-case letters, digits and '-', beginning with a letter, at most 40."},
     ErrorKind{"NotSupported", 2, "Leave the flag out, or use what this release has."},
     ErrorKind{"ConfirmationRequired", 2, "Add --yes if that is what you want."},
     ErrorKind{"ClusterNotFound", 3, "`rusternetes-ctl list` shows the clusters of this home."},
-    ErrorKind{"ImageNotFound", 3, "Build or load the image in an engine of this host first, or pass --archive FILE."},
+    ErrorKind{"ImageNotFound", 3,
+              "Build or load the image in an engine of this host first, or pass --archive FILE."},
     ErrorKind{"NotFound", 3, ""},
     ErrorKind{"ClusterExists", 4, "Choose another name, or delete the cluster first."},
     ErrorKind{"FolderInTheWay", 4, "Move the folder away if nothing in it is needed."},
     ErrorKind{"NotRoot", 5, "Run the command as root, for example with sudo."},
-    ErrorKind{"BinaryMissing", 5, "Build everything (scripts/build) or install the missing program beside rusternetes-ctl."},
-    ErrorKind{"EngineUnreachable", 5, "Install and start Podman or Docker, for example: apt install podman runc."},
+    ErrorKind{"BinaryMissing", 5,
+              "Build everything (scripts/build) or install the missing program beside rusternetes-ctl."},
+    ErrorKind{"EngineUnreachable", 5,
+              "Install and start Podman or Docker, for example: apt install podman runc."},
     ErrorKind{"RootlessEngine", 5, "Use the engine that root runs."},
     ErrorKind{"Forbidden", 5, "Run the command as root, for example with sudo."},
     ErrorKind{"PathTooLong", 5, "Choose a shorter --home."},
@@ -28,14 +33,21 @@ constexpr std::array kinds{
     ErrorKind{"Conflict", 6, "`rusternetes-ctl list` shows what each cluster holds."},
     ErrorKind{"StateForeign", 7, "Choose another --home, or move the file away."},
     ErrorKind{"StateNewer", 7, "Use the release that wrote it, or a later one."},
-    ErrorKind{"StateDamaged", 7, "Restore the file from a copy, or move it away and delete leftovers by hand."},
-    ErrorKind{"DropRuleFailed", 8, "Check that the kernel has nf_tables; without this rule no cluster is started."},
+    ErrorKind{"StateDamaged", 7,
+              "Restore the file from a copy, or move it away and delete leftovers by hand."},
+    ErrorKind{"DropRuleFailed", 8,
+              "Check that the kernel has nf_tables; without this rule no cluster is started."},
     ErrorKind{"ProcessFailed", 8, "`rusternetes-ctl logs` shows what the process said."},
-    ErrorKind{"StepFailed", 8, "What was begun is undone or will be finished by the next command; correct the cause and repeat."},
+    ErrorKind{
+        "StepFailed", 8,
+        "What was begun is undone or will be finished by the next command; correct the cause and repeat."},
     ErrorKind{"RecoveryFailed", 8, "Correct the cause and run any command again, or delete the cluster."},
-    ErrorKind{"NotReady", 9, "The cluster is kept: see `rusternetes-ctl status` and `rusternetes-ctl logs`, or wait longer with --wait."},
+    ErrorKind{"NotReady", 9,
+              "The cluster is kept: see `rusternetes-ctl status` and `rusternetes-ctl logs`, or wait longer "
+              "with --wait."},
     ErrorKind{"ClusterStopped", 9, "`rusternetes-ctl start` brings it up."},
-    ErrorKind{"KubeconfigBroken", 10, "Correct or move the file; `rusternetes-ctl kubeconfig` prints the cluster's own."},
+    ErrorKind{"KubeconfigBroken", 10,
+              "Correct or move the file; `rusternetes-ctl kubeconfig` prints the cluster's own."},
     ErrorKind{"KubeconfigLocked", 10, "If no kubectl is writing it, remove the lock file."},
     ErrorKind{"Interrupted", 130, ""},
     ErrorKind{"InternalError", 1, ""},
@@ -46,7 +58,8 @@ constexpr std::array kinds{
 std::span<const ErrorKind> error_kinds() { return kinds; }
 
 const ErrorKind& error_kind(std::string_view id) {
-  const auto* found = std::find_if(kinds.begin(), kinds.end(), [&](const ErrorKind& kind) { return kind.id == id; });
+  const auto* found =
+      std::find_if(kinds.begin(), kinds.end(), [&](const ErrorKind& kind) { return kind.id == id; });
   return found == kinds.end() ? kinds.back() : *found;
 }
 

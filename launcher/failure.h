@@ -1,6 +1,6 @@
 #pragma once
-// The errors that a user of the command line sees. A Status carries the stable id as its reason; exit code and advice
-// come from the one table here.
+// The errors that a user of the command line sees. A Status carries the stable id as its reason; exit code
+// and advice come from the one table here.
 
 #include <span>
 #include <string>

@@ -18,13 +18,15 @@ Result<bool> wait_for_folder(const std::filesystem::path& folder, std::chrono::m
     int fd;
     ~Close() { ::close(fd); }
   } close{fd};
-  if (::inotify_add_watch(fd, folder.c_str(), IN_CREATE | IN_DELETE | IN_MOVED_TO | IN_MOVED_FROM | IN_MODIFY |
-                                                  IN_CLOSE_WRITE) < 0)
+  if (::inotify_add_watch(fd, folder.c_str(),
+                          IN_CREATE | IN_DELETE | IN_MOVED_TO | IN_MOVED_FROM | IN_MODIFY | IN_CLOSE_WRITE) <
+      0)
     return errno_error("watch " + folder.string(), errno);
   for (;;) {
     if (is_met()) return true;
     const auto left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now())
+            .count();
     if (left <= 0) return false;
     pollfd events_of[2] = {{fd, POLLIN, 0}, {also, POLLIN, 0}};  // a negative descriptor is passed over
     const int ready = ::poll(events_of, 2, static_cast<int>(std::min<long long>(left, 60'000)));

@@ -18,7 +18,8 @@ std::string life_of(int pid) {
   const auto stat = certs::read_text(fmt::format("/proc/{}/stat", pid), 4096);
   const auto boot = certs::read_text("/proc/sys/kernel/random/boot_id", 128);
   if (!stat || !boot) return {};
-  // Field 22, the start time; the name in field 2 may hold spaces, so counting begins after its last parenthesis.
+  // Field 22, the start time; the name in field 2 may hold spaces, so counting begins after its last
+  // parenthesis.
   const auto name_end = stat->rfind(')');
   if (name_end == std::string::npos) return {};
   std::size_t at = name_end + 2;
@@ -27,7 +28,8 @@ std::string life_of(int pid) {
     if (at != std::string::npos) ++at;
   }
   if (at == std::string::npos) return {};
-  return fmt::format("{} {} {}", boot->substr(0, boot->find('\n')), pid, stat->substr(at, stat->find(' ', at) - at));
+  return fmt::format("{} {} {}", boot->substr(0, boot->find('\n')), pid,
+                     stat->substr(at, stat->find(' ', at) - at));
 }
 
 int run_hold(int argc, char** argv) {
@@ -51,7 +53,8 @@ int run_hold(int argc, char** argv) {
   const char* netns = std::getenv("RUSTERNETES_NODE_NETNS");
   std::vector<char*> words;
   for (int i = 4; i < argc; ++i)
-    words.push_back(std::strcmp(argv[i], "{node-netns}") == 0 && netns != nullptr ? const_cast<char*>(netns) : argv[i]);
+    words.push_back(std::strcmp(argv[i], "{node-netns}") == 0 && netns != nullptr ? const_cast<char*>(netns)
+                                                                                  : argv[i]);
   words.push_back(nullptr);
   ::execv(words.front(), words.data());
   std::fprintf(stderr, "hold-process: %s: %s\n", words.front(), std::strerror(errno));

@@ -1,7 +1,7 @@
 #pragma once
-// The program that a supervisor starts first: it waits until the launcher has made the node's links and drop rules, and
-// becomes the cluster's process. A supervisor that init or a user starts anew has an empty namespace, and its child is
-// held again.
+// The program that a supervisor starts first: it waits until the launcher has made the node's links and drop
+// rules, and becomes the cluster's process. A supervisor that init or a user starts anew has an empty
+// namespace, and its child is held again.
 
 #include <filesystem>
 #include <string>
@@ -10,7 +10,8 @@
 
 namespace rusternetes::launcher {
 
-// The word in argv[1] that makes rusternetes-ctl this program: `rusternetes-ctl hold-process FILE -- PROGRAM ARGS...`.
+// The word in argv[1] that makes rusternetes-ctl this program: `rusternetes-ctl hold-process FILE -- PROGRAM
+// ARGS...`.
 inline constexpr const char* hold_word = "hold-process";
 
 // Stands for one life of one process on one boot of the host. Empty when there is no such process.

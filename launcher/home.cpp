@@ -2,7 +2,8 @@
 
 namespace rusternetes::launcher {
 
-Home find_home(const std::string& flag, const std::function<std::optional<std::string>(const char*)>& variable) {
+Home find_home(const std::string& flag,
+               const std::function<std::optional<std::string>(const char*)>& variable) {
   const auto set = [&](const char* name) {
     auto value = variable(name);
     return value && !value->empty() ? value : std::nullopt;
@@ -12,7 +13,8 @@ Home find_home(const std::string& flag, const std::function<std::optional<std::s
     root = flag;
   else if (const auto own = set("RUSTERNETES_HOME"))
     root = *own;
-  else if (const auto data = set("XDG_DATA_HOME"); data && data->starts_with('/'))  // relative ones are invalid (XDG)
+  else if (const auto data = set("XDG_DATA_HOME");
+           data && data->starts_with('/'))  // relative ones are invalid (XDG)
     root = std::filesystem::path(*data) / "rusternetes";
   else
     root = std::filesystem::path(set("HOME").value_or("/root")) / ".local/share/rusternetes";

@@ -31,7 +31,9 @@ struct Home {
   ClusterPaths cluster(const std::string& name) const { return {clusters() / name}; }
 };
 
-// --home, RUSTERNETES_HOME, $XDG_DATA_HOME/rusternetes, ~/.local/share/rusternetes: the first that is given, absolute.
-Home find_home(const std::string& flag, const std::function<std::optional<std::string>(const char*)>& variable);
+// --home, RUSTERNETES_HOME, $XDG_DATA_HOME/rusternetes, ~/.local/share/rusternetes: the first that is given,
+// absolute.
+Home find_home(const std::string& flag,
+               const std::function<std::optional<std::string>(const char*)>& variable);
 
 }  // namespace rusternetes::launcher

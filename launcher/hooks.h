@@ -1,6 +1,6 @@
 #pragma once
-// Points at which a test may end the process: before and after every write of the journal and every call that leaves
-// it. The program itself installs nothing.
+// Points at which a test may end the process: before and after every write of the journal and every call that
+// leaves it. The program itself installs nothing.
 
 #include <string_view>
 

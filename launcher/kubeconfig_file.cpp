@@ -20,8 +20,8 @@ namespace fs = std::filesystem;
 constexpr std::chrono::seconds lock_patience{5};
 constexpr std::string_view lock_owner = "rusternetes-ctl ";
 
-// client-go creates NAME.lock exclusively, writes, and removes it. Ours says who holds it, so that one left by a killed
-// process can be told from another program's.
+// client-go creates NAME.lock exclusively, writes, and removes it. Ours says who holds it, so that one left
+// by a killed process can be told from another program's.
 class KubeconfigLock {
  public:
   static Result<std::unique_ptr<KubeconfigLock>> acquire(const fs::path& file) {
@@ -37,7 +37,8 @@ class KubeconfigLock {
              error = errno;
              return fd >= 0 || error != EEXIST;
            }));
-    if (!is_ours) return failure("KubeconfigLocked", fmt::format("{} is held by another program", path.string()));
+    if (!is_ours)
+      return failure("KubeconfigLocked", fmt::format("{} is held by another program", path.string()));
     if (fd < 0) return errno_error("create " + path.string(), error);
     const std::string text = fmt::format("{}{}", lock_owner, ::getpid());
     const bool is_written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
@@ -64,7 +65,8 @@ class KubeconfigLock {
 };
 
 Status with_path(const fs::path& path, const Status& status) {
-  return Status(status.code, status.reason, fmt::format("{}: {}", path.string(), status.message), status.details);
+  return Status(status.code, status.reason, fmt::format("{}: {}", path.string(), status.message),
+                status.details);
 }
 
 using Edit = std::function<Result<std::string>(std::string_view)>;

@@ -7,8 +7,8 @@
 
 namespace rusternetes::launcher {
 
-// Empty when none is within a third of the word's length (at least two) in insertions, deletions, replacements and
-// swaps of neighbours.
+// Empty when none is within a third of the word's length (at least two) in insertions, deletions,
+// replacements and swaps of neighbours.
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
 
 }  // namespace rusternetes::launcher

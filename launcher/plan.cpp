@@ -9,7 +9,8 @@
 namespace rusternetes::launcher {
 
 std::int64_t PlanRunner::now_ms() const {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(environment_.clock.now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(environment_.clock.now().time_since_epoch())
+      .count();
 }
 
 Result<> PlanRunner::write(std::string_view what, const std::function<Result<>()>& work) {
@@ -39,13 +40,15 @@ Result<> PlanRunner::forward(Plan& plan, std::int64_t id, int from, bool must_fi
     if (can_undo && environment_.is_interrupted()) {
       result = failure("Interrupted", "interrupted; what was begun is undone");
       if (at == 0) {
-        RN_CHECK(write("finish", [&] { return state_.journal().finish(id, state::PlanOutcome::undone, now_ms()); }));
+        RN_CHECK(write("finish",
+                       [&] { return state_.journal().finish(id, state::PlanOutcome::undone, now_ms()); }));
         return result;
       }
       --at;  // the last one that was begun
     } else {
       progress_.begin(step.describe());
-      RN_CHECK(write("applying " + step.id(), [&] { return state_.journal().applying(id, at, step.id(), now_ms()); }));
+      RN_CHECK(write("applying " + step.id(),
+                     [&] { return state_.journal().applying(id, at, step.id(), now_ms()); }));
       result = step.apply();
       result ? progress_.done() : progress_.failed();
     }
@@ -62,7 +65,8 @@ Result<> PlanRunner::backward(Plan& plan, std::int64_t id, int from) {
   for (int at = from; at >= 0; --at) {
     Step& step = *plan.steps[static_cast<std::size_t>(at)];
     progress_.begin("Undo: " + step.describe());
-    RN_CHECK(write("undoing " + step.id(), [&] { return state_.journal().undoing(id, at, step.id(), now_ms()); }));
+    RN_CHECK(
+        write("undoing " + step.id(), [&] { return state_.journal().undoing(id, at, step.id(), now_ms()); }));
     const Result<> result = step.undo();
     result ? progress_.done() : progress_.failed();
     if (!result) return result;
@@ -78,9 +82,8 @@ Result<std::string> PlanRunner::recover(const state::PlanRecord& record, Plan& p
   bool is_undoing = false;
   for (const state::StepRecord& step : steps) {
     if (step.position >= count || plan.steps[static_cast<std::size_t>(step.position)]->id() != step.step)
-      return failure("RecoveryFailed",
-                     fmt::format("an interrupted {} of \"{}\" has the unknown step \"{}\"", record.kind, record.cluster,
-                                 step.step));
+      return failure("RecoveryFailed", fmt::format("an interrupted {} of \"{}\" has the unknown step \"{}\"",
+                                                   record.kind, record.cluster, step.step));
     if (step.phase == state::StepPhase::undoing) {
       at = step.position;
       is_undoing = true;
@@ -88,23 +91,25 @@ Result<std::string> PlanRunner::recover(const state::PlanRecord& record, Plan& p
     }
     if (step.phase != state::StepPhase::undone) at = step.position;
   }
-  const std::string where =
-      at < 0 ? "before its first step" : fmt::format("at \"{}\"", plan.steps[static_cast<std::size_t>(at)]->id());
+  const std::string where = at < 0 ? "before its first step"
+                                   : fmt::format("at \"{}\"", plan.steps[static_cast<std::size_t>(at)]->id());
   const bool goes_forward = !is_undoing && std::max(at, 0) >= plan.point_of_no_return;
-  progress_.note(fmt::format("The {} of \"{}\" was interrupted {}; {} it.", record.kind, record.cluster, where,
-                             goes_forward ? "finishing" : "undoing"));
+  progress_.note(fmt::format("The {} of \"{}\" was interrupted {}; {} it.", record.kind, record.cluster,
+                             where, goes_forward ? "finishing" : "undoing"));
   int from = std::max(at, 0);
   if (plan.resume_position >= 0) from = std::min(from, plan.resume_position);
   const Result<> result = goes_forward ? forward(plan, record.id, from, true) : backward(plan, record.id, at);
   if (!result)
-    return failure("RecoveryFailed", fmt::format("the interrupted {} of \"{}\" could not be {}: {}", record.kind,
-                                                 record.cluster, goes_forward ? "finished" : "undone",
-                                                 result.error().message));
-  return fmt::format("The {} of \"{}\" is {}.", record.kind, record.cluster, goes_forward ? "finished" : "undone");
+    return failure("RecoveryFailed",
+                   fmt::format("the interrupted {} of \"{}\" could not be {}: {}", record.kind,
+                               record.cluster, goes_forward ? "finished" : "undone", result.error().message));
+  return fmt::format("The {} of \"{}\" is {}.", record.kind, record.cluster,
+                     goes_forward ? "finished" : "undone");
 }
 
 Result<> PlanRunner::supersede(const state::PlanRecord& record) {
-  return write("supersede", [&] { return state_.journal().finish(record.id, state::PlanOutcome::superseded, now_ms()); });
+  return write("supersede",
+               [&] { return state_.journal().finish(record.id, state::PlanOutcome::superseded, now_ms()); });
 }
 
 }  // namespace rusternetes::launcher

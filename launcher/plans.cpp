@@ -7,8 +7,9 @@
 namespace rusternetes::launcher {
 namespace {
 
-// What `create` and `start` share: from the engine to the running process. The drop rules stand before the node is
-// linked and before the process, and with it the api-server, gives out a service address (invariant 14).
+// What `create` and `start` share: from the engine to the running process. The drop rules stand before the
+// node is linked and before the process, and with it the api-server, gives out a service address (invariant
+// 14).
 void add_start_steps(const Context& context, Plan& plan, bool is_new) {
   auto add = [&](StepPtr step) { plan.steps.push_back(std::move(step)); };
   plan.resume_position = static_cast<int>(plan.steps.size());
@@ -24,7 +25,8 @@ void add_start_steps(const Context& context, Plan& plan, bool is_new) {
 
 }  // namespace
 
-Context make_context(Environment& environment, state::State* state, const Home& home, ClusterSettings settings) {
+Context make_context(Environment& environment, state::State* state, const Home& home,
+                     ClusterSettings settings) {
   ClusterPaths paths = home.cluster(settings.name);
   return std::make_shared<StepContext>(
       StepContext{environment, state, home, std::move(settings), std::move(paths)});
@@ -90,7 +92,8 @@ Result<Plan> plan_from_record(const state::PlanRecord& record, Environment& envi
   if (record.kind == "start") return start_plan(context);
   if (record.kind == "stop") return stop_plan(context);
   if (record.kind == "delete") return delete_plan(context);
-  return failure("RecoveryFailed", fmt::format("this release cannot finish an interrupted \"{}\"", record.kind));
+  return failure("RecoveryFailed",
+                 fmt::format("this release cannot finish an interrupted \"{}\"", record.kind));
 }
 
 }  // namespace rusternetes::launcher

@@ -13,10 +13,12 @@ Plan start_plan(const Context& context);
 Plan stop_plan(const Context& context);
 Plan delete_plan(const Context& context);
 
-// The plan of a journal's record, built again from its arguments. RecoveryFailed for a kind that this release lacks.
+// The plan of a journal's record, built again from its arguments. RecoveryFailed for a kind that this release
+// lacks.
 Result<Plan> plan_from_record(const state::PlanRecord& record, Environment& environment, state::State* state,
                               const Home& home);
 
-Context make_context(Environment& environment, state::State* state, const Home& home, ClusterSettings settings);
+Context make_context(Environment& environment, state::State* state, const Home& home,
+                     ClusterSettings settings);
 
 }  // namespace rusternetes::launcher

@@ -17,7 +17,8 @@ void Progress::failed() { end("✗", "failed"); }
 
 void Progress::end(std::string_view mark, std::string_view word) {
   if (current_.empty()) return;
-  const auto taken = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.steady_now() - started_).count();
+  const auto taken =
+      std::chrono::duration_cast<std::chrono::milliseconds>(clock_.steady_now() - started_).count();
   if (is_terminal_)
     out_ << fmt::format("\r\x1b[K {} {} ({} ms)\n", mark, current_, taken) << std::flush;
   else

@@ -1,6 +1,6 @@
 #pragma once
-// What the user sees while steps run: on a terminal a line that turns from a dot into a check mark, elsewhere one plain
-// line a step. Always on the error stream; results go to the other one.
+// What the user sees while steps run: on a terminal a line that turns from a dot into a check mark, elsewhere
+// one plain line a step. Always on the error stream; results go to the other one.
 
 #include <chrono>
 #include <iosfwd>
@@ -13,7 +13,8 @@ namespace rusternetes::launcher {
 
 class Progress {
  public:
-  Progress(std::ostream& out, bool is_terminal, const Clock& clock) : out_(out), is_terminal_(is_terminal), clock_(clock) {}
+  Progress(std::ostream& out, bool is_terminal, const Clock& clock)
+      : out_(out), is_terminal_(is_terminal), clock_(clock) {}
   void begin(std::string_view what);
   void done();
   void failed();

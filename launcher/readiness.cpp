@@ -65,8 +65,8 @@ bool shows_ready_node(std::string_view line) {
   return object != nullptr && is_ready_node(*object);
 }
 
-// kubeadm's ClusterRoleBinding. `rusternetes` makes it when it starts; one that somebody removed is put back here as
-// kubeadm does, with the break-glass certificate.
+// kubeadm's ClusterRoleBinding. `rusternetes` makes it when it starts; one that somebody removed is put back
+// here as kubeadm does, with the break-glass certificate.
 Result<> ensure_admin_binding(StepContext& context) {
   RN_TRY(HttpRequest request,
          request_as(context, "super-admin", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"));
@@ -76,7 +76,9 @@ Result<> ensure_admin_binding(StepContext& context) {
       {"apiVersion", "rbac.authorization.k8s.io/v1"},
       {"kind", "ClusterRoleBinding"},
       {"metadata", json::object{{"name", group}}},
-      {"roleRef", json::object{{"apiGroup", "rbac.authorization.k8s.io"}, {"kind", "ClusterRole"}, {"name", "cluster-admin"}}},
+      {"roleRef",
+       json::object{
+           {"apiGroup", "rbac.authorization.k8s.io"}, {"kind", "ClusterRole"}, {"name", "cluster-admin"}}},
       {"subjects", json::array{json::object{
                        {"apiGroup", "rbac.authorization.k8s.io"}, {"kind", "Group"}, {"name", group}}}}});
   RN_TRY(const HttpResponse answer, context.environment.http.send(request));
@@ -91,14 +93,17 @@ struct NodeAnswer {
 };
 
 Result<NodeAnswer> get_node(StepContext& context) {
-  RN_TRY(const HttpRequest request, request_as(context, "admin", "/api/v1/nodes/" + context.settings.node_name));
+  RN_TRY(const HttpRequest request,
+         request_as(context, "admin", "/api/v1/nodes/" + context.settings.node_name));
   RN_TRY(const HttpResponse answer, context.environment.http.send(request));
   if (answer.status == 403) {
     RN_CHECK(ensure_admin_binding(context));
     return NodeAnswer{false, "the administrator's role binding was missing"};
   }
-  if (answer.status == 404) return NodeAnswer{false, fmt::format("node \"{}\" has not registered", context.settings.node_name)};
-  if (answer.status != 200) return NodeAnswer{false, fmt::format("the api-server answered {}", answer.status)};
+  if (answer.status == 404)
+    return NodeAnswer{false, fmt::format("node \"{}\" has not registered", context.settings.node_name)};
+  if (answer.status != 200)
+    return NodeAnswer{false, fmt::format("the api-server answered {}", answer.status)};
   boost::system::error_code error;
   const json::value node = json::parse(answer.body, error);
   if (!error && is_ready_node(node)) return NodeAnswer{true, ""};
@@ -107,8 +112,9 @@ Result<NodeAnswer> get_node(StepContext& context) {
 
 // Follows the node's events until it is Ready or the time is over.
 void watch_node(StepContext& context, milliseconds timeout) {
-  auto request = request_as(context, "admin",
-                            fmt::format("/api/v1/nodes?watch=true&fieldSelector=metadata.name%3D{}", context.settings.node_name));
+  auto request = request_as(
+      context, "admin",
+      fmt::format("/api/v1/nodes?watch=true&fieldSelector=metadata.name%3D{}", context.settings.node_name));
   if (!request) return;
   request->timeout = timeout;
   (void)context.environment.http.stream(*request, [&](std::string_view line) {
@@ -140,14 +146,18 @@ Result<> wait_until_ready(StepContext& context, milliseconds timeout) {
   for (;;) {
     const ClusterHealth health = cluster_health(context);
     if (health.is_api_ready && health.is_node_ready) return {};
-    if (environment.is_interrupted()) return failure("Interrupted", "interrupted while waiting; the cluster is kept");
+    if (environment.is_interrupted())
+      return failure("Interrupted", "interrupted while waiting; the cluster is kept");
     const auto left = std::chrono::duration_cast<milliseconds>(deadline - environment.clock.steady_now());
     if (left.count() <= 0)
-      return failure("NotReady", fmt::format("the cluster is not ready after {} s: {}",
-                                             std::chrono::duration_cast<std::chrono::seconds>(timeout).count(), health.message));
+      return failure(
+          "NotReady",
+          fmt::format("the cluster is not ready after {} s: {}",
+                      std::chrono::duration_cast<std::chrono::seconds>(timeout).count(), health.message));
     if (health.is_api_ready) {
       watch_node(context, std::min(left, milliseconds(5000)));
-      // A watch that ends at once (a node that is not there yet, a server that stops) must not make this a busy loop.
+      // A watch that ends at once (a node that is not there yet, a server that stops) must not make this a
+      // busy loop.
     }
     if (environment.process.wait_for_end(spec, std::min(left, retry_delay)))
       return failure("ProcessFailed", "the supervisor of the cluster ended");

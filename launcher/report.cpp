@@ -43,9 +43,7 @@ void print_plan(const Invocation& invocation, const Plan& plan, const ClusterSet
   for (const auto& step : plan.steps) {
     const bool is_point = number == plan.point_of_no_return && number > 0;
     text += fmt::format("{:3}. {}{}\n", ++number, step->describe(),
-                        is_point
-                            ? " (from here on an interrupted plan is finished, not undone)"
-                            : "");
+                        is_point ? " (from here on an interrupted plan is finished, not undone)" : "");
     steps.push_back(json::object{{"id", step->id()}, {"description", step->describe()}});
   }
   invocation.print(text, json::serialize(json::object{{"plan", plan.kind},
@@ -56,7 +54,8 @@ void print_plan(const Invocation& invocation, const Plan& plan, const ClusterSet
 }
 
 Result<> wait_with_progress(Session& session, StepContext& context, std::chrono::milliseconds timeout) {
-  session.progress().begin(fmt::format("Wait for the api-server and a Ready node (up to {} s)", timeout.count() / 1000));
+  session.progress().begin(
+      fmt::format("Wait for the api-server and a Ready node (up to {} s)", timeout.count() / 1000));
   const Result<> result = wait_until_ready(context, timeout);
   result ? session.progress().done() : session.progress().failed();
   return result;
@@ -65,7 +64,8 @@ Result<> wait_with_progress(Session& session, StepContext& context, std::chrono:
 Result<> confirm(const Invocation& invocation, const std::string& question) {
   if (invocation.has("--yes")) return {};
   Environment& environment = invocation.environment;
-  if (!environment.is_input_terminal) return failure("ConfirmationRequired", question + " nobody is there to say yes");
+  if (!environment.is_input_terminal)
+    return failure("ConfirmationRequired", question + " nobody is there to say yes");
   environment.err << question << " [y/N] " << std::flush;
   std::string answer;
   std::getline(environment.in, answer);

@@ -16,7 +16,8 @@ void print_plan(const Invocation& invocation, const Plan& plan, const ClusterSet
 
 Result<> wait_with_progress(Session& session, StepContext& context, std::chrono::milliseconds timeout);
 
-// Asks on the terminal unless --yes was given. ConfirmationRequired when there is no terminal or the answer is no.
+// Asks on the terminal unless --yes was given. ConfirmationRequired when there is no terminal or the answer
+// is no.
 Result<> confirm(const Invocation& invocation, const std::string& question);
 
 }  // namespace rusternetes::launcher

@@ -15,18 +15,20 @@ namespace fs = std::filesystem;
 
 Session::Session(Invocation& invocation)
     : invocation_(invocation),
-      progress_(invocation.environment.err, invocation.environment.is_progress_terminal && !invocation.is_json,
+      progress_(invocation.environment.err,
+                invocation.environment.is_progress_terminal && !invocation.is_json,
                 invocation.environment.clock) {}
 
-Result<std::unique_ptr<Session>> Session::open(Invocation& invocation, Access access, const std::string& deleted) {
+Result<std::unique_ptr<Session>> Session::open(Invocation& invocation, Access access,
+                                               const std::string& deleted) {
   std::unique_ptr<Session> session(new Session(invocation));
   const Home& home = invocation.home;
   std::error_code ignored;
   if (access == Access::change) {
     RN_CHECK(certs::make_folder(home.root, 0700));
     RN_TRY(session->lock_, state::HomeLock::acquire(home.lock_file(), [&](const std::string& holder) {
-             session->progress_.note(
-                 fmt::format("Waiting for another rusternetes-ctl ({}) ...", holder.empty() ? "unknown" : holder));
+             session->progress_.note(fmt::format("Waiting for another rusternetes-ctl ({}) ...",
+                                                 holder.empty() ? "unknown" : holder));
            }));
   } else if (!fs::exists(home.state_file(), ignored)) {
     return session;
@@ -67,7 +69,8 @@ Result<> Session::recover(const std::string& deleted) {
     }
     RN_TRY(const auto recorded, state_->find(record.cluster));
     if (record.kind != "delete" && record.cluster == deleted && recorded) {
-      progress_.note(fmt::format("The {} of \"{}\" was interrupted; deleting the cluster.", record.kind, record.cluster));
+      progress_.note(fmt::format("The {} of \"{}\" was interrupted; deleting the cluster.", record.kind,
+                                 record.cluster));
       superseded_.push_back(record);
       continue;
     }
@@ -110,8 +113,9 @@ Result<ClusterSettings> Session::cluster(const std::string& name) {
     names.push_back(one.name);
   }
   const std::string near = nearest(name, names);
-  return failure("ClusterNotFound", near.empty() ? fmt::format("there is no cluster \"{}\"", name)
-                                                 : fmt::format("there is no cluster \"{}\"; did you mean \"{}\"?", name, near));
+  return failure("ClusterNotFound",
+                 near.empty() ? fmt::format("there is no cluster \"{}\"", name)
+                              : fmt::format("there is no cluster \"{}\"; did you mean \"{}\"?", name, near));
 }
 
 Result<std::string> Session::phase(const std::string& name) {

@@ -17,10 +17,12 @@ namespace rusternetes::launcher {
 class Session {
  public:
   enum class Access { look, read, change };
-  // change: makes the home, waits for its lock, and finishes or undoes what a killed command left, telling the user
-  // which. read: the same if there is a state and no other command holds the lock, else like look. look: touches nothing.
-  // `deleted` is a cluster whose interrupted plans are not worth undoing, since it is about to be deleted.
-  static Result<std::unique_ptr<Session>> open(Invocation& invocation, Access access, const std::string& deleted = {});
+  // change: makes the home, waits for its lock, and finishes or undoes what a killed command left, telling
+  // the user which. read: the same if there is a state and no other command holds the lock, else like look.
+  // look: touches nothing. `deleted` is a cluster whose interrupted plans are not worth undoing, since it is
+  // about to be deleted.
+  static Result<std::unique_ptr<Session>> open(Invocation& invocation, Access access,
+                                               const std::string& deleted = {});
   ~Session();
 
   // Null when the home has no state and the access is not `change`: there are no clusters.

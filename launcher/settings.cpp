@@ -43,7 +43,8 @@ std::vector<std::string> list_of(const json::object& object, std::string_view ke
 }  // namespace
 
 std::string ClusterSettings::server() const {
-  return fmt::format("https://{}:{}", bind_address.find(':') == std::string::npos ? bind_address : "[" + bind_address + "]",
+  return fmt::format("https://{}:{}",
+                     bind_address.find(':') == std::string::npos ? bind_address : "[" + bind_address + "]",
                      api_port);
 }
 
@@ -56,11 +57,10 @@ std::string to_json(const ClusterSettings& s) {
       {"nodeNetwork", s.node_network},
       {"nodeName", s.node_name},
       {"keyAlgorithm", s.key_algorithm},
-      {"engine",
-       json::object{{"kind", s.engine.kind},
-                    {"socket", s.engine.socket},
-                    {"version", s.engine.version},
-                    {"private", s.engine.is_private}}},
+      {"engine", json::object{{"kind", s.engine.kind},
+                              {"socket", s.engine.socket},
+                              {"version", s.engine.version},
+                              {"private", s.engine.is_private}}},
       {"bindAddress", s.bind_address},
       {"apiPort", s.api_port},
       {"podCIDRs", list_json(s.pod_cidrs)},
@@ -76,7 +76,8 @@ std::string to_json(const ClusterSettings& s) {
 Result<ClusterSettings> settings_from_json(std::string_view text) {
   boost::system::error_code error;
   const json::value parsed = json::parse(json::string_view(text.data(), text.size()), error);
-  if (error || !parsed.is_object()) return failure("StateDamaged", "the settings kept about a cluster do not parse");
+  if (error || !parsed.is_object())
+    return failure("StateDamaged", "the settings kept about a cluster do not parse");
   const json::object& object = parsed.get_object();
   ClusterSettings s;
   s.name = text_of(object, "name");
@@ -134,7 +135,8 @@ Result<> check_cluster_name(std::string_view name) {
   for (const char c : name) is_good = is_good && (is_letter(c) || (c >= '0' && c <= '9') || c == '-');
   if (!is_good) return failure("InvalidName", fmt::format("\"{}\" cannot be the name of a cluster", name));
   if (is_command_word(name))
-    return failure("InvalidName", fmt::format("\"{}\" is a command and cannot be the name of a cluster", name));
+    return failure("InvalidName",
+                   fmt::format("\"{}\" is a command and cannot be the name of a cluster", name));
   return {};
 }
 

@@ -1,5 +1,6 @@
 #pragma once
-// What is kept about a cluster: chosen once by `create`, read by every later command, and the arguments of its plans.
+// What is kept about a cluster: chosen once by `create`, read by every later command, and the arguments of
+// its plans.
 
 #include <cstdint>
 #include <string>
@@ -24,7 +25,8 @@ struct ClusterSettings {
   std::uint16_t api_port = 0;
   std::vector<std::string> pod_cidrs;      // at most one a family
   std::vector<std::string> service_cidrs;  // at most one a family
-  std::vector<std::string> node_links;     // blocks of which host and node have an address; none on node_network host
+  std::vector<std::string>
+      node_links;  // blocks of which host and node have an address; none on node_network host
   std::vector<std::string> host_addresses;
   std::vector<std::string> node_addresses;
   std::string user_kubeconfig;  // the file that the context is merged into

@@ -12,12 +12,14 @@ namespace {
 
 constexpr std::array<const char*, 3> lists{"clusters", "users", "contexts"};
 
-// Writes a node as it was read. yaml-cpp's own emitter would drop the quotes of "123" and "true", and client-go would
-// then refuse the number where it wants a text.
+// Writes a node as it was read. yaml-cpp's own emitter would drop the quotes of "123" and "true", and
+// client-go would then refuse the number where it wants a text.
 void emit(YAML::Emitter& out, const YAML::Node& node) {
   switch (node.Type()) {
     case YAML::NodeType::Undefined:
-    case YAML::NodeType::Null: out << YAML::Null; return;
+    case YAML::NodeType::Null:
+      out << YAML::Null;
+      return;
     case YAML::NodeType::Scalar:
       if (node.Tag() == "!") out << YAML::DoubleQuoted;  // it was quoted
       out << node.Scalar();
@@ -93,7 +95,8 @@ bool is_skeleton(const YAML::Node& root) {
   for (const auto& entry : root) {
     const std::string key = entry.first.IsScalar() ? entry.first.Scalar() : "?";
     if (key == "apiVersion" || key == "kind") continue;
-    const bool is_empty = entry.second.IsNull() || (entry.second.IsScalar() && entry.second.Scalar().empty()) ||
+    const bool is_empty = entry.second.IsNull() ||
+                          (entry.second.IsScalar() && entry.second.Scalar().empty()) ||
                           ((entry.second.IsMap() || entry.second.IsSequence()) && entry.second.size() == 0);
     if (!is_empty) return false;
   }
@@ -139,9 +142,11 @@ Result<std::string> remove_from_kubeconfig(std::string_view text, std::string_vi
   const YAML::Node contexts = without(root["contexts"], context);
   if (root["contexts"]) root["contexts"] = contexts;
   // A cluster or user that another context of the user's own stands on is left.
-  if (root["clusters"] && !is_used(contexts, "cluster", cluster)) root["clusters"] = without(root["clusters"], cluster);
+  if (root["clusters"] && !is_used(contexts, "cluster", cluster))
+    root["clusters"] = without(root["clusters"], cluster);
   if (root["users"] && !is_used(contexts, "user", user)) root["users"] = without(root["users"], user);
-  if (root["current-context"] && root["current-context"].IsScalar() && root["current-context"].Scalar() == context)
+  if (root["current-context"] && root["current-context"].IsScalar() &&
+      root["current-context"].Scalar() == context)
     root["current-context"] = YAML::Load("\"\"");
   if (is_skeleton(root)) return std::string();
   return to_text(root);

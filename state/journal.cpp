@@ -19,8 +19,8 @@ StepPhase phase_from(std::string_view text) {
 
 std::string_view to_string(StepPhase phase) { return phase_names[static_cast<std::size_t>(phase)]; }
 
-Result<std::int64_t> Journal::begin(std::string_view cluster, std::string_view kind, std::string_view arguments,
-                                    std::int64_t now_ms) {
+Result<std::int64_t> Journal::begin(std::string_view cluster, std::string_view kind,
+                                    std::string_view arguments, std::int64_t now_ms) {
   RN_CHECK(database_.run("INSERT INTO plans(cluster,kind,arguments,started_at_ms) VALUES(?,?,?,?)",
                          {cluster, kind, arguments, now_ms}));
   return database_.last_id();
@@ -28,18 +28,21 @@ Result<std::int64_t> Journal::begin(std::string_view cluster, std::string_view k
 
 Result<> Journal::applying(std::int64_t plan, int position, std::string_view step, std::int64_t now_ms) {
   return database_.transaction([&]() -> Result<> {
-    RN_CHECK(database_.run("UPDATE steps SET phase='applied' WHERE plan=? AND position<? AND phase='applying'",
-                           {plan, position}));
-    return database_.run("INSERT OR REPLACE INTO steps(plan,position,step,phase,at_ms) VALUES(?,?,?,'applying',?)",
-                         {plan, position, step, now_ms});
+    RN_CHECK(
+        database_.run("UPDATE steps SET phase='applied' WHERE plan=? AND position<? AND phase='applying'",
+                      {plan, position}));
+    return database_.run(
+        "INSERT OR REPLACE INTO steps(plan,position,step,phase,at_ms) VALUES(?,?,?,'applying',?)",
+        {plan, position, step, now_ms});
   });
 }
 
 Result<> Journal::undoing(std::int64_t plan, int position, std::string_view step, std::int64_t now_ms) {
   return database_.transaction([&]() -> Result<> {
     RN_CHECK(database_.run("UPDATE steps SET phase='undone' WHERE plan=? AND position>?", {plan, position}));
-    return database_.run("INSERT OR REPLACE INTO steps(plan,position,step,phase,at_ms) VALUES(?,?,?,'undoing',?)",
-                         {plan, position, step, now_ms});
+    return database_.run(
+        "INSERT OR REPLACE INTO steps(plan,position,step,phase,at_ms) VALUES(?,?,?,'undoing',?)",
+        {plan, position, step, now_ms});
   });
 }
 
@@ -71,8 +74,8 @@ Result<std::vector<StepRecord>> Journal::steps(std::int64_t plan) {
   std::vector<StepRecord> out;
   RN_CHECK(database_.run("SELECT position,step,phase,at_ms FROM steps WHERE plan=? ORDER BY position", {plan},
                          [&](const Row& row) {
-                           out.push_back({static_cast<int>(row.integer(0)), row.text(1), phase_from(row.text(2)),
-                                          row.integer(3)});
+                           out.push_back({static_cast<int>(row.integer(0)), row.text(1),
+                                          phase_from(row.text(2)), row.integer(3)});
                          }));
   return out;
 }

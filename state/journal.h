@@ -1,6 +1,6 @@
 #pragma once
-// The journal of plans: what a command is about to do, written before it does it, so that the next command can finish
-// or roll back what a killed one left.
+// The journal of plans: what a command is about to do, written before it does it, so that the next command
+// can finish or roll back what a killed one left.
 
 #include <cstdint>
 #include <string>

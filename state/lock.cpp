@@ -15,7 +15,8 @@ namespace {
 
 // True while `path` still names the file behind `fd`: a holder may have removed it while we waited.
 bool is_current(int fd, const std::filesystem::path& path) {
-  struct stat ours {}, named {};
+  struct stat ours {
+  }, named{};
   return ::fstat(fd, &ours) == 0 && ::stat(path.c_str(), &named) == 0 && ours.st_ino == named.st_ino &&
          ours.st_dev == named.st_dev;
 }
@@ -75,7 +76,8 @@ Result<HomeLock> HomeLock::acquire(const std::filesystem::path& path,
   }
 }
 
-HomeLock::HomeLock(HomeLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)), path_(std::move(other.path_)) {}
+HomeLock::HomeLock(HomeLock&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), path_(std::move(other.path_)) {}
 
 HomeLock& HomeLock::operator=(HomeLock&& other) noexcept {
   if (this != &other) {

@@ -46,7 +46,8 @@ Result<Range> Range::parse(std::string_view text) {
   if (slash == std::string_view::npos) return bad("it has no prefix length, as in 10.96.0.0/16");
   boost::system::error_code error;
   Range out{ip::make_address(std::string(text.substr(0, slash)), error), 0};
-  if (error || (out.first.is_v6() && out.first.to_v6().scope_id() != 0)) return bad("the address does not parse");
+  if (error || (out.first.is_v6() && out.first.to_v6().scope_id() != 0))
+    return bad("the address does not parse");
   const auto digits = text.substr(slash + 1);
   const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), out.prefix);
   if (code != std::errc() || end != digits.data() + digits.size() || digits.empty() || out.prefix < 0 ||
@@ -65,7 +66,9 @@ bool Range::overlaps(const Range& other) const {
   return (bits_of(first) | mask) == (bits_of(other.first) | mask);
 }
 
-ip::address Range::at(std::uint64_t offset) const { return address_from(bits_of(first) + offset, first.is_v4()); }
+ip::address Range::at(std::uint64_t offset) const {
+  return address_from(bits_of(first) + offset, first.is_v4());
+}
 
 Result<std::vector<Range>> parse_ranges(std::string_view text) {
   std::vector<Range> out;
@@ -74,7 +77,8 @@ Result<std::vector<Range>> parse_ranges(std::string_view text) {
     RN_TRY(Range one, Range::parse(text.substr(0, comma)));
     for (const Range& other : out)
       if (other.first.is_v4() == one.first.is_v4())
-        return Status(400, "BadRequest", fmt::format("{} and {} are of the same family", other.to_string(), one.to_string()));
+        return Status(400, "BadRequest",
+                      fmt::format("{} and {} are of the same family", other.to_string(), one.to_string()));
     out.push_back(one);
     if (comma == std::string_view::npos) return out;
     text.remove_prefix(comma + 1);
@@ -102,7 +106,8 @@ Pool link_pool(Family family) {
   return {range("10.213.0.0", 16), 28, 0};
 }
 
-Result<Range> pick_range(const Pool& pool, const std::vector<Range>& taken, const std::vector<Range>& host_routes) {
+Result<Range> pick_range(const Pool& pool, const std::vector<Range>& taken,
+                         const std::vector<Range>& host_routes) {
   const int all = width(pool.base.first);
   const int index_bits = std::min(pool.prefix - pool.base.prefix, 16);
   const std::uint64_t count = std::uint64_t{1} << index_bits;

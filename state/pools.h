@@ -1,6 +1,7 @@
 #pragma once
-// Which ranges, addresses and ports a new cluster gets: the first of each pool that no other cluster holds and no route
-// of the host overlaps. Pure functions; the caller brings what is taken. Both address families are handed out.
+// Which ranges, addresses and ports a new cluster gets: the first of each pool that no other cluster holds
+// and no route of the host overlaps. Pure functions; the caller brings what is taken. Both address families
+// are handed out.
 
 #include <boost/asio/ip/address.hpp>
 #include <cstdint>
@@ -40,14 +41,17 @@ struct Pool {
 };
 
 enum class Family { ipv4, ipv6 };
-// 10.244.0.0/16 is the first choice for Pods and 10.96.0.0/16 for Services, as kubeadm's users expect; links are /28 of
-// 10.213.0.0/16 (one host address and up to thirteen nodes). The IPv6 pools are unique local addresses.
+// 10.244.0.0/16 is the first choice for Pods and 10.96.0.0/16 for Services, as kubeadm's users expect; links
+// are /28 of 10.213.0.0/16 (one host address and up to thirteen nodes). The IPv6 pools are unique local
+// addresses.
 Pool pod_pool(Family family);
 Pool service_pool(Family family);
 Pool link_pool(Family family);
 
-// Default routes (prefix 0) do not count: everything overlaps them. Exhausted: Status with reason PoolExhausted.
-Result<Range> pick_range(const Pool& pool, const std::vector<Range>& taken, const std::vector<Range>& host_routes);
+// Default routes (prefix 0) do not count: everything overlaps them. Exhausted: Status with reason
+// PoolExhausted.
+Result<Range> pick_range(const Pool& pool, const std::vector<Range>& taken,
+                         const std::vector<Range>& host_routes);
 
 inline constexpr std::uint16_t first_api_port = 6443;
 // The first port from 6443 on that is neither taken nor refused by `is_free` (which asks the host).

@@ -26,11 +26,11 @@ class Row {
 
 // A value bound to a `?`.
 struct Value {
-  Value(std::string_view text) : text(text), is_text(true) {}          // NOLINT: meant to be implicit
-  Value(const std::string& text) : text(text), is_text(true) {}       // NOLINT
-  Value(const char* text) : text(text), is_text(true) {}              // NOLINT
-  Value(std::int64_t integer) : integer(integer) {}                   // NOLINT
-  Value(int integer) : integer(integer) {}                            // NOLINT
+  Value(std::string_view text) : text(text), is_text(true) {}    // NOLINT: meant to be implicit
+  Value(const std::string& text) : text(text), is_text(true) {}  // NOLINT
+  Value(const char* text) : text(text), is_text(true) {}         // NOLINT
+  Value(std::int64_t integer) : integer(integer) {}              // NOLINT
+  Value(int integer) : integer(integer) {}                       // NOLINT
   std::string_view text;
   std::int64_t integer = 0;
   bool is_text = false;

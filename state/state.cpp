@@ -29,15 +29,16 @@ CREATE TABLE steps(
 constexpr std::size_t header_size = 100;
 
 std::uint32_t big_endian(const unsigned char* bytes) {
-  return (std::uint32_t{bytes[0]} << 24) | (std::uint32_t{bytes[1]} << 16) | (std::uint32_t{bytes[2]} << 8) | bytes[3];
+  return (std::uint32_t{bytes[0]} << 24) | (std::uint32_t{bytes[1]} << 16) | (std::uint32_t{bytes[2]} << 8) |
+         bytes[3];
 }
 
 Status refused(std::string_view reason, const std::filesystem::path& path, std::string_view why) {
   return Status(500, std::string(reason), fmt::format("{} {}", path.string(), why));
 }
 
-// Looks at the first bytes before SQLite does: SQLite would roll back journals of a file that is not ours. Offsets
-// are those of SQLite's file format, section 1.3.
+// Looks at the first bytes before SQLite does: SQLite would roll back journals of a file that is not ours.
+// Offsets are those of SQLite's file format, section 1.3.
 Result<> check_header(const std::filesystem::path& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return errno_error("open " + path.string(), errno);
@@ -60,9 +61,9 @@ Result<> check_header(const std::filesystem::path& path) {
 Result<> check_content(const std::filesystem::path& path) {
   std::string verdict;
   auto database = Database::open(path.string(), SQLITE_OPEN_READONLY);
-  Result<> checked = database ? (*database)->run("PRAGMA quick_check(1)", {},
-                                                 [&](const Row& row) { verdict = row.text(0); })
-                              : Result<>(std::move(database).error());
+  Result<> checked =
+      database ? (*database)->run("PRAGMA quick_check(1)", {}, [&](const Row& row) { verdict = row.text(0); })
+               : Result<>(std::move(database).error());
   if (!checked || verdict != "ok") return refused(reason_damaged, path, "is damaged");
   return {};
 }
@@ -77,8 +78,8 @@ Result<> create(const std::filesystem::path& path) {
   {
     RN_TRY(auto database, Database::open(temporary, SQLITE_OPEN_READWRITE));
     RN_CHECK(database->script(
-        fmt::format("PRAGMA synchronous=FULL; PRAGMA application_id={}; PRAGMA user_version={};", application_id,
-                    format_version)
+        fmt::format("PRAGMA synchronous=FULL; PRAGMA application_id={}; PRAGMA user_version={};",
+                    application_id, format_version)
             .c_str()));
     RN_CHECK(database->transaction([&] { return database->script(schema); }));
   }
@@ -109,22 +110,24 @@ Result<std::unique_ptr<State>> State::open(const std::filesystem::path& path, bo
 
 Result<std::vector<Cluster>> State::clusters() {
   std::vector<Cluster> out;
-  RN_CHECK(database_->run("SELECT name,mode,engine,phase,settings,created_at_ms FROM clusters ORDER BY name", {},
-                          [&](const Row& row) { out.push_back(cluster_from(row)); }));
+  RN_CHECK(database_->run("SELECT name,mode,engine,phase,settings,created_at_ms FROM clusters ORDER BY name",
+                          {}, [&](const Row& row) { out.push_back(cluster_from(row)); }));
   return out;
 }
 
 Result<std::optional<Cluster>> State::find(std::string_view name) {
   std::optional<Cluster> out;
-  RN_CHECK(database_->run("SELECT name,mode,engine,phase,settings,created_at_ms FROM clusters WHERE name=?", {name},
-                          [&](const Row& row) { out = cluster_from(row); }));
+  RN_CHECK(database_->run("SELECT name,mode,engine,phase,settings,created_at_ms FROM clusters WHERE name=?",
+                          {name}, [&](const Row& row) { out = cluster_from(row); }));
   return out;
 }
 
 Result<std::vector<Reservation>> State::reservations() {
   std::vector<Reservation> out;
   RN_CHECK(database_->run("SELECT cluster,kind,value FROM reservations ORDER BY cluster,kind,value", {},
-                          [&](const Row& row) { out.push_back({row.text(0), row.text(1), row.text(2)}); }));
+                          [&](const Row& row) {
+                            out.push_back({row.text(0), row.text(1), row.text(2)});
+                          }));
   return out;
 }
 
@@ -132,11 +135,12 @@ Result<> State::record(const Cluster& cluster, const std::vector<Reservation>& r
   return database_->transaction([&]() -> Result<> {
     RN_CHECK(database_->run(
         "INSERT OR REPLACE INTO clusters(name,mode,engine,phase,settings,created_at_ms) VALUES(?,?,?,?,?,?)",
-        {cluster.name, cluster.mode, cluster.engine, cluster.phase, cluster.settings, cluster.created_at_ms}));
+        {cluster.name, cluster.mode, cluster.engine, cluster.phase, cluster.settings,
+         cluster.created_at_ms}));
     for (const Reservation& wanted : reservations) {
       std::string holder;
-      RN_CHECK(database_->run("SELECT cluster FROM reservations WHERE kind=? AND value=?", {wanted.kind, wanted.value},
-                              [&](const Row& row) { holder = row.text(0); }));
+      RN_CHECK(database_->run("SELECT cluster FROM reservations WHERE kind=? AND value=?",
+                              {wanted.kind, wanted.value}, [&](const Row& row) { holder = row.text(0); }));
       if (!holder.empty() && holder != cluster.name)
         return Status(409, "Conflict",
                       fmt::format("{} {} belongs to cluster \"{}\"", wanted.kind, wanted.value, holder));

@@ -1,6 +1,7 @@
 #pragma once
 // The launcher's memory: one SQLite file in its home. The file carries an application id and a format number
-// (user_version); what is not ours, newer than we can read, or damaged is refused in one sentence and left as it is.
+// (user_version); what is not ours, newer than we can read, or damaged is refused in one sentence and left as
+// it is.
 
 #include <cstdint>
 #include <filesystem>
@@ -34,8 +35,8 @@ struct Cluster {
   std::int64_t created_at_ms = 0;
 };
 
-// Something that no other cluster may use. `kind` is one of "pod-cidr", "service-cidr", "node-link", "api-port",
-// "published-port"; `value` its text.
+// Something that no other cluster may use. `kind` is one of "pod-cidr", "service-cidr", "node-link",
+// "api-port", "published-port"; `value` its text.
 struct Reservation {
   std::string cluster;
   std::string kind;
@@ -51,8 +52,8 @@ class State {
   Result<std::optional<Cluster>> find(std::string_view name);
   Result<std::vector<Reservation>> reservations();
 
-  // Writes cluster and reservations in one transaction; both may be there already (the same step done twice). A value
-  // that another cluster holds is a Conflict.
+  // Writes cluster and reservations in one transaction; both may be there already (the same step done twice).
+  // A value that another cluster holds is a Conflict.
   Result<> record(const Cluster& cluster, const std::vector<Reservation>& reservations);
   Result<> set_phase(std::string_view name, std::string_view phase);
   // With its reservations; absent is no error.

@@ -37,8 +37,8 @@ unsigned mode_of(const fs::path& path) {
 }
 
 // OpenSSL's own chain verification, as a TLS peer does it.
-int chain_error(const KeyPair& authority, const KeyPair& leaf, int purpose, const char* host, const char* address,
-                SystemTime at) {
+int chain_error(const KeyPair& authority, const KeyPair& leaf, int purpose, const char* host,
+                const char* address, SystemTime at) {
   auto ca = read_certificate(authority.certificate_pem);
   auto subject = read_certificate(leaf.certificate_pem);
   X509_STORE* store = X509_STORE_new();
@@ -85,8 +85,10 @@ TEST_CASE("a leaf verifies against its authority for its usage, names and time o
     CHECK(chain_error(ca, leaf, X509_PURPOSE_SSL_SERVER, "kubernetes.default", nullptr, now) == X509_V_OK);
     CHECK(chain_error(ca, leaf, X509_PURPOSE_SSL_SERVER, nullptr, "10.96.0.1", now) == X509_V_OK);
     CHECK(chain_error(ca, leaf, X509_PURPOSE_SSL_SERVER, nullptr, "fd00::1", now) == X509_V_OK);
-    CHECK(chain_error(ca, leaf, X509_PURPOSE_SSL_SERVER, "elsewhere", nullptr, now) == X509_V_ERR_HOSTNAME_MISMATCH);
-    CHECK(chain_error(ca, leaf, X509_PURPOSE_SSL_CLIENT, nullptr, nullptr, now) == X509_V_ERR_INVALID_PURPOSE);
+    CHECK(chain_error(ca, leaf, X509_PURPOSE_SSL_SERVER, "elsewhere", nullptr, now) ==
+          X509_V_ERR_HOSTNAME_MISMATCH);
+    CHECK(chain_error(ca, leaf, X509_PURPOSE_SSL_CLIENT, nullptr, nullptr, now) ==
+          X509_V_ERR_INVALID_PURPOSE);
     CHECK(chain_error(other, leaf, X509_PURPOSE_SSL_SERVER, nullptr, nullptr, now) != X509_V_OK);
     CHECK(chain_error(ca, leaf, X509_PURPOSE_SSL_SERVER, nullptr, nullptr, now + leaf_validity) ==
           X509_V_ERR_CERT_HAS_EXPIRED);
@@ -149,7 +151,8 @@ TEST_CASE("bad input gets an error and not a crash") {
   const KeyPair ca = make_authority({.common_name = "ca"}, now).value();
   CHECK_FALSE(issue(ca, {.common_name = "x", .ip_addresses = {"10.0.0.256"}}, now).has_value());
   CHECK_FALSE(inspect("not pem").has_value());
-  CHECK_FALSE(public_key_of("-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n").has_value());
+  CHECK_FALSE(
+      public_key_of("-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n").has_value());
   CHECK_FALSE(issue({"", ""}, {.common_name = "x"}, now).has_value());
   CHECK_FALSE(parse_key_algorithm("dsa").has_value());
   CHECK(parse_key_algorithm("rsa").value() == KeyAlgorithm::rsa_2048);
@@ -173,7 +176,8 @@ TEST_CASE("the cluster's folder gets kubeadm's files, identities and modes") {
   CHECK(info("kubelet.crt").dns_names == std::vector<std::string>{"node-1"});
   CHECK(info("kubelet.crt").ip_addresses == std::vector<std::string>{"10.213.0.2"});
   CHECK(info("admin.crt").organizations == std::vector<std::string>{"kubeadm:cluster-admins"});
-  CHECK(info("apiserver-kubelet-client.crt").organizations == std::vector<std::string>{"kubeadm:cluster-admins"});
+  CHECK(info("apiserver-kubelet-client.crt").organizations ==
+        std::vector<std::string>{"kubeadm:cluster-admins"});
   CHECK(info("front-proxy-client.crt").issuer_common_name == "front-proxy-ca");
   const CertificateInfo api = info("apiserver.crt");
   for (const char* name : {"kubernetes", "kubernetes.default", "kubernetes.default.svc",
@@ -250,7 +254,8 @@ TEST_CASE("what is damaged is named and left as it is") {
   }
   SECTION("a leaf of another authority") {
     const KeyPair other = make_authority({.common_name = "kubernetes"}, now).value();
-    const KeyPair leaf = issue(other, {.common_name = "system:kube-scheduler", .is_client = true}, now).value();
+    const KeyPair leaf =
+        issue(other, {.common_name = "system:kube-scheduler", .is_client = true}, now).value();
     std::ofstream(folder.path / "scheduler.crt") << leaf.certificate_pem;
     const auto result = ensure_cluster_pki(folder.path, options_for_tests(), now);
     REQUIRE_FALSE(result.has_value());

@@ -193,8 +193,10 @@ Task<Result<Written>> Resources::patch(Call& call, PatchKind patch_kind, std::st
     encode_json(text, &base, type, {api_version, call.kind->kind, true});
     RN_TRY(const Value any, decode_json_any(arena, text));
     Result<Value> patched = Status{};
+    DecodeIssues issues;
+    DecodeIssues* sink = call.field_validation == FieldValidation::ignore ? nullptr : &issues;
     if (patch_kind == PatchKind::json) {
-      patched = apply_json_patch(arena, any, body);
+      patched = apply_json_patch(arena, any, body, sink);
     } else {
       auto patch = decode_json_any(arena, body);
       if (!patch || patch->kind != ValueKind::map)
@@ -203,8 +205,7 @@ Task<Result<Written>> Resources::patch(Call& call, PatchKind patch_kind, std::st
                                                : apply_strategic_patch(arena, any, *patch, type);
     }
     if (!patched) return patched.error();
-    DecodeIssues issues;
-    auto typed = convert_any(arena, *patched, type, &issues);
+    auto typed = convert_any(arena, *patched, type, sink);
     if (!typed)
       return invalid("", "", "", {{"FieldValueInvalid", fmt::format("Invalid value: {}", typed.error().message), "patch"}},
                      fmt::format("patch: Invalid value: {}", typed.error().message));

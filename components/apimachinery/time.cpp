@@ -198,7 +198,7 @@ void append_micro_time(std::string& out, std::int64_t time_us) {
   const std::int64_t seconds = floor_seconds(time_us);
   append_seconds(out, seconds);
   out += '.';
-  append_digits(out, time_us - seconds * kSecond_us, 6);
+  append_digits(out, (time_us % kSecond_us + kSecond_us) % kSecond_us, 6);  // seconds * kSecond_us may not fit
   out += 'Z';
 }
 

@@ -236,7 +236,8 @@ bool TypedBuilder::put(const Value& value, const Type& type) {
     if (keep && !field.is_pointer) {
       keep = !is_zero(value) || (type.kind == TypeKind::int_or_string && value.kind == ValueKind::string);
       if ((value.kind == ValueKind::list || value.kind == ValueKind::map) && value.size == 0)
-        keep = !field.is_omitempty && type.kind != TypeKind::any;
+        // An explicitly empty managedFields is a client's wish to clear them; the list itself never reaches the store.
+        keep = (!field.is_omitempty && type.kind != TypeKind::any) || field.name == "managedFields";
     }
     if (keep) {
       Value& place = set_field(arena_, frame.value, frame.field);

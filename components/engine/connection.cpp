@@ -24,9 +24,10 @@ Task<bool> run_with_deadline(Task<> work, std::chrono::nanoseconds timeout) {
   auto executor = co_await asio::this_coro::executor;
   asio::steady_timer timer(executor);
   timer.expires_after(std::chrono::duration_cast<std::chrono::steady_clock::duration>(timeout));
-  auto group = asio::experimental::make_parallel_group(asio::co_spawn(executor, std::move(work), asio::deferred),
-                                                       timer.async_wait(asio::deferred));
-  auto [order, error, ignored] = co_await group.async_wait(asio::experimental::wait_for_one(), asio::use_awaitable);
+  auto group = asio::experimental::make_parallel_group(
+      asio::co_spawn(executor, std::move(work), asio::deferred), timer.async_wait(asio::deferred));
+  auto [order, error, ignored] =
+      co_await group.async_wait(asio::experimental::wait_for_one(), asio::use_awaitable);
   if (order[0] == 1) co_return false;
   if (error) std::rethrow_exception(error);
   co_return true;
@@ -35,7 +36,8 @@ Task<bool> run_with_deadline(Task<> work, std::chrono::nanoseconds timeout) {
 std::string url_escape(std::string_view text) {
   std::string out;
   for (unsigned char c : text) {
-    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~')
+    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+        c == '_' || c == '~')
       out += static_cast<char>(c);
     else
       out += fmt::format("%{:02X}", c);
@@ -54,8 +56,8 @@ std::string error_message(std::string_view body) {
   return text;
 }
 
-Result<std::unique_ptr<Connection>> Connection::create(asio::any_io_executor executor, std::string socket_path,
-                                                       EngineOptions options) {
+Result<std::unique_ptr<Connection>> Connection::create(asio::any_io_executor executor,
+                                                       std::string socket_path, EngineOptions options) {
   std::unique_ptr<Connection> connection(new Connection(executor, socket_path, std::move(options)));
   http::Endpoint endpoint;
   endpoint.url = "unix://" + socket_path;
@@ -74,7 +76,8 @@ Status Connection::map_error(int status, std::string_view body) const {
 
 Task<Result<std::unique_ptr<http::ClientResponse>>> Connection::send(http::ClientRequest request) {
   request.headers.set("host", "engine");
-  if (!request.body.empty() && !request.headers.get("content-type")) request.headers.set("content-type", "application/json");
+  if (!request.body.empty() && !request.headers.get("content-type"))
+    request.headers.set("content-type", "application/json");
   if (options_.on_request) options_.on_request(request.method, request.target, false);
   std::string method = request.method, target = request.target;
   auto response = co_await client_->send(std::move(request));
@@ -112,10 +115,11 @@ Task<Result<Answer>> Connection::request(std::string method, std::string target,
   Result<Answer> answer = internal_error("no answer");
   bool in_time = co_await run_with_deadline(fetch(std::move(request), &answer), timeout);
   if (!in_time)
-    co_return Status{504, "Timeout",
-                     fmt::format("the engine on {} did not answer {} {} within {} ms", socket_path_, method, target,
-                                 std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count()),
-                     nullptr};
+    co_return Status{
+        504, "Timeout",
+        fmt::format("the engine on {} did not answer {} {} within {} ms", socket_path_, method, target,
+                    std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count()),
+        nullptr};
   co_return std::move(answer);
 }
 
@@ -136,7 +140,8 @@ Task<Result<void>> Connection::command(std::string method, std::string target, s
   co_return Result<void>();
 }
 
-Task<> Connection::fetch_head(http::ClientRequest request, Result<std::unique_ptr<http::ClientResponse>>* out) {
+Task<> Connection::fetch_head(http::ClientRequest request,
+                              Result<std::unique_ptr<http::ClientResponse>>* out) {
   *out = co_await send(std::move(request));
 }
 
@@ -159,8 +164,10 @@ Task<Result<std::unique_ptr<http::ByteStream>>> Connection::hijack(std::string t
   request.headers.set("connection", "Upgrade");
   request.headers.set("upgrade", "tcp");
   Result<std::unique_ptr<http::ClientResponse>> response = internal_error("no answer");
-  bool in_time = co_await run_with_deadline(fetch_head(std::move(request), &response), options_.request_timeout);
-  if (!in_time) co_return Status{504, "Timeout", "the engine did not take over the connection of " + target, nullptr};
+  bool in_time =
+      co_await run_with_deadline(fetch_head(std::move(request), &response), options_.request_timeout);
+  if (!in_time)
+    co_return Status{504, "Timeout", "the engine did not take over the connection of " + target, nullptr};
   if (!response) co_return std::move(response).error();
   int status = (*response)->head().status;
   if (status == 101) co_return (*response)->take_stream();

@@ -1,5 +1,6 @@
 #pragma once
-// The one place where a request goes to an engine: deadlines, error answers, the observer's hook. Internal to engine/.
+// The one place where a request goes to an engine: deadlines, error answers, the observer's hook. Internal to
+// engine/.
 
 #include <boost/json/fwd.hpp>
 #include <chrono>
@@ -20,8 +21,9 @@ struct Answer {
   std::string body;
 };
 
-// Runs `work` and waits for it at most so long; false when the deadline passed and `work` was cancelled. Zero or less
-// waits for ever. `work` must not refer to what its cancellation would outlive: it has ended on return.
+// Runs `work` and waits for it at most so long; false when the deadline passed and `work` was cancelled. Zero
+// or less waits for ever. `work` must not refer to what its cancellation would outlive: it has ended on
+// return.
 Task<bool> run_with_deadline(Task<> work, std::chrono::nanoseconds timeout);
 
 std::string url_escape(std::string_view text);

@@ -31,8 +31,8 @@ std::string format_time(std::int64_t time_ns) {
   std::time_t seconds = static_cast<std::time_t>(time_ns / 1'000'000'000);
   std::tm parts{};
   ::gmtime_r(&seconds, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:09}Z", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday,
-                     parts.tm_hour, parts.tm_min, parts.tm_sec, time_ns % 1'000'000'000);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:09}Z", parts.tm_year + 1900, parts.tm_mon + 1,
+                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, time_ns % 1'000'000'000);
 }
 
 Result<std::size_t> read_at(int fd, char* buffer, std::size_t size, std::int64_t offset) {
@@ -49,7 +49,8 @@ Result<std::unique_ptr<ContainerLogReader>> ContainerLogReader::open(std::string
   std::unique_ptr<ContainerLogReader> reader(new ContainerLogReader(std::move(path), std::move(options)));
   RN_CHECK(reader->open_file());
   if (reader->options_.follow) RN_CHECK(reader->start_watching());
-  if (reader->options_.limit_bytes) reader->bytes_left_ = std::max<std::int64_t>(0, *reader->options_.limit_bytes);
+  if (reader->options_.limit_bytes)
+    reader->bytes_left_ = std::max<std::int64_t>(0, *reader->options_.limit_bytes);
   if (reader->options_.tail_lines) {
     RN_TRY(reader->offset_, reader->tail_offset());
   }
@@ -102,7 +103,8 @@ void ContainerLogReader::watch_file() {
   if (inotify_fd_ < 0) return;
   if (file_watch_ >= 0) ::inotify_rm_watch(inotify_fd_, file_watch_);
   // ATTRIB tells of a removed file that is still open.
-  file_watch_ = ::inotify_add_watch(inotify_fd_, fmt::format("/proc/self/fd/{}", fd_).c_str(), IN_MODIFY | IN_ATTRIB);
+  file_watch_ =
+      ::inotify_add_watch(inotify_fd_, fmt::format("/proc/self/fd/{}", fd_).c_str(), IN_MODIFY | IN_ATTRIB);
 }
 
 void ContainerLogReader::drain_changes() {
@@ -115,10 +117,12 @@ void ContainerLogReader::drain_changes() {
 void ContainerLogReader::finish() {
   is_finished_ = true;
   std::uint64_t one = 1;
-  if (finish_fd_ >= 0) [[maybe_unused]] auto ignored = ::write(finish_fd_, &one, sizeof(one));
+  if (finish_fd_ >= 0) [[maybe_unused]]
+    auto ignored = ::write(finish_fd_, &one, sizeof(one));
 }
 
-// Where the last `tail_lines` lines of the chosen stream begin: raw lines are taken from the end, block by block.
+// Where the last `tail_lines` lines of the chosen stream begin: raw lines are taken from the end, block by
+// block.
 Result<std::int64_t> ContainerLogReader::tail_offset() const {
   struct stat status {};
   if (::fstat(fd_, &status) != 0) return errno_error("stat " + path_, errno);
@@ -173,7 +177,8 @@ Result<bool> ContainerLogReader::fill() {
 }
 
 Result<bool> ContainerLogReader::next_file() {
-  struct stat opened {}, named {};
+  struct stat opened {
+  }, named{};
   if (::fstat(fd_, &opened) != 0) return errno_error("stat " + path_, errno);
   if (::stat(path_.c_str(), &named) != 0) {
     // Removed with its container. A rotation only renames, so the old file would still have a name.

@@ -1,6 +1,7 @@
 #pragma once
-// Reads a container's log file as `kubectl logs` shows it, whichever engine wrote it: from its end (tail), from a time, up
-// to a number of bytes, with times, one stream or both, and on as it grows, through rotation, truncation and removal.
+// Reads a container's log file as `kubectl logs` shows it, whichever engine wrote it: from its end (tail),
+// from a time, up to a number of bytes, with times, one stream or both, and on as it grows, through rotation,
+// truncation and removal.
 
 #include <atomic>
 #include <cstdint>
@@ -44,7 +45,8 @@ class ContainerLogReader {
     More more = More::now;
   };
   Result<Piece> read();
-  // Readable when the file or its folder changed, and after finish(); -1 unless following. Owned by the reader.
+  // Readable when the file or its folder changed, and after finish(); -1 unless following. Owned by the
+  // reader.
   int change_fd() const { return wake_fd_; }
   // Makes change_fd() wait for the next change.
   void drain_changes();
@@ -67,7 +69,7 @@ class ContainerLogReader {
   LogOptions options_;
   int fd_ = -1;
   std::int64_t offset_ = 0;
-  std::string rest_;  // an unfinished raw line
+  std::string rest_;          // an unfinished raw line
   bool is_skipping_ = false;  // inside a raw line that exceeds the bound
   bool at_line_start_ = true;
   std::int64_t bytes_left_ = -1;  // -1: no limit
@@ -78,7 +80,8 @@ class ContainerLogReader {
   std::atomic<bool> is_finished_ = false;
 };
 
-// The same for a coroutine: file reads on `worker`, waiting on the executor. Belongs to the executor of its first next().
+// The same for a coroutine: file reads on `worker`, waiting on the executor. Belongs to the executor of its
+// first next().
 class ContainerLogStream {
  public:
   ContainerLogStream(std::unique_ptr<ContainerLogReader> reader, WorkerThread& worker);

@@ -33,7 +33,8 @@ Task<Result<std::string>> ContainerLogStream::next() {
     if (!piece->bytes.empty()) co_return std::move(piece->bytes);
     if (piece->more == ContainerLogReader::More::never) co_return std::string();
     if (piece->more == ContainerLogReader::More::now) continue;
-    if (!waiter_) waiter_ = std::make_unique<Waiter>(co_await asio::this_coro::executor, reader_->change_fd());
+    if (!waiter_)
+      waiter_ = std::make_unique<Waiter>(co_await asio::this_coro::executor, reader_->change_fd());
     co_await waiter_->descriptor.async_wait(asio::posix::descriptor_base::wait_read, asio::use_awaitable);
   }
 }

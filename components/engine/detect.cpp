@@ -13,12 +13,14 @@ namespace rusternetes::engine {
 namespace {
 
 Status rootless(const std::string& socket) {
-  return Status{403, reason::kRootless,
-                fmt::format("the engine on {} is rootless: it cannot make Pod networks, cgroups and mounts for a cluster. "
-                            "Use the system's engine as root: `systemctl enable --now podman.socket` (or docker), then run "
-                            "this command as root",
-                            socket),
-                nullptr};
+  return Status{
+      403, reason::kRootless,
+      fmt::format(
+          "the engine on {} is rootless: it cannot make Pod networks, cgroups and mounts for a cluster. "
+          "Use the system's engine as root: `systemctl enable --now podman.socket` (or docker), then run "
+          "this command as root",
+          socket),
+      nullptr};
 }
 
 // A user's own engine, which only explains why none of the system was found.
@@ -30,7 +32,8 @@ std::string users_socket() {
   return {};
 }
 
-Task<Result<std::unique_ptr<Engine>>> try_socket(asio::any_io_executor executor, std::string path, DetectOptions options) {
+Task<Result<std::unique_ptr<Engine>>> try_socket(asio::any_io_executor executor, std::string path,
+                                                 DetectOptions options) {
   int error = 0;
   if (!socket_peer(path, &error)) {
     if (error == EACCES || error == EPERM)
@@ -45,7 +48,8 @@ Task<Result<std::unique_ptr<Engine>>> try_socket(asio::any_io_executor executor,
   if (info.is_rootless) co_return rootless(path);
   if (options.kind && *options.kind != info.kind)
     co_return Status{400, "Invalid",
-                     fmt::format("{} belongs to {}, but {} was asked for", path, to_string(info.kind), to_string(*options.kind)),
+                     fmt::format("{} belongs to {}, but {} was asked for", path, to_string(info.kind),
+                                 to_string(*options.kind)),
                      nullptr};
   co_return std::move(engine);
 }
@@ -76,10 +80,12 @@ Task<Result<std::unique_ptr<Engine>>> detect_engine(asio::any_io_executor execut
   }
   if (refusal) co_return *refusal;
   if (auto path = users_socket(); !path.empty()) co_return rootless(path);
-  co_return Status{503, reason::kUnreachable,
-                   fmt::format("no engine found ({}). Start one: `systemctl start podman.socket` or `systemctl start docker`",
-                               fmt::join(tried, "; ")),
-                   nullptr};
+  co_return Status{
+      503, reason::kUnreachable,
+      fmt::format(
+          "no engine found ({}). Start one: `systemctl start podman.socket` or `systemctl start docker`",
+          fmt::join(tried, "; ")),
+      nullptr};
 }
 
 }  // namespace rusternetes::engine

@@ -17,8 +17,10 @@ struct DetectOptions {
   EngineOptions engine;
 };
 
-// A live, rootful engine. Status: RootlessEngine (the message has reason and fix), Forbidden (the socket is there but not
-// for this user), EngineUnreachable (what was tried, and what to start). `Invalid` when the socket is another kind's.
-Task<Result<std::unique_ptr<Engine>>> detect_engine(asio::any_io_executor executor, DetectOptions options = {});
+// A live, rootful engine. Status: RootlessEngine (the message has reason and fix), Forbidden (the socket is
+// there but not for this user), EngineUnreachable (what was tried, and what to start). `Invalid` when the
+// socket is another kind's.
+Task<Result<std::unique_ptr<Engine>>> detect_engine(asio::any_io_executor executor,
+                                                    DetectOptions options = {});
 
 }  // namespace rusternetes::engine

@@ -16,10 +16,14 @@ std::string_view to_string(EngineKind kind) { return kind == EngineKind::podman 
 
 std::string_view to_string(ContainerState state) {
   switch (state) {
-    case ContainerState::created: return "created";
-    case ContainerState::running: return "running";
-    case ContainerState::exited: return "exited";
-    case ContainerState::unknown: return "unknown";
+    case ContainerState::created:
+      return "created";
+    case ContainerState::running:
+      return "running";
+    case ContainerState::exited:
+      return "exited";
+    case ContainerState::unknown:
+      return "unknown";
   }
   return "unknown";
 }
@@ -35,12 +39,15 @@ std::string label_filter(const std::map<std::string, std::string>& labels) {
 ContainerState container_state(std::string_view word) {
   if (word == "created" || word == "configured" || word == "initialized") return ContainerState::created;
   // "stopping" still runs; a paused container has a process too. CRI knows neither.
-  if (word == "running" || word == "paused" || word == "restarting" || word == "stopping") return ContainerState::running;
-  if (word == "exited" || word == "stopped" || word == "dead" || word == "removing") return ContainerState::exited;
+  if (word == "running" || word == "paused" || word == "restarting" || word == "stopping")
+    return ContainerState::running;
+  if (word == "exited" || word == "stopped" || word == "dead" || word == "removing")
+    return ContainerState::exited;
   return ContainerState::unknown;
 }
 
-std::vector<std::string> expand_capabilities(const std::vector<std::string>& names, const HostFacts& host, int known) {
+std::vector<std::string> expand_capabilities(const std::vector<std::string>& names, const HostFacts& host,
+                                             int known) {
   std::vector<std::string> out;
   auto add = [&out](std::string name) {
     if (std::find(out.begin(), out.end(), name) == out.end()) out.push_back(std::move(name));
@@ -60,7 +67,8 @@ std::vector<std::string> expand_capabilities(const std::vector<std::string>& nam
 
 std::optional<int> allowed_oom_score(const Resources& resources, const HostFacts& host) {
   if (!resources.oom_score_adj) return std::nullopt;
-  if (*resources.oom_score_adj < host.oom_score_adj && !host.has_capability(kCapSysResource)) return std::nullopt;
+  if (*resources.oom_score_adj < host.oom_score_adj && !host.has_capability(kCapSysResource))
+    return std::nullopt;
   return resources.oom_score_adj;
 }
 

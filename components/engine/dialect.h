@@ -1,6 +1,7 @@
 #pragma once
-// What Podman and Docker do differently, behind one interface: how a request must be made for the same outcome, and how
-// its answer reads. Plain functions without I/O (but for a seccomp profile's file), so both are tested without an engine.
+// What Podman and Docker do differently, behind one interface: how a request must be made for the same
+// outcome, and how its answer reads. Plain functions without I/O (but for a seccomp profile's file), so both
+// are tested without an engine.
 
 #include <boost/json/fwd.hpp>
 #include <memory>
@@ -56,13 +57,16 @@ std::unique_ptr<Dialect> make_podman_dialect(EngineInfo info, HostFacts host);
 // {"label":["a=b","c"]} for ?filters=, escaped.
 std::string label_filter(const std::map<std::string, std::string>& labels);
 ContainerState container_state(std::string_view engine_word);
-// The adds with ALL replaced by what the host holds; `known` limits the numbers to those the engine has heard of.
-std::vector<std::string> expand_capabilities(const std::vector<std::string>& names, const HostFacts& host, int known);
+// The adds with ALL replaced by what the host holds; `known` limits the numbers to those the engine has heard
+// of.
+std::vector<std::string> expand_capabilities(const std::vector<std::string>& names, const HostFacts& host,
+                                             int known);
 // An oom_score_adj only if the kernel would accept it: lowering needs CAP_SYS_RESOURCE.
 std::optional<int> allowed_oom_score(const Resources& resources, const HostFacts& host);
 // Later entries win, as in a process's environment.
 std::map<std::string, std::string> merged_env(const std::vector<std::pair<std::string, std::string>>& env);
-// cgroupfs: the path; systemd: the slice's name, "kubepods-burstable-podX.slice", with '-' in a name made '_'.
+// cgroupfs: the path; systemd: the slice's name, "kubepods-burstable-podX.slice", with '-' in a name made
+// '_'.
 std::string cgroup_parent_argument(std::string_view path, std::string_view cgroup_driver);
 // Where that parent is in a hierarchy: "/kubepods.slice/kubepods-burstable.slice/..." with systemd.
 std::string cgroup_parent_path(std::string_view path, std::string_view cgroup_driver);

@@ -28,7 +28,8 @@ std::pair<int, int> parse_api(std::string_view text) {
 }
 
 std::string choose_api(std::string_view current, std::string_view oldest) {
-  auto chosen = std::clamp(kPreferredApi, std::min(parse_api(oldest), parse_api(current)), parse_api(current));
+  auto chosen =
+      std::clamp(kPreferredApi, std::min(parse_api(oldest), parse_api(current)), parse_api(current));
   return fmt::format("{}.{}", chosen.first, chosen.second);
 }
 
@@ -69,8 +70,12 @@ void read_info(const json::value& answer, EngineInfo& info) {
 
 }  // namespace
 
-Engine::Engine(std::unique_ptr<Connection> connection, EngineInfo info, std::unique_ptr<Dialect> dialect, int process_id)
-    : connection_(std::move(connection)), info_(std::move(info)), dialect_(std::move(dialect)), process_id_(process_id) {}
+Engine::Engine(std::unique_ptr<Connection> connection, EngineInfo info, std::unique_ptr<Dialect> dialect,
+               int process_id)
+    : connection_(std::move(connection)),
+      info_(std::move(info)),
+      dialect_(std::move(dialect)),
+      process_id_(process_id) {}
 Engine::~Engine() = default;
 
 const std::string& Engine::socket_path() const { return connection_->socket_path(); }
@@ -82,7 +87,8 @@ Task<Result<std::unique_ptr<Engine>>> Engine::connect(asio::any_io_executor exec
   auto peer = socket_peer(socket_path, &error_number);
   if (!peer) {
     auto cause = errno_error("connect", error_number).message;
-    co_return Status{503, reason::kUnreachable, fmt::format("no engine answers on {}: {}", socket_path, cause), nullptr};
+    co_return Status{503, reason::kUnreachable,
+                     fmt::format("no engine answers on {}: {}", socket_path, cause), nullptr};
   }
   auto created = Connection::create(executor, socket_path, std::move(options));
   if (!created) co_return std::move(created).error();
@@ -94,10 +100,13 @@ Task<Result<std::unique_ptr<Engine>>> Engine::connect(asio::any_io_executor exec
   if (!answer) co_return std::move(answer).error();
   read_info(*answer, info);
   auto host = read_host_facts(peer->pid);
-  auto dialect = info.kind == EngineKind::podman ? make_podman_dialect(info, host) : make_docker_dialect(info, host);
-  connection->set_error_mapper(
-      [raw = dialect.get()](int status, std::string message) { return raw->map_error(status, std::move(message)); });
-  co_return std::unique_ptr<Engine>(new Engine(std::move(connection), std::move(info), std::move(dialect), peer->pid));
+  auto dialect =
+      info.kind == EngineKind::podman ? make_podman_dialect(info, host) : make_docker_dialect(info, host);
+  connection->set_error_mapper([raw = dialect.get()](int status, std::string message) {
+    return raw->map_error(status, std::move(message));
+  });
+  co_return std::unique_ptr<Engine>(
+      new Engine(std::move(connection), std::move(info), std::move(dialect), peer->pid));
 }
 
 Task<Result<void>> Engine::ping() {

@@ -1,7 +1,7 @@
 #pragma once
-// The HTTP API of Podman (4.3 and newer) and Docker (20.10 and newer) over a unix socket, one method a request. What the
-// two do differently is hidden in the dialect (dialect.h). Belongs to one executor. Every error has one of the reasons of
-// types.h or Kubernetes' own; the message is the engine's.
+// The HTTP API of Podman (4.3 and newer) and Docker (20.10 and newer) over a unix socket, one method a
+// request. What the two do differently is hidden in the dialect (dialect.h). Belongs to one executor. Every
+// error has one of the reasons of types.h or Kubernetes' own; the message is the engine's.
 
 #include <chrono>
 #include <functional>
@@ -23,8 +23,8 @@ class Dialect;
 
 struct EngineOptions {
   std::chrono::milliseconds request_timeout{60'000};
-  // Called before a request is sent (`is_done` false) and after its head came (true): for tracing and for tests that
-  // interrupt at every call. `method` and `target` as on the wire.
+  // Called before a request is sent (`is_done` false) and after its head came (true): for tracing and for
+  // tests that interrupt at every call. `method` and `target` as on the wire.
   std::function<void(std::string_view method, std::string_view target, bool is_done)> on_request;
 };
 
@@ -39,8 +39,8 @@ struct StreamSession {
 class Engine {
  public:
   // Connects to the engine behind `socket_path` and reads version and info. Status: EngineUnreachable.
-  static Task<Result<std::unique_ptr<Engine>>> connect(asio::any_io_executor executor, std::string socket_path,
-                                                       EngineOptions options = {});
+  static Task<Result<std::unique_ptr<Engine>>> connect(asio::any_io_executor executor,
+                                                       std::string socket_path, EngineOptions options = {});
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -56,9 +56,10 @@ class Engine {
   Task<Result<std::vector<ImageSummary>>> list_images();
   Task<Result<ImageDetails>> inspect_image(std::string reference);  // NotFound
   Task<Result<bool>> has_image(std::string reference);
-  // Reads the progress stream to its end. `timeout` is for the whole pull. Status: InvalidImageName, NotFound,
-  // Unauthorized, RegistryUnavailable, Timeout. Returns the image's id.
-  Task<Result<std::string>> pull_image(std::string reference, RegistryAuth auth, std::chrono::milliseconds timeout,
+  // Reads the progress stream to its end. `timeout` is for the whole pull. Status: InvalidImageName,
+  // NotFound, Unauthorized, RegistryUnavailable, Timeout. Returns the image's id.
+  Task<Result<std::string>> pull_image(std::string reference, RegistryAuth auth,
+                                       std::chrono::milliseconds timeout,
                                        std::function<void(const PullProgress&)> on_progress = {});
   // `archive` is a tar in docker-save or OCI layout. Returns the references (or ids) that the engine names.
   Task<Result<std::vector<std::string>>> load_images(std::string archive);
@@ -66,9 +67,9 @@ class Engine {
   Task<Result<void>> remove_image(std::string reference, bool force);  // absent is no error
 
   // --- containers
-  Task<Result<std::string>> create_container(ContainerSpec spec);        // the id; AlreadyExists, NotFound (image)
-  Task<Result<void>> start_container(std::string id);                    // started already is no error; StartError
-  Task<Result<void>> stop_container(std::string id, int grace_seconds);  // stopped already is no error
+  Task<Result<std::string>> create_container(ContainerSpec spec);  // the id; AlreadyExists, NotFound (image)
+  Task<Result<void>> start_container(std::string id);              // started already is no error; StartError
+  Task<Result<void>> stop_container(std::string id, int grace_seconds);   // stopped already is no error
   Task<Result<void>> kill_container(std::string id, std::string signal);  // Conflict when it does not run
   // With its anonymous volumes; absent is no error.
   Task<Result<void>> remove_container(std::string id, bool force);
@@ -95,16 +96,18 @@ class Engine {
   Task<Result<std::vector<VolumeDetails>>> list_volumes(Labels labels);
   Task<Result<void>> remove_volume(std::string name, bool force);
 
-  // Streams events of containers until the engine ends the stream (an ok Result), an error, or cancellation. `on_open`
-  // is called once the engine listens: list after it, and nothing is missed.
-  Task<Result<void>> stream_events(std::function<void()> on_open, std::function<void(const EngineEvent&)> on_event);
+  // Streams events of containers until the engine ends the stream (an ok Result), an error, or cancellation.
+  // `on_open` is called once the engine listens: list after it, and nothing is missed.
+  Task<Result<void>> stream_events(std::function<void()> on_open,
+                                   std::function<void(const EngineEvent&)> on_event);
 
   // For what only one caller needs and the dialect decides.
   const Dialect& dialect() const { return *dialect_; }
   Connection& connection() { return *connection_; }
 
  private:
-  Engine(std::unique_ptr<Connection> connection, EngineInfo info, std::unique_ptr<Dialect> dialect, int process_id);
+  Engine(std::unique_ptr<Connection> connection, EngineInfo info, std::unique_ptr<Dialect> dialect,
+         int process_id);
   std::unique_ptr<Connection> connection_;
   EngineInfo info_;
   std::unique_ptr<Dialect> dialect_;

@@ -34,7 +34,8 @@ Task<Result<std::string>> Engine::create_container(ContainerSpec spec) {
     // Podman takes a missing source and fails only at the start, with runc's words.
     struct stat status {};
     if (::stat(mount.host_path.c_str(), &status) != 0)
-      co_return Status{400, "Invalid", fmt::format("mount source {} does not exist", mount.host_path), nullptr};
+      co_return Status{400, "Invalid", fmt::format("mount source {} does not exist", mount.host_path),
+                       nullptr};
   }
   auto request = dialect_->create_container(spec);
   if (!request) co_return std::move(request).error();
@@ -61,7 +62,8 @@ Task<Result<void>> Engine::kill_container(std::string id, std::string signal) {
 
 Task<Result<void>> Engine::remove_container(std::string id, bool force) {
   // v: the anonymous volumes that an image's VOLUME made.
-  auto target = dialect_->api() + "/containers/" + url_escape(id) + (force ? "?v=true&force=true" : "?v=true");
+  auto target =
+      dialect_->api() + "/containers/" + url_escape(id) + (force ? "?v=true&force=true" : "?v=true");
   auto answer = co_await connection_->command("DELETE", target);
   co_return unless_absent(std::move(answer));
 }
@@ -123,13 +125,15 @@ Task<Result<void>> Engine::remove_network(std::string name) {
 }
 
 Task<Result<std::vector<VolumeDetails>>> Engine::list_volumes(Labels labels) {
-  auto answer = co_await connection_->call("GET", dialect_->api() + "/volumes?filters=" + label_filter(labels));
+  auto answer =
+      co_await connection_->call("GET", dialect_->api() + "/volumes?filters=" + label_filter(labels));
   if (!answer) co_return std::move(answer).error();
   std::vector<VolumeDetails> out;
   const auto& volumes = json_at(*answer, "Volumes");
   if (volumes.is_array())
     for (const auto& volume : volumes.get_array())
-      out.push_back({json_string(volume, "Name"), json_string(volume, "Mountpoint"), json_map(volume, "Labels")});
+      out.push_back(
+          {json_string(volume, "Name"), json_string(volume, "Mountpoint"), json_map(volume, "Labels")});
   co_return out;
 }
 

@@ -36,7 +36,8 @@ Task<Result<StreamSession>> Engine::start_exec(std::string exec_id, bool has_tty
 }
 
 Task<Result<void>> Engine::resize_exec(std::string exec_id, int width, int height) {
-  auto target = fmt::format("{}/exec/{}/resize?h={}&w={}", dialect_->api(), url_escape(exec_id), height, width);
+  auto target =
+      fmt::format("{}/exec/{}/resize?h={}&w={}", dialect_->api(), url_escape(exec_id), height, width);
   co_return co_await connection_->command("POST", target);
 }
 
@@ -51,15 +52,16 @@ Task<Result<ExecDetails>> Engine::inspect_exec(std::string exec_id) {
 }
 
 Task<Result<StreamSession>> Engine::attach(std::string container_id, bool has_stdin, bool has_tty) {
-  auto target = fmt::format("{}/containers/{}/attach?stream=true&stdin={}&stdout=true&stderr=true", dialect_->api(),
-                            url_escape(container_id), has_stdin);
+  auto target = fmt::format("{}/containers/{}/attach?stream=true&stdin={}&stdout=true&stderr=true",
+                            dialect_->api(), url_escape(container_id), has_stdin);
   auto stream = co_await connection_->hijack(target, {});
   if (!stream) co_return std::move(stream).error();
   co_return StreamSession{std::move(*stream), has_tty};
 }
 
 Task<Result<void>> Engine::resize_container(std::string container_id, int width, int height) {
-  auto target = fmt::format("{}/containers/{}/resize?h={}&w={}", dialect_->api(), url_escape(container_id), height, width);
+  auto target = fmt::format("{}/containers/{}/resize?h={}&w={}", dialect_->api(), url_escape(container_id),
+                            height, width);
   co_return co_await connection_->command("POST", target);
 }
 

@@ -50,9 +50,10 @@ Status pull_error(std::string message) {
     return {401, reason::kPullDenied, std::move(message), nullptr};
   if (has("manifest unknown") || has("not found") || has("name unknown") || has("does not exist"))
     return {404, "NotFound", std::move(message), nullptr};
-  if (has("connection refused") || has("i/o timeout") || has("no such host") || has("network is unreachable") ||
-      has("Client.Timeout") || has("no route to host") || has("server misbehaving") || has("TLS handshake timeout") ||
-      has("context deadline exceeded") || has("pinging container registry") || has("unexpected EOF") || has("connection reset"))
+  if (has("connection refused") || has("i/o timeout") || has("no such host") ||
+      has("network is unreachable") || has("Client.Timeout") || has("no route to host") ||
+      has("server misbehaving") || has("TLS handshake timeout") || has("context deadline exceeded") ||
+      has("pinging container registry") || has("unexpected EOF") || has("connection reset"))
     return {503, reason::kRegistryUnavailable, std::move(message), nullptr};
   return {500, "InternalError", std::move(message), nullptr};
 }
@@ -63,8 +64,8 @@ std::string stream_error(const json::value& line) {
 }
 
 // Reads a stream of JSON values to its end; what `on_line` returns as an error ends it.
-Task<> read_stream(std::unique_ptr<http::ClientResponse> response, std::function<void(const json::value&)> on_line,
-                   Result<void>* out) {
+Task<> read_stream(std::unique_ptr<http::ClientResponse> response,
+                   std::function<void(const json::value&)> on_line, Result<void>* out) {
   JsonLines lines;
   for (;;) {
     auto piece = co_await response->read_some();
@@ -80,8 +81,8 @@ Task<> read_stream(std::unique_ptr<http::ClientResponse> response, std::function
   }
 }
 
-Task<> open_and_read(Connection* connection, http::ClientRequest request, std::function<void(const json::value&)> on_line,
-                     Result<void>* out) {
+Task<> open_and_read(Connection* connection, http::ClientRequest request,
+                     std::function<void(const json::value&)> on_line, Result<void>* out) {
   auto response = co_await connection->open(std::move(request));
   if (!response) {
     *out = std::move(response).error();
@@ -135,7 +136,8 @@ Task<Result<bool>> Engine::has_image(std::string reference) {
   co_return std::move(image).error();
 }
 
-Task<Result<std::string>> Engine::pull_image(std::string reference, RegistryAuth auth, std::chrono::milliseconds timeout,
+Task<Result<std::string>> Engine::pull_image(std::string reference, RegistryAuth auth,
+                                             std::chrono::milliseconds timeout,
                                              std::function<void(const PullProgress&)> on_progress) {
   auto parsed = parse_reference(reference);
   if (!parsed) co_return std::move(parsed).error();
@@ -145,10 +147,11 @@ Task<Result<std::string>> Engine::pull_image(std::string reference, RegistryAuth
   request.target = dialect_->api() + "/images/create?fromImage=" + url_escape(parsed->repository()) +
                    "&tag=" + url_escape(parsed->digest.empty() ? parsed->tag : parsed->digest);
   if (!auth.empty()) {
-    json::object credentials{{"username", auth.username},
-                             {"password", auth.password},
-                             {"identitytoken", auth.identity_token},
-                             {"serveraddress", auth.server_address.empty() ? parsed->domain : auth.server_address}};
+    json::object credentials{
+        {"username", auth.username},
+        {"password", auth.password},
+        {"identitytoken", auth.identity_token},
+        {"serveraddress", auth.server_address.empty() ? parsed->domain : auth.server_address}};
     request.headers.set("x-registry-auth", base64url(json::serialize(credentials)));
   }
   std::string error;
@@ -156,18 +159,23 @@ Task<Result<std::string>> Engine::pull_image(std::string reference, RegistryAuth
     if (auto text = stream_error(line); !text.empty()) error = text;
     if (!on_progress) return;
     const auto& detail = json_at(line, "progressDetail");
-    on_progress({json_string(line, "id"), json_string(line, "status"), json_int(detail, "current"), json_int(detail, "total")});
+    on_progress({json_string(line, "id"), json_string(line, "status"), json_int(detail, "current"),
+                 json_int(detail, "total")});
   };
   Result<void> outcome;
-  bool in_time =
-      co_await run_with_deadline(open_and_read(connection_.get(), std::move(request), std::move(on_line), &outcome), timeout);
+  bool in_time = co_await run_with_deadline(
+      open_and_read(connection_.get(), std::move(request), std::move(on_line), &outcome), timeout);
   if (!in_time)
-    co_return Status{504, "Timeout", fmt::format("pulling {} took longer than {} s", parsed->str(), timeout.count() / 1000.0),
+    co_return Status{504, "Timeout",
+                     fmt::format("pulling {} took longer than {} s", parsed->str(), timeout.count() / 1000.0),
                      nullptr};
   // Docker answers with a status, Podman with 200 and an error in the stream.
-  if (!outcome) co_return outcome.error().is(reason::kUnreachable) ? outcome.error() : pull_error(outcome.error().message);
+  if (!outcome)
+    co_return outcome.error().is(reason::kUnreachable) ? outcome.error()
+                                                       : pull_error(outcome.error().message);
   if (!error.empty()) co_return pull_error(std::move(error));
-  auto image = co_await inspect_image(parsed->digest.empty() ? parsed->str() : parsed->repository() + "@" + parsed->digest);
+  auto image = co_await inspect_image(parsed->digest.empty() ? parsed->str()
+                                                             : parsed->repository() + "@" + parsed->digest);
   if (!image) co_return std::move(image).error();
   co_return image->id;
 }
@@ -185,8 +193,10 @@ Task<Result<std::vector<std::string>>> Engine::load_images(std::string archive) 
   };
   Result<void> outcome;
   bool in_time = co_await run_with_deadline(
-      open_and_read(connection_.get(), std::move(request), std::move(on_line), &outcome), std::chrono::minutes(10));
-  if (!in_time) co_return Status{504, "Timeout", "the engine did not load the image within 10 minutes", nullptr};
+      open_and_read(connection_.get(), std::move(request), std::move(on_line), &outcome),
+      std::chrono::minutes(10));
+  if (!in_time)
+    co_return Status{504, "Timeout", "the engine did not load the image within 10 minutes", nullptr};
   if (!outcome) co_return std::move(outcome).error();
   if (!error.empty()) co_return Status{400, "Invalid", std::move(error), nullptr};
   // "Loaded image: REF" or "Loaded image ID: sha256:...", a line each; Podman separates several by commas.
@@ -208,17 +218,20 @@ Task<Result<std::vector<std::string>>> Engine::load_images(std::string archive) 
 Task<Result<void>> Engine::tag_image(std::string source, std::string reference) {
   auto parsed = parse_reference(reference);
   if (!parsed) co_return std::move(parsed).error();
-  auto target = image_target(*dialect_, source, "/tag?repo=") + url_escape(parsed->repository()) + "&tag=" + url_escape(parsed->tag);
+  auto target = image_target(*dialect_, source, "/tag?repo=") + url_escape(parsed->repository()) +
+                "&tag=" + url_escape(parsed->tag);
   co_return co_await connection_->command("POST", target);
 }
 
 Task<Result<void>> Engine::remove_image(std::string reference, bool force) {
-  auto answer = co_await connection_->command("DELETE", image_target(*dialect_, reference, force ? "?force=true" : ""));
+  auto answer =
+      co_await connection_->command("DELETE", image_target(*dialect_, reference, force ? "?force=true" : ""));
   if (!answer && answer.error().is("NotFound")) co_return Result<void>();
   co_return answer;
 }
 
-Task<Result<void>> Engine::stream_events(std::function<void()> on_open, std::function<void(const EngineEvent&)> on_event) {
+Task<Result<void>> Engine::stream_events(std::function<void()> on_open,
+                                         std::function<void(const EngineEvent&)> on_event) {
   http::ClientRequest request;
   request.target = dialect_->api() + "/events?filters=" + url_escape(R"({"type":["container"]})");
   auto response = co_await connection_->open(std::move(request));

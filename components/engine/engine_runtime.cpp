@@ -71,11 +71,14 @@ std::unique_ptr<Runtime> make_runtime(Engine& engine, RuntimeOptions options) {
 }
 
 EngineRuntime::EngineRuntime(Engine& engine, RuntimeOptions options)
-    : engine_(engine), options_(std::move(options)), starts_(engine.executor(), std::max(1, options_.parallel_starts)) {}
+    : engine_(engine),
+      options_(std::move(options)),
+      starts_(engine.executor(), std::max(1, options_.parallel_starts)) {}
 
 Task<Result<RuntimeVersion>> EngineRuntime::version() {
   const auto& info = engine_.info();
-  co_return RuntimeVersion{std::string(to_string(info.kind)), info.version, info.cgroup_driver, info.cgroup_version};
+  co_return RuntimeVersion{std::string(to_string(info.kind)), info.version, info.cgroup_driver,
+                           info.cgroup_version};
 }
 
 Task<RuntimeStatus> EngineRuntime::status() {
@@ -126,12 +129,14 @@ Task<Result<void>> EngineRuntime::start_limited(std::string id) {
 Task<Result<ContainerDetails>> EngineRuntime::inspect_own(std::string id, std::string_view kind) {
   auto details = co_await engine_.inspect_container(id);
   if (!details) co_return std::move(details).error();
-  if (label_value(details->labels, label::kOwner) != options_.owner || label_value(details->labels, label::kKind) != kind)
+  if (label_value(details->labels, label::kOwner) != options_.owner ||
+      label_value(details->labels, label::kKind) != kind)
     co_return Status{404, "NotFound", fmt::format("{} {} not found", kind, id), nullptr};
   co_return std::move(details);
 }
 
-Task<Result<std::vector<ContainerSummary>>> EngineRuntime::list_own(std::string_view kind, std::string pod_uid,
+Task<Result<std::vector<ContainerSummary>>> EngineRuntime::list_own(std::string_view kind,
+                                                                    std::string pod_uid,
                                                                     std::string sandbox_id) {
   Labels wanted{{label::kOwner, options_.owner}, {label::kKind, std::string(kind)}};
   if (!pod_uid.empty()) wanted[label::kPodUid] = pod_uid;
@@ -153,7 +158,8 @@ Task<Result<void>> EngineRuntime::stop_quietly(std::string id, int grace_seconds
   if (stopped || stopped.error().is("NotFound")) co_return Result<void>();
   // One that never ran, or that ended just now, is refused in each engine's own way.
   auto details = co_await engine_.inspect_container(id);
-  if (details && (details->state != ContainerState::running || is_gone(details->pid))) co_return Result<void>();
+  if (details && (details->state != ContainerState::running || is_gone(details->pid)))
+    co_return Result<void>();
   if (!details && details.error().is("NotFound")) co_return Result<void>();
   co_return std::move(stopped);
 }
@@ -196,7 +202,8 @@ Task<> EngineRuntime::watch_events(std::function<void(const RuntimeEvent&)> on_e
       on_event(RuntimeEvent{});
     };
     auto ended = co_await engine_.stream_events(opened, pass_on);
-    if (!ended) log::warn("runtime", "events of {} interrupted: {}", engine_.socket_path(), ended.error().message);
+    if (!ended)
+      log::warn("runtime", "events of {} interrupted: {}", engine_.socket_path(), ended.error().message);
     co_await sleep_for(pause);
     pause = std::min(pause * 2, kMostPause);
   }

@@ -72,7 +72,8 @@ class EngineRuntime final : public Runtime {
   Task<Result<void>> start_limited(std::string id);
   // The container, if it is this owner's and of this kind; else NotFound.
   Task<Result<ContainerDetails>> inspect_own(std::string id, std::string_view kind);
-  Task<Result<std::vector<ContainerSummary>>> list_own(std::string_view kind, std::string pod_uid, std::string sandbox_id = {});
+  Task<Result<std::vector<ContainerSummary>>> list_own(std::string_view kind, std::string pod_uid,
+                                                       std::string sandbox_id = {});
   Task<Result<void>> stop_quietly(std::string id, int grace_seconds);
   ContainerSpec container_spec(const ContainerDetails& sandbox, ContainerConfig config) const;
   ContainerStatus to_status(const ContainerDetails& details);

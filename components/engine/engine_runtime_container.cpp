@@ -19,7 +19,9 @@ constexpr int kStartErrorCode = 128;  // as containerd reports a command that ca
 constexpr int kUnknownCode = 137;     // as the kubelet reports a container that is gone without a trace
 
 std::int64_t now_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 Container to_container(const std::string& id, const Labels& all) {
@@ -35,10 +37,14 @@ Container to_container(const std::string& id, const Labels& all) {
 
 Namespace pid_namespace(const ContainerConfig& config, const std::string& sandbox_id) {
   switch (config.pid) {
-    case PidMode::container: return {};
-    case PidMode::pod: return {Namespace::Kind::container, sandbox_id};
-    case PidMode::node: return {Namespace::Kind::host, {}};
-    case PidMode::target: return {Namespace::Kind::container, config.pid_target};
+    case PidMode::container:
+      return {};
+    case PidMode::pod:
+      return {Namespace::Kind::container, sandbox_id};
+    case PidMode::node:
+      return {Namespace::Kind::host, {}};
+    case PidMode::target:
+      return {Namespace::Kind::container, config.pid_target};
   }
   return {};
 }
@@ -178,7 +184,8 @@ ContainerStatus EngineRuntime::to_status(const ContainerDetails& details) {
   out.has_tty = details.has_tty;
   auto failed = failed_starts_.find(details.id);
   // Docker remembers a failed start by an error beside the state "created".
-  if (details.state == ContainerState::created && (failed != failed_starts_.end() || !details.error.empty())) {
+  if (details.state == ContainerState::created &&
+      (failed != failed_starts_.end() || !details.error.empty())) {
     out.state = ContainerState::exited;
     out.exit_code = kStartErrorCode;
     out.reason = "StartError";
@@ -197,9 +204,11 @@ ContainerStatus EngineRuntime::to_status(const ContainerDetails& details) {
   if (details.state == ContainerState::running) out.pid = details.pid;
   if (details.state != ContainerState::exited) return out;
   out.exit_code = details.exit_code;
-  // Podman takes the end from the exit file and the start from its own clock afterwards: a short life would be negative.
+  // Podman takes the end from the exit file and the start from its own clock afterwards: a short life would
+  // be negative.
   out.finished_at_ns = std::max(details.finished_at_ns, details.started_at_ns);
-  bool is_oom = details.is_oom_killed || (engine_.info().kind == EngineKind::podman && oom_log_.was_killed(details.id));
+  bool is_oom =
+      details.is_oom_killed || (engine_.info().kind == EngineKind::podman && oom_log_.was_killed(details.id));
   out.reason = is_oom ? "OOMKilled" : details.exit_code == 0 ? "Completed" : "Error";
   out.message = details.error;
   return out;

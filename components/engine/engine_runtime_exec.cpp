@@ -11,15 +11,16 @@ namespace {
 
 constexpr std::size_t kOutputLimit = 16u << 20;
 
-// The exit code of an exec whose streams have ended. Docker may close them some ms before it has heard of the exit, and
-// sends no event that tells: asked again at growing distances, for 2 s at most.
+// The exit code of an exec whose streams have ended. Docker may close them some ms before it has heard of the
+// exit, and sends no event that tells: asked again at growing distances, for 2 s at most.
 Task<Result<int>> exit_code_of(Engine* engine, std::string exec_id) {
   auto pause = std::chrono::milliseconds(5);
   for (;;) {
     auto details = co_await engine->inspect_exec(exec_id);
     if (!details) co_return std::move(details).error();
     if (!details->is_running) co_return details->exit_code;
-    if (pause > std::chrono::milliseconds(1500)) co_return internal_error("the process has closed its streams but runs on");
+    if (pause > std::chrono::milliseconds(1500))
+      co_return internal_error("the process has closed its streams but runs on");
     co_await sleep_for(pause);
     pause *= 2;
   }
@@ -28,10 +29,15 @@ Task<Result<int>> exit_code_of(Engine* engine, std::string exec_id) {
 class EngineExec final : public ExecSession {
  public:
   EngineExec(Engine* engine, std::string container_id, std::string exec_id, StreamSession session)
-      : engine_(engine), container_id_(std::move(container_id)), exec_id_(std::move(exec_id)), session_(std::move(session)) {}
+      : engine_(engine),
+        container_id_(std::move(container_id)),
+        exec_id_(std::move(exec_id)),
+        session_(std::move(session)) {}
   http::ByteStream& stream() override { return *session_.stream; }
   bool has_tty() const override { return session_.has_tty; }
-  Task<Result<void>> resize(int width, int height) override { return engine_->resize_exec(exec_id_, width, height); }
+  Task<Result<void>> resize(int width, int height) override {
+    return engine_->resize_exec(exec_id_, width, height);
+  }
   Task<Result<int>> exit_code() override { return exit_code_of(engine_, exec_id_); }
   Task<Result<void>> kill() override {
     // Docker takes the connection over before it has started the process: it has no number for some ms.
@@ -42,7 +48,8 @@ class EngineExec final : public ExecSession {
       if (!details->is_running && details->pid > 0) co_return Result<void>();
       if (pause > std::chrono::milliseconds(1000)) {
         if (!details->is_running) co_return Result<void>();
-        co_return internal_error(fmt::format("process {} of {} could not be killed", details->pid, container_id_));
+        co_return internal_error(
+            fmt::format("process {} of {} could not be killed", details->pid, container_id_));
       }
       co_await sleep_for(pause);
     }
@@ -82,7 +89,8 @@ Task<Result<std::unique_ptr<ExecSession>>> EngineRuntime::exec(std::string id, E
   if (!exec_id) co_return std::move(exec_id).error();
   auto session = co_await engine_.start_exec(*exec_id, has_tty);
   if (!session) co_return std::move(session).error();
-  std::unique_ptr<ExecSession> out = std::make_unique<EngineExec>(&engine_, details->id, *exec_id, std::move(*session));
+  std::unique_ptr<ExecSession> out =
+      std::make_unique<EngineExec>(&engine_, details->id, *exec_id, std::move(*session));
   co_return std::move(out);
 }
 
@@ -91,7 +99,8 @@ Task<Result<std::unique_ptr<ExecSession>>> EngineRuntime::attach(std::string id,
   if (!details) co_return std::move(details).error();
   auto session = co_await engine_.attach(details->id, has_stdin, details->has_tty);
   if (!session) co_return std::move(session).error();
-  std::unique_ptr<ExecSession> out = std::make_unique<EngineAttach>(&engine_, details->id, std::move(*session));
+  std::unique_ptr<ExecSession> out =
+      std::make_unique<EngineAttach>(&engine_, details->id, std::move(*session));
   co_return std::move(out);
 }
 
@@ -129,7 +138,8 @@ Task<Result<ExecOutput>> EngineRuntime::exec_sync(std::string id, std::vector<st
     // The engines let it run on when the client is gone.
     auto killed = co_await (*session)->kill();
     auto note = killed ? std::string() : ": " + killed.error().message;
-    co_return Status{504, "Timeout", fmt::format("command timed out after {} ms{}", timeout.count(), note), nullptr};
+    co_return Status{504, "Timeout", fmt::format("command timed out after {} ms{}", timeout.count(), note),
+                     nullptr};
   }
   if (!out) co_return std::move(out);
   auto code = co_await (*session)->exit_code();

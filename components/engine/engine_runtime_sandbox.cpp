@@ -20,7 +20,8 @@ void set_network(const SandboxConfig& config, const HostFacts& host, ContainerSp
   switch (config.network) {
     case SandboxNetwork::own:
       spec.network = {Namespace::Kind::none, {}};
-      // The engines differ in these (Docker 0 and open, no IPv6; Podman 1024 and closed): Pods get the same on both.
+      // The engines differ in these (Docker 0 and open, no IPv6; Podman 1024 and closed): Pods get the same
+      // on both.
       spec.sysctls.try_emplace("net.ipv4.ip_unprivileged_port_start", "0");
       spec.sysctls.try_emplace("net.ipv4.ping_group_range", "0 2147483647");
       if (host.has_ipv6) {
@@ -28,8 +29,12 @@ void set_network(const SandboxConfig& config, const HostFacts& host, ContainerSp
         spec.sysctls.try_emplace("net.ipv6.conf.default.disable_ipv6", "0");
       }
       break;
-    case SandboxNetwork::container: spec.network = {Namespace::Kind::container, config.network_container}; break;
-    case SandboxNetwork::host: spec.network = {Namespace::Kind::host, {}}; break;
+    case SandboxNetwork::container:
+      spec.network = {Namespace::Kind::container, config.network_container};
+      break;
+    case SandboxNetwork::host:
+      spec.network = {Namespace::Kind::host, {}};
+      break;
   }
 }
 
@@ -52,7 +57,8 @@ Task<Result<std::string>> EngineRuntime::run_pod_sandbox(SandboxConfig config) {
   auto image = co_await ensure_pause_image();
   if (!image) co_return std::move(image).error();
   ContainerSpec spec;
-  spec.name = fmt::format("k8s_POD_{}_{}_{}_{}", config.name, config.namespace_name, config.uid, config.attempt);
+  spec.name =
+      fmt::format("k8s_POD_{}_{}_{}_{}", config.name, config.namespace_name, config.uid, config.attempt);
   spec.image = options_.pause_image;
   spec.hostname = config.hostname;
   spec.labels = config.labels;
@@ -122,7 +128,8 @@ Task<Result<std::vector<Sandbox>>> EngineRuntime::list_pod_sandboxes(std::string
   if (!list) co_return std::move(list).error();
   std::vector<Sandbox> out;
   for (const auto& item : *list)
-    out.push_back(to_sandbox(item.id, item.labels, item.state == ContainerState::running, item.created_at_ns));
+    out.push_back(
+        to_sandbox(item.id, item.labels, item.state == ContainerState::running, item.created_at_ns));
   co_return out;
 }
 

@@ -18,14 +18,47 @@
 namespace rusternetes::engine {
 namespace {
 
-constexpr std::array<std::string_view, kKnownCapabilities> kCapabilityNames = {
-    "CHOWN",          "DAC_OVERRIDE",  "DAC_READ_SEARCH", "FOWNER",           "FSETID",         "KILL",
-    "SETGID",         "SETUID",        "SETPCAP",         "LINUX_IMMUTABLE",  "NET_BIND_SERVICE", "NET_BROADCAST",
-    "NET_ADMIN",      "NET_RAW",       "IPC_LOCK",        "IPC_OWNER",        "SYS_MODULE",     "SYS_RAWIO",
-    "SYS_CHROOT",     "SYS_PTRACE",    "SYS_PACCT",       "SYS_ADMIN",        "SYS_BOOT",       "SYS_NICE",
-    "SYS_RESOURCE",   "SYS_TIME",      "SYS_TTY_CONFIG",  "MKNOD",            "LEASE",          "AUDIT_WRITE",
-    "AUDIT_CONTROL",  "SETFCAP",       "MAC_OVERRIDE",    "MAC_ADMIN",        "SYSLOG",         "WAKE_ALARM",
-    "BLOCK_SUSPEND",  "AUDIT_READ",    "PERFMON",         "BPF",              "CHECKPOINT_RESTORE"};
+constexpr std::array<std::string_view, kKnownCapabilities> kCapabilityNames = {"CHOWN",
+                                                                               "DAC_OVERRIDE",
+                                                                               "DAC_READ_SEARCH",
+                                                                               "FOWNER",
+                                                                               "FSETID",
+                                                                               "KILL",
+                                                                               "SETGID",
+                                                                               "SETUID",
+                                                                               "SETPCAP",
+                                                                               "LINUX_IMMUTABLE",
+                                                                               "NET_BIND_SERVICE",
+                                                                               "NET_BROADCAST",
+                                                                               "NET_ADMIN",
+                                                                               "NET_RAW",
+                                                                               "IPC_LOCK",
+                                                                               "IPC_OWNER",
+                                                                               "SYS_MODULE",
+                                                                               "SYS_RAWIO",
+                                                                               "SYS_CHROOT",
+                                                                               "SYS_PTRACE",
+                                                                               "SYS_PACCT",
+                                                                               "SYS_ADMIN",
+                                                                               "SYS_BOOT",
+                                                                               "SYS_NICE",
+                                                                               "SYS_RESOURCE",
+                                                                               "SYS_TIME",
+                                                                               "SYS_TTY_CONFIG",
+                                                                               "MKNOD",
+                                                                               "LEASE",
+                                                                               "AUDIT_WRITE",
+                                                                               "AUDIT_CONTROL",
+                                                                               "SETFCAP",
+                                                                               "MAC_OVERRIDE",
+                                                                               "MAC_ADMIN",
+                                                                               "SYSLOG",
+                                                                               "WAKE_ALARM",
+                                                                               "BLOCK_SUSPEND",
+                                                                               "AUDIT_READ",
+                                                                               "PERFMON",
+                                                                               "BPF",
+                                                                               "CHECKPOINT_RESTORE"};
 
 // The text after `key` up to the end of its line.
 std::string_view line_after(std::string_view text, std::string_view key) {
@@ -75,7 +108,8 @@ bool HostFacts::has_all_capabilities() const {
 }
 
 std::string_view capability_name(int number) {
-  return number >= 0 && number < kKnownCapabilities ? kCapabilityNames[static_cast<std::size_t>(number)] : std::string_view();
+  return number >= 0 && number < kKnownCapabilities ? kCapabilityNames[static_cast<std::size_t>(number)]
+                                                    : std::string_view();
 }
 
 CgroupMode cgroup_mode_of(std::string_view mounts) {
@@ -91,7 +125,8 @@ CgroupMode cgroup_mode_of(std::string_view mounts) {
 
 HostFacts read_host_facts(int engine_pid) {
   HostFacts facts;
-  std::string status = engine_pid > 0 ? read_small_file(fmt::format("/proc/{}/status", engine_pid)) : std::string();
+  std::string status =
+      engine_pid > 0 ? read_small_file(fmt::format("/proc/{}/status", engine_pid)) : std::string();
   if (status.empty()) status = read_small_file("/proc/self/status");
   facts.capabilities = number(line_after(status, "CapBnd:"), 16, 0);
   facts.last_capability = static_cast<int>(number(read_small_file("/proc/sys/kernel/cap_last_cap"), 10, 40));
@@ -140,7 +175,8 @@ std::optional<SocketPeer> socket_peer(const std::string& path, int* error_number
 
 std::string find_program(std::string_view name) {
   const char* path = std::getenv("PATH");
-  std::istringstream folders(std::string(path ? path : "") + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+  std::istringstream folders(std::string(path ? path : "") +
+                             ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
   for (std::string folder; std::getline(folders, folder, ':');) {
     if (folder.empty()) continue;
     std::string file = folder + "/" + std::string(name);

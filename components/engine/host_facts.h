@@ -1,6 +1,6 @@
 #pragma once
-// What the host lets an engine do: capabilities, hard limits, cgroups. Read, not assumed; the values are those of the
-// engine's own process where it can be seen, because its containers inherit them.
+// What the host lets an engine do: capabilities, hard limits, cgroups. Read, not assumed; the values are
+// those of the engine's own process where it can be seen, because its containers inherit them.
 
 #include <sys/types.h>
 

@@ -37,7 +37,8 @@ class TarWriter {
   }
 
   Result<void> add(const LayerEntry& item, std::string_view content) {
-    std::unique_ptr<archive_entry, decltype(&::archive_entry_free)> entry(::archive_entry_new(), &::archive_entry_free);
+    std::unique_ptr<archive_entry, decltype(&::archive_entry_free)> entry(::archive_entry_new(),
+                                                                          &::archive_entry_free);
     bool is_directory = item.kind == LayerEntry::Kind::directory;
     ::archive_entry_set_pathname(entry.get(), (is_directory ? item.path + "/" : item.path).c_str());
     ::archive_entry_set_perm(entry.get(), item.mode);
@@ -54,7 +55,8 @@ class TarWriter {
     ::archive_entry_set_size(entry.get(), static_cast<la_int64_t>(is_directory ? 0 : content.size()));
     if (::archive_write_header(archive_.get(), entry.get()) != ARCHIVE_OK) return failure(item.path);
     if (item.kind == LayerEntry::Kind::file && !content.empty() &&
-        ::archive_write_data(archive_.get(), content.data(), content.size()) != static_cast<la_ssize_t>(content.size()))
+        ::archive_write_data(archive_.get(), content.data(), content.size()) !=
+            static_cast<la_ssize_t>(content.size()))
       return failure(item.path);
     return {};
   }
@@ -177,7 +179,8 @@ Result<Layer> build_layer(std::vector<LayerEntry> entries) {
   for (std::size_t i = 0, count = entries.size(); i < count; ++i) {
     std::string path = entries[i].path;
     for (auto slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1))
-      if (named.insert(path.substr(0, slash)).second) entries.push_back(LayerEntry::directory(path.substr(0, slash)));
+      if (named.insert(path.substr(0, slash)).second)
+        entries.push_back(LayerEntry::directory(path.substr(0, slash)));
   }
   std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
   TarWriter writer;
@@ -216,7 +219,8 @@ Result<ImageArchive> build_archive(const std::vector<ImageSpec>& images) {
     std::string name = id + ".json";
     if (written.insert(name).second) RN_CHECK(writer.add(LayerEntry::file(name, {}), config));
     out.ids.push_back("sha256:" + id);
-    manifest.push_back(json::object{{"Config", name}, {"RepoTags", std::move(tags)}, {"Layers", std::move(layers)}});
+    manifest.push_back(
+        json::object{{"Config", name}, {"RepoTags", std::move(tags)}, {"Layers", std::move(layers)}});
   }
   RN_CHECK(writer.add(LayerEntry::file("manifest.json", {}), json::serialize(manifest)));
   RN_TRY(out.tar, writer.finish());

@@ -1,6 +1,6 @@
 #pragma once
-// Images out of local files, in the layout of `docker save`, which both engines' /images/load takes. The same input gives
-// the same bytes and so the same image id, on every host.
+// Images out of local files, in the layout of `docker save`, which both engines' /images/load takes. The same
+// input gives the same bytes and so the same image id, on every host.
 
 #include <cstdint>
 #include <map>

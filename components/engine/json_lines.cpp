@@ -8,11 +8,12 @@ namespace rusternetes::engine {
 
 constexpr std::size_t kLineLimit = 1 << 20;
 
-Result<void> JsonLines::feed(std::string_view bytes, const std::function<void(const boost::json::value&)>& on_value) {
+Result<void> JsonLines::feed(std::string_view bytes,
+                             const std::function<void(const boost::json::value&)>& on_value) {
   rest_.append(bytes);
   std::size_t begin = 0;
-  // Docker's image routes write the objects without a newline between some of them ("}\r\n", but also "}{"), so a line
-  // may hold several; an object's end is found by its braces outside of strings.
+  // Docker's image routes write the objects without a newline between some of them ("}\r\n", but also "}{"),
+  // so a line may hold several; an object's end is found by its braces outside of strings.
   int depth = 0;
   bool in_string = false;
   for (std::size_t i = 0; i < rest_.size(); ++i) {

@@ -65,7 +65,9 @@ std::vector<std::string> json_strings(const json::value& value, std::string_view
   return out;
 }
 
-json::array to_json(const std::vector<std::string>& values) { return json::array(values.begin(), values.end()); }
+json::array to_json(const std::vector<std::string>& values) {
+  return json::array(values.begin(), values.end());
+}
 
 json::object to_json(const std::map<std::string, std::string>& values) {
   json::object out;
@@ -93,12 +95,14 @@ std::int64_t parse_time_ns(std::string_view text) {
   // Before 1970 is only ever Go's zero time (year 1) here; after 2262 ns do not fit.
   if (y < 1970 || y > 2261 || mo < 1 || d < 1 || h < 0 || mi < 0 || s < 0) return 0;
   auto days = sys_days{year{y} / month{static_cast<unsigned>(mo)} / day{static_cast<unsigned>(d)}};
-  std::int64_t seconds_total = duration_cast<seconds>(days.time_since_epoch()).count() + h * 3600 + mi * 60 + s;
+  std::int64_t seconds_total =
+      duration_cast<seconds>(days.time_since_epoch()).count() + h * 3600 + mi * 60 + s;
   std::size_t at = 19;
   std::int64_t fraction = 0;
   if (at < text.size() && text[at] == '.') {
     std::int64_t scale = 100'000'000;
-    for (++at; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at, scale /= 10) fraction += (text[at] - '0') * scale;
+    for (++at; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at, scale /= 10)
+      fraction += (text[at] - '0') * scale;
   }
   if (at < text.size() && (text[at] == '+' || text[at] == '-')) {
     int oh = digits(text, at + 1, 2), om = digits(text, at + 4, 2);

@@ -1,5 +1,6 @@
 #pragma once
-// Reading an engine's JSON: a missing or null field is the empty value, because both engines leave fields out freely.
+// Reading an engine's JSON: a missing or null field is the empty value, because both engines leave fields out
+// freely.
 
 #include <boost/json/fwd.hpp>
 #include <cstdint>
@@ -24,7 +25,8 @@ std::vector<std::string> json_strings(const boost::json::value& value, std::stri
 boost::json::array to_json(const std::vector<std::string>& values);
 boost::json::object to_json(const std::map<std::string, std::string>& values);
 
-// RFC 3339 with up to nine digits of fraction, in ns since 1970; 0 for the engines' zero time and for what is none.
+// RFC 3339 with up to nine digits of fraction, in ns since 1970; 0 for the engines' zero time and for what is
+// none.
 std::int64_t parse_time_ns(std::string_view text);
 
 }  // namespace rusternetes::engine

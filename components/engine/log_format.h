@@ -1,7 +1,8 @@
 #pragma once
-// One raw line of a container's log file: Docker's json-file ({"log":"text\n","stream":"stdout","time":"..."}; a text of
-// over 16 KiB is split, and only its last piece ends in a newline) or the CRI format that Podman writes ("TIME stdout F
-// text", with P for a piece of a line). Which one is told by the first byte, line by line. Sans-I/O.
+// One raw line of a container's log file: Docker's json-file
+// ({"log":"text\n","stream":"stdout","time":"..."}; a text of over 16 KiB is split, and only its last piece
+// ends in a newline) or the CRI format that Podman writes ("TIME stdout F text", with P for a piece of a
+// line). Which one is told by the first byte, line by line. Sans-I/O.
 
 #include <cstdint>
 #include <string>

@@ -31,7 +31,8 @@ void OomLog::add_record(std::string_view record) {
     if (part.ends_with(".scope")) part.remove_suffix(6);
     if (part.size() < kIdLength) continue;
     auto id = part.substr(part.size() - kIdLength);
-    bool is_id = std::all_of(id.begin(), id.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+    bool is_id = std::all_of(id.begin(), id.end(),
+                             [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
     if (!is_id || !killed_.insert(std::string(id)).second) continue;
     order_.emplace_back(id);
     if (order_.size() > kRemembered) {

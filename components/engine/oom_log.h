@@ -1,6 +1,7 @@
 #pragma once
-// Which containers lost a process to the kernel's OOM killer, from /dev/kmsg: Podman never tells, and cgroup v1 forgets
-// with the cgroup. Lines: `oom-kill:constraint=...,oom_memcg=/x,task_memcg=/x/libpod-ID,task=sh,pid=7,uid=0`.
+// Which containers lost a process to the kernel's OOM killer, from /dev/kmsg: Podman never tells, and cgroup
+// v1 forgets with the cgroup. Lines:
+// `oom-kill:constraint=...,oom_memcg=/x,task_memcg=/x/libpod-ID,task=sh,pid=7,uid=0`.
 
 #include <cstdint>
 #include <deque>

@@ -56,7 +56,8 @@ Result<void> write_file(const std::string& path, const std::string& text) {
 std::vector<std::string> service_arguments(const PrivatePodmanOptions& options, const std::string& socket) {
   std::vector<std::string> arguments{options.program};
   if (!options.storage_root.empty()) {
-    arguments.insert(arguments.end(), {"--root", options.storage_root, "--runroot", options.directory + "/run"});
+    arguments.insert(arguments.end(),
+                     {"--root", options.storage_root, "--runroot", options.directory + "/run"});
   }
   arguments.insert(arguments.end(), {"system", "service", "--time=0", "unix://" + socket});
   return arguments;
@@ -67,8 +68,8 @@ std::vector<std::string> service_environment(const std::string& conf) {
   for (char** entry = ::environ; *entry; ++entry) {
     std::string_view text(*entry);
     // What makes a client of Podman, or another configuration, must not reach the service.
-    if (text.starts_with("CONTAINERS_CONF") || text.starts_with("CONTAINER_HOST=") || text.starts_with("NOTIFY_SOCKET=") ||
-        text.starts_with("LISTEN_"))
+    if (text.starts_with("CONTAINERS_CONF") || text.starts_with("CONTAINER_HOST=") ||
+        text.starts_with("NOTIFY_SOCKET=") || text.starts_with("LISTEN_"))
       continue;
     environment.emplace_back(text);
   }
@@ -84,7 +85,8 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 }
 
 // fork and exec with both prepared before: between them only what is safe in a threaded program.
-Result<pid_t> spawn_service(std::vector<std::string> arguments, std::vector<std::string> environment, const std::string& log) {
+Result<pid_t> spawn_service(std::vector<std::string> arguments, std::vector<std::string> environment,
+                            const std::string& log) {
   Descriptor output(::open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (output.get() < 0) return errno_error("open " + log, errno);
   Descriptor input(::open("/dev/null", O_RDONLY | O_CLOEXEC));
@@ -105,18 +107,21 @@ Result<pid_t> spawn_service(std::vector<std::string> arguments, std::vector<std:
 }
 
 // Woken by each new name in the directory, and by the child's end.
-Result<void> wait_for_socket(const std::string& socket, int watch, int pidfd, std::chrono::milliseconds timeout) {
+Result<void> wait_for_socket(const std::string& socket, int watch, int pidfd,
+                             std::chrono::milliseconds timeout) {
   auto deadline = std::chrono::steady_clock::now() + timeout;
   char buffer[4096];
   for (;;) {
     if (socket_peer(socket)) return {};
     int left = left_ms(deadline);
-    if (left == 0) return Status{504, "Timeout", fmt::format("podman did not listen on {} in time", socket), nullptr};
+    if (left == 0)
+      return Status{504, "Timeout", fmt::format("podman did not listen on {} in time", socket), nullptr};
     pollfd fds[2] = {{watch, POLLIN, 0}, {pidfd, POLLIN, 0}};
     // Bound and listening are two steps of which inotify tells only the first.
     ::poll(fds, 2, std::min(left, 20));
     if (fds[1].revents) return internal_error("podman ended at once");
-    if (fds[0].revents && ::read(watch, buffer, sizeof(buffer)) < 0 && errno != EAGAIN) return errno_error("inotify", errno);
+    if (fds[0].revents && ::read(watch, buffer, sizeof(buffer)) < 0 && errno != EAGAIN)
+      return errno_error("inotify", errno);
   }
 }
 
@@ -126,7 +131,8 @@ Result<std::string> choose_runtime(CgroupMode mode, bool has_runc, bool has_crun
   if (mode == CgroupMode::hybrid) {
     if (has_runc) return std::string("runc");
     return Status{503, "InternalError",
-                  "this host mounts cgroup v1 and v2 together (hybrid), where crun cannot start containers: install runc "
+                  "this host mounts cgroup v1 and v2 together (hybrid), where crun cannot start containers: "
+                  "install runc "
                   "(`apt-get install runc`)",
                   nullptr};
   }
@@ -138,7 +144,8 @@ Result<std::string> choose_runtime(CgroupMode mode, bool has_runc, bool has_crun
 std::string private_containers_conf(const HostFacts& host, const std::string& runtime) {
   auto processes = std::min<std::uint64_t>(host.nproc_hard, 32768);
   std::string text = "# Written by rusternetes for its private Podman service.\n[containers]\n";
-  text += fmt::format("default_ulimits = [\"nofile={0}:{0}\", \"nproc={1}:{1}\"]\n", host.nofile_hard, processes);
+  text +=
+      fmt::format("default_ulimits = [\"nofile={0}:{0}\", \"nproc={1}:{1}\"]\n", host.nofile_hard, processes);
   text += "log_driver = \"k8s-file\"\n[engine]\n";
   text += fmt::format("cgroup_manager = \"{}\"\n", host.has_systemd ? "systemd" : "cgroupfs");
   text += "events_logger = \"file\"\n";
@@ -159,11 +166,13 @@ Result<PrivatePodman> start_private_podman(PrivatePodmanOptions options) {
     return Status{409, "AlreadyExists", "an engine answers on " + socket + " already", nullptr};
   ::unlink(socket.c_str());  // left by a killed service
   auto host = read_host_facts(0);
-  RN_TRY(auto runtime, choose_runtime(host.cgroup_mode, !find_program("runc").empty(), !find_program("crun").empty()));
+  RN_TRY(auto runtime,
+         choose_runtime(host.cgroup_mode, !find_program("runc").empty(), !find_program("crun").empty()));
   std::string conf = options.directory + "/containers.conf";
   RN_CHECK(write_file(conf, private_containers_conf(host, runtime)));
   Descriptor watch(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-  if (watch.get() < 0 || ::inotify_add_watch(watch.get(), options.directory.c_str(), IN_CREATE | IN_MOVED_TO) < 0)
+  if (watch.get() < 0 ||
+      ::inotify_add_watch(watch.get(), options.directory.c_str(), IN_CREATE | IN_MOVED_TO) < 0)
     return errno_error("inotify " + options.directory, errno);
   std::string log = options.directory + "/podman.log";
   RN_TRY(pid_t pid, spawn_service(service_arguments(options, socket), service_environment(conf), log));

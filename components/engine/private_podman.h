@@ -1,6 +1,7 @@
 #pragma once
-// `podman system service` with a containers.conf of its own: the way to run where Podman is installed but no service
-// runs, or where the host's configuration does not work (hosts.md's first table). The host's files stay untouched.
+// `podman system service` with a containers.conf of its own: the way to run where Podman is installed but no
+// service runs, or where the host's configuration does not work (hosts.md's first table). The host's files
+// stay untouched.
 
 #include <sys/types.h>
 
@@ -25,16 +26,17 @@ struct PrivatePodman {
   std::string socket_path;
 };
 
-// Which OCI runtime starts containers here: crun refuses hybrid cgroups. Empty leaves the choice to Podman. An error says
-// what to install.
+// Which OCI runtime starts containers here: crun refuses hybrid cgroups. Empty leaves the choice to Podman.
+// An error says what to install.
 Result<std::string> choose_runtime(CgroupMode mode, bool has_runc, bool has_crun);
 // The text of containers.conf for this host.
 std::string private_containers_conf(const HostFacts& host, const std::string& runtime);
 
-// Blocks until the socket answers (up to the timeout): from a program's main or a WorkerThread. An error carries the end of
-// Podman's log. A service that already answers in the directory is an AlreadyExists error.
+// Blocks until the socket answers (up to the timeout): from a program's main or a WorkerThread. An error
+// carries the end of Podman's log. A service that already answers in the directory is an AlreadyExists error.
 Result<PrivatePodman> start_private_podman(PrivatePodmanOptions options);
 // TERM, and KILL after `grace`. Containers run on. Blocks; reaps if it is our child.
-void stop_private_podman(const PrivatePodman& podman, std::chrono::milliseconds grace = std::chrono::seconds(5));
+void stop_private_podman(const PrivatePodman& podman,
+                         std::chrono::milliseconds grace = std::chrono::seconds(5));
 
 }  // namespace rusternetes::engine

@@ -1,4 +1,5 @@
-// Docker 20.10 and newer. Each quirk is one function or one commented line; hosts.md's measurements are the source.
+// Docker 20.10 and newer. Each quirk is one function or one commented line; hosts.md's measurements are the
+// source.
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -26,11 +27,16 @@ int major_version(std::string_view version) {
 
 std::string namespace_mode(const Namespace& ns, std::string_view own) {
   switch (ns.kind) {
-    case Namespace::Kind::own: return std::string(own);
-    case Namespace::Kind::host: return "host";
-    case Namespace::Kind::container: return "container:" + ns.container_id;
-    case Namespace::Kind::shareable: return "shareable";
-    case Namespace::Kind::none: return "none";
+    case Namespace::Kind::own:
+      return std::string(own);
+    case Namespace::Kind::host:
+      return "host";
+    case Namespace::Kind::container:
+      return "container:" + ns.container_id;
+    case Namespace::Kind::shareable:
+      return "shareable";
+    case Namespace::Kind::none:
+      return "none";
   }
   return std::string(own);
 }
@@ -53,7 +59,8 @@ json::object port_fields(const ContainerSpec& spec, json::object& exposed) {
     exposed[key] = json::object();
     auto& list = bindings[key];
     if (!list.is_array()) list = json::array();
-    list.get_array().push_back(json::object{{"HostIp", port.host_ip}, {"HostPort", std::to_string(port.host_port)}});
+    list.get_array().push_back(
+        json::object{{"HostIp", port.host_ip}, {"HostPort", std::to_string(port.host_port)}});
   }
   return bindings;
 }
@@ -62,7 +69,8 @@ class DockerDialect final : public Dialect {
  public:
   DockerDialect(EngineInfo info, HostFacts host) : Dialect(std::move(info), host) {}
 
-  // info().api_version was negotiated at connect: the oldest that means what we rely on and that the server still takes.
+  // info().api_version was negotiated at connect: the oldest that means what we rely on and that the server
+  // still takes.
   std::string api() const override { return "/v" + info_.api_version; }
 
   Result<Request> create_container(const ContainerSpec& spec) const override {
@@ -75,9 +83,11 @@ class DockerDialect final : public Dialect {
     config["Env"] = std::move(env);
     if (!spec.working_dir.empty()) config["WorkingDir"] = spec.working_dir;
     if (!spec.security.user.empty()) config["User"] = spec.security.user;
-    // With a joined network namespace a hostname is refused (400 "conflicting options") and the other's is inherited.
+    // With a joined network namespace a hostname is refused (400 "conflicting options") and the other's is
+    // inherited.
     bool joins_uts = spec.network.kind == Namespace::Kind::container && !spec.attachment;
-    if (!spec.hostname.empty() && !joins_uts && spec.uts.kind != Namespace::Kind::host) config["Hostname"] = spec.hostname;
+    if (!spec.hostname.empty() && !joins_uts && spec.uts.kind != Namespace::Kind::host)
+      config["Hostname"] = spec.hostname;
     config["Labels"] = to_json(spec.labels);
     config["OpenStdin"] = spec.has_stdin;
     config["StdinOnce"] = spec.is_stdin_once;
@@ -108,7 +118,8 @@ class DockerDialect final : public Dialect {
     // Always named: the daemon's default may be one without a file. Its path cannot be chosen.
     host["LogConfig"] = json::object{{"Type", "json-file"}, {"Config", std::move(log_options)}};
     config["HostConfig"] = std::move(host);
-    return Request{"POST", api() + "/containers/create?name=" + url_escape(spec.name), json::serialize(config)};
+    return Request{"POST", api() + "/containers/create?name=" + url_escape(spec.name),
+                   json::serialize(config)};
   }
 
   Request list_containers(const std::map<std::string, std::string>& labels) const override {
@@ -165,7 +176,8 @@ class DockerDialect final : public Dialect {
     const auto& mounts = json_at(answer, "Mounts");
     if (mounts.is_array())
       for (const auto& mount : mounts.get_array())
-        out.mounts.push_back({json_string(mount, "Source"), json_string(mount, "Destination"), !json_bool(mount, "RW")});
+        out.mounts.push_back(
+            {json_string(mount, "Source"), json_string(mount, "Destination"), !json_bool(mount, "RW")});
     return out;
   }
 
@@ -237,7 +249,8 @@ class DockerDialect final : public Dialect {
     if (spec.attachment) {
       host["NetworkMode"] = spec.attachment->network;
       json::object endpoint;
-      if (!spec.attachment->ipv4.empty()) endpoint["IPAMConfig"] = json::object{{"IPv4Address", spec.attachment->ipv4}};
+      if (!spec.attachment->ipv4.empty())
+        endpoint["IPAMConfig"] = json::object{{"IPv4Address", spec.attachment->ipv4}};
       if (!spec.attachment->aliases.empty()) endpoint["Aliases"] = to_json(spec.attachment->aliases);
       config["NetworkingConfig"] =
           json::object{{"EndpointsConfig", json::object{{spec.attachment->network, std::move(endpoint)}}}};
@@ -256,8 +269,8 @@ class DockerDialect final : public Dialect {
     for (const auto& tmpfs : spec.tmpfs) {
       json::object options;
       if (tmpfs.size_bytes > 0) options["SizeBytes"] = tmpfs.size_bytes;
-      mounts.push_back(
-          json::object{{"Type", "tmpfs"}, {"Target", tmpfs.container_path}, {"TmpfsOptions", std::move(options)}});
+      mounts.push_back(json::object{
+          {"Type", "tmpfs"}, {"Target", tmpfs.container_path}, {"TmpfsOptions", std::move(options)}});
     }
     if (spec.security.is_privileged && !host_.has_all_capabilities()) {
       for (const char* path : {"/dev", "/sys"}) {
@@ -291,8 +304,8 @@ class DockerDialect final : public Dialect {
   }
 
   Result<void> set_security(const Security& security, json::object& host) const {
-    // Not needed by Docker, but then a container gets the daemon's own limits, whatever these are; above the hard limit
-    // starting fails with "error setting rlimit type 7".
+    // Not needed by Docker, but then a container gets the daemon's own limits, whatever these are; above the
+    // hard limit starting fails with "error setting rlimit type 7".
     host["Ulimits"] = json::array{
         json::object{{"Name", "nofile"}, {"Soft", host_.nofile_hard}, {"Hard", host_.nofile_hard}},
         json::object{{"Name", "nproc"}, {"Soft", host_.nproc_hard}, {"Hard", host_.nproc_hard}}};
@@ -318,7 +331,8 @@ class DockerDialect final : public Dialect {
         // The API takes the profile itself, never a path.
         auto profile = read_small_file(security.seccomp_profile_path);
         if (profile.empty())
-          return Status{400, "Invalid", "cannot load seccomp profile \"" + security.seccomp_profile_path + "\"", nullptr};
+          return Status{400, "Invalid",
+                        "cannot load seccomp profile \"" + security.seccomp_profile_path + "\"", nullptr};
         options.emplace_back("seccomp=" + profile);
       }
       if (!security.apparmor_profile.empty() && info_.has_apparmor)
@@ -345,8 +359,8 @@ class DockerDialect final : public Dialect {
     host["ReadonlyPaths"] = json::array();
   }
 
-  // Privileged asks runc for every capability, and fails on a host that lacks one ("unable to apply caps"). The parts that
-  // it stands for are asked for one by one; /dev and /sys come as binds (set_mounts).
+  // Privileged asks runc for every capability, and fails on a host that lacks one ("unable to apply caps").
+  // The parts that it stands for are asked for one by one; /dev and /sys come as binds (set_mounts).
   void emulate_privileged(json::object& host, json::array& options) const {
     host["CapAdd"] = to_json(expand_capabilities({"ALL"}, host_, known_capabilities()));
     unmask(host);

@@ -1,5 +1,6 @@
-// Podman 4.3 and newer. Containers and networks go through the libpod routes, where the Docker-compatible ones lose
-// something; the rest is compatible. Each quirk is one function or one commented line; hosts.md is the source.
+// Podman 4.3 and newer. Containers and networks go through the libpod routes, where the Docker-compatible
+// ones lose something; the rest is compatible. Each quirk is one function or one commented line; hosts.md is
+// the source.
 
 #include <algorithm>
 #include <boost/json/array.hpp>
@@ -22,11 +23,16 @@ constexpr std::int64_t kLeastMemory = 4 << 20;
 
 json::object namespace_mode(const Namespace& ns, const char* own) {
   switch (ns.kind) {
-    case Namespace::Kind::own: return {{"nsmode", own}};
-    case Namespace::Kind::host: return {{"nsmode", "host"}};
-    case Namespace::Kind::container: return {{"nsmode", "container"}, {"value", ns.container_id}};
-    case Namespace::Kind::shareable: return {{"nsmode", "shareable"}};
-    case Namespace::Kind::none: return {{"nsmode", "none"}};
+    case Namespace::Kind::own:
+      return {{"nsmode", own}};
+    case Namespace::Kind::host:
+      return {{"nsmode", "host"}};
+    case Namespace::Kind::container:
+      return {{"nsmode", "container"}, {"value", ns.container_id}};
+    case Namespace::Kind::shareable:
+      return {{"nsmode", "shareable"}};
+    case Namespace::Kind::none:
+      return {{"nsmode", "none"}};
   }
   return {{"nsmode", own}};
 }
@@ -37,7 +43,10 @@ json::object bind_mount(const Mount& mount) {
                        : mount.propagation == Propagation::host_to_container ? "rslave"
                                                                              : "rshared");
   options.emplace_back(mount.is_read_only ? "ro" : "rw");
-  return {{"type", "bind"}, {"source", mount.host_path}, {"destination", mount.container_path}, {"options", std::move(options)}};
+  return {{"type", "bind"},
+          {"source", mount.host_path},
+          {"destination", mount.container_path},
+          {"options", std::move(options)}};
 }
 
 json::object resource_limits(const Resources& resources) {
@@ -85,14 +94,16 @@ class PodmanDialect final : public Dialect {
     body["systemd"] = "false";  // no tmpfs and stop signal guessed from the command's name
     body["restart_policy"] = spec.restart_policy;
     if (auto signal = signal_number(spec.stop_signal)) body["stop_signal"] = signal;
-    // What `rm --force` waits for after TERM (10 s otherwise): whoever wants grace stops first, and says how long.
+    // What `rm --force` waits for after TERM (10 s otherwise): whoever wants grace stops first, and says how
+    // long.
     body["stop_timeout"] = 0;
     body["image_volume_mode"] = "anonymous";
     if (!spec.sysctls.empty()) body["sysctl"] = to_json(spec.sysctls);
     if (spec.shm_bytes > 0) body["shm_size"] = spec.shm_bytes;
     if (!spec.cgroup_parent.empty())
       body["cgroup_parent"] = cgroup_parent_argument(spec.cgroup_parent, info_.cgroup_driver);
-    // crun refuses hybrid cgroups ("cgroups in hybrid mode not supported"); runc is named for this container alone.
+    // crun refuses hybrid cgroups ("cgroups in hybrid mode not supported"); runc is named for this container
+    // alone.
     if (host_.cgroup_mode == CgroupMode::hybrid && info_.default_runtime == "crun" && has_runtime("runc"))
       body["oci_runtime"] = "runc";
     set_namespaces(spec, body);
@@ -100,7 +111,8 @@ class PodmanDialect final : public Dialect {
     body["resource_limits"] = resource_limits(spec.resources);
     if (auto score = allowed_oom_score(spec.resources, host_)) body["oom_score_adj"] = *score;
     set_security(spec.security, body);
-    json::object log{{"driver", "k8s-file"}};  // the default may be journald; max-size would truncate, so it is not set
+    json::object log{
+        {"driver", "k8s-file"}};  // the default may be journald; max-size would truncate, so it is not set
     if (!spec.log_path.empty()) log["path"] = spec.log_path;
     body["log_configuration"] = std::move(log);
     return Request{"POST", std::string(kLibpod) + "/containers/create", json::serialize(body)};
@@ -160,7 +172,8 @@ class PodmanDialect final : public Dialect {
     const auto& mounts = json_at(answer, "Mounts");
     if (mounts.is_array())
       for (const auto& mount : mounts.get_array())
-        out.mounts.push_back({json_string(mount, "Source"), json_string(mount, "Destination"), !json_bool(mount, "RW")});
+        out.mounts.push_back(
+            {json_string(mount, "Source"), json_string(mount, "Destination"), !json_bool(mount, "RW")});
     return out;
   }
 
@@ -170,7 +183,8 @@ class PodmanDialect final : public Dialect {
     if (resources.pids_limit <= 0) body["pids"] = json::object();
     if (!body.if_contains("cpu")) body["cpu"] = json::object();
     if (!body.if_contains("memory")) body["memory"] = json::object();
-    return {"POST", std::string(kLibpod) + "/containers/" + url_escape(id) + "/update", json::serialize(body)};
+    return {"POST", std::string(kLibpod) + "/containers/" + url_escape(id) + "/update",
+            json::serialize(body)};
   }
 
   // The compatible route adds isolate=true and always a resolver.
@@ -179,9 +193,12 @@ class PodmanDialect final : public Dialect {
     if (!spec.gateway.empty()) pool["gateway"] = spec.gateway;
     json::object options;
     if (spec.mtu > 0) options["mtu"] = std::to_string(spec.mtu);
-    json::object body{{"name", spec.name},       {"driver", "bridge"},
-                      {"internal", spec.is_internal}, {"dns_enabled", spec.has_dns},
-                      {"subnets", json::array{std::move(pool)}}, {"options", std::move(options)},
+    json::object body{{"name", spec.name},
+                      {"driver", "bridge"},
+                      {"internal", spec.is_internal},
+                      {"dns_enabled", spec.has_dns},
+                      {"subnets", json::array{std::move(pool)}},
+                      {"options", std::move(options)},
                       {"labels", to_json(spec.labels)}};
     if (!spec.bridge_name.empty()) body["network_interface"] = spec.bridge_name;
     return {"POST", std::string(kLibpod) + "/networks/create", json::serialize(body)};
@@ -216,12 +233,14 @@ class PodmanDialect final : public Dialect {
     if (has("is already in use") || has("network already exists") || has("already used: network"))
       return {409, "AlreadyExists", std::move(message), nullptr};
     if (has("invalid reference format")) return {400, reason::kInvalidImageName, std::move(message), nullptr};
-    if (has("no such container") || has("no container with") || has("no such image") || has("image not known") ||
-        has("network not found") || has("no such volume") || has("no such exec session") || has("unable to find network"))
+    if (has("no such container") || has("no container with") || has("no such image") ||
+        has("image not known") || has("network not found") || has("no such volume") ||
+        has("no such exec session") || has("unable to find network"))
       return {404, "NotFound", std::move(message), nullptr};
     if (has("can only create exec sessions on running containers") || has("has dependent containers") ||
         has("is not running") || has("can only kill running containers") || has("container state improper") ||
-        has("cannot remove container") || has("image is in use") || has("image used by") || has("network is being used"))
+        has("cannot remove container") || has("image is in use") || has("image used by") ||
+        has("network is being used"))
       return {409, "Conflict", std::move(message), nullptr};
     if (has("OCI runtime") || has("executable file") || has("crun:") || has("runc:"))
       return {400, reason::kStartError, std::move(message), nullptr};
@@ -252,10 +271,10 @@ class PodmanDialect final : public Dialect {
   // libpod wants a number where an image's and Kubernetes' word is "SIGTERM" or "15".
   static int signal_number(std::string_view text) {
     static constexpr std::pair<std::string_view, int> kSignals[] = {
-        {"HUP", 1},   {"INT", 2},   {"QUIT", 3},  {"ILL", 4},   {"TRAP", 5},    {"ABRT", 6},  {"BUS", 7},
-        {"FPE", 8},   {"KILL", 9},  {"USR1", 10}, {"SEGV", 11}, {"USR2", 12},   {"PIPE", 13}, {"ALRM", 14},
-        {"TERM", 15}, {"CHLD", 17}, {"CONT", 18}, {"STOP", 19}, {"TSTP", 20},   {"TTIN", 21}, {"TTOU", 22},
-        {"URG", 23},  {"XCPU", 24}, {"XFSZ", 25}, {"VTALRM", 26}, {"PROF", 27}, {"WINCH", 28}, {"IO", 29},
+        {"HUP", 1},   {"INT", 2},   {"QUIT", 3},   {"ILL", 4},     {"TRAP", 5},  {"ABRT", 6},   {"BUS", 7},
+        {"FPE", 8},   {"KILL", 9},  {"USR1", 10},  {"SEGV", 11},   {"USR2", 12}, {"PIPE", 13},  {"ALRM", 14},
+        {"TERM", 15}, {"CHLD", 17}, {"CONT", 18},  {"STOP", 19},   {"TSTP", 20}, {"TTIN", 21},  {"TTOU", 22},
+        {"URG", 23},  {"XCPU", 24}, {"XFSZ", 25},  {"VTALRM", 26}, {"PROF", 27}, {"WINCH", 28}, {"IO", 29},
         {"PWR", 30},  {"SYS", 31},  {"RTMIN", 34}, {"RTMAX", 64}};
     if (text.starts_with("SIG")) text.remove_prefix(3);
     for (const auto& [name, number] : kSignals)
@@ -284,7 +303,8 @@ class PodmanDialect final : public Dialect {
   void set_namespaces(const ContainerSpec& spec, json::object& body) const {
     if (spec.attachment) {
       json::object options;
-      if (!spec.attachment->ipv4.empty()) options["static_ips"] = json::array{json::string(spec.attachment->ipv4)};
+      if (!spec.attachment->ipv4.empty())
+        options["static_ips"] = json::array{json::string(spec.attachment->ipv4)};
       if (!spec.attachment->aliases.empty()) options["aliases"] = to_json(spec.attachment->aliases);
       body["netns"] = json::object{{"nsmode", "bridge"}};
       body["networks"] = json::object{{spec.attachment->network, std::move(options)}};
@@ -296,7 +316,8 @@ class PodmanDialect final : public Dialect {
     body["utsns"] = namespace_mode(spec.uts, "private");
     // A container that joins another's network would be named by its own id without the joined UTS namespace.
     bool owns_uts = spec.uts.kind == Namespace::Kind::own;
-    if (owns_uts && spec.network.kind == Namespace::Kind::container && !spec.attachment && spec.hostname.empty())
+    if (owns_uts && spec.network.kind == Namespace::Kind::container && !spec.attachment &&
+        spec.hostname.empty())
       body["utsns"] = namespace_mode(spec.network, "private");
     else if (owns_uts && !spec.hostname.empty())
       body["hostname"] = spec.hostname;
@@ -315,18 +336,22 @@ class PodmanDialect final : public Dialect {
     for (const auto& tmpfs : spec.tmpfs) {
       json::array options{"nosuid", "nodev"};
       if (tmpfs.size_bytes > 0) options.emplace_back("size=" + std::to_string(tmpfs.size_bytes));
-      mounts.push_back(json::object{
-          {"type", "tmpfs"}, {"source", "tmpfs"}, {"destination", tmpfs.container_path}, {"options", std::move(options)}});
+      mounts.push_back(json::object{{"type", "tmpfs"},
+                                    {"source", "tmpfs"},
+                                    {"destination", tmpfs.container_path},
+                                    {"options", std::move(options)}});
     }
     if (!mounts.empty()) body["mounts"] = std::move(mounts);
     json::array devices;
     for (const auto& device : spec.devices)
-      devices.push_back(json::object{{"path", device.host_path + ":" + device.container_path + ":" + device.permissions}});
+      devices.push_back(
+          json::object{{"path", device.host_path + ":" + device.container_path + ":" + device.permissions}});
     if (!devices.empty()) body["devices"] = std::move(devices);
   }
 
   void set_security(const Security& security, json::object& body) const {
-    // The defaults of 4.3 exceed the hard limits of many hosts ("setrlimit RLIMIT_NOFILE: Operation not permitted").
+    // The defaults of 4.3 exceed the hard limits of many hosts ("setrlimit RLIMIT_NOFILE: Operation not
+    // permitted").
     auto processes = std::min(host_.nproc_hard, kMostProcesses);
     body["r_limits"] = json::array{
         json::object{{"type", "nofile"}, {"soft", host_.nofile_hard}, {"hard", host_.nofile_hard}},
@@ -338,14 +363,15 @@ class PodmanDialect final : public Dialect {
       body["groups"] = std::move(groups);
     }
     body["read_only_filesystem"] = security.has_read_only_rootfs;
-    body["read_write_tmpfs"] = false;  // newer ones mount a writable /tmp and /run otherwise; 4.3's libpod route does not
+    body["read_write_tmpfs"] =
+        false;  // newer ones mount a writable /tmp and /run otherwise; 4.3's libpod route does not
     body["no_new_privileges"] = security.no_new_privileges;
     if (security.is_privileged) {
       body["privileged"] = true;  // capabilities that the host lacks are dropped silently
       return;
     }
-    // Only what was asked for: for a user other than root Podman makes cap_add ambient, so a full list would give an
-    // unprivileged process the whole default set.
+    // Only what was asked for: for a user other than root Podman makes cap_add ambient, so a full list would
+    // give an unprivileged process the whole default set.
     body["cap_add"] = to_json(expand_capabilities(security.add_capabilities, host_, kKnownCapabilities));
     json::array drops;
     for (auto name : security.drop_capabilities) {
@@ -356,8 +382,10 @@ class PodmanDialect final : public Dialect {
     if (security.is_proc_unmasked) body["unmask"] = json::array{"ALL"};  // an empty MaskedPaths is ignored
     // A path, never the profile itself.
     if (security.seccomp == SeccompKind::unconfined) body["seccomp_profile_path"] = "unconfined";
-    if (security.seccomp == SeccompKind::localhost) body["seccomp_profile_path"] = security.seccomp_profile_path;
-    if (!security.apparmor_profile.empty() && info_.has_apparmor) body["apparmor_profile"] = security.apparmor_profile;
+    if (security.seccomp == SeccompKind::localhost)
+      body["seccomp_profile_path"] = security.seccomp_profile_path;
+    if (!security.apparmor_profile.empty() && info_.has_apparmor)
+      body["apparmor_profile"] = security.apparmor_profile;
   }
 };
 

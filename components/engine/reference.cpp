@@ -51,7 +51,8 @@ bool is_domain(std::string_view domain) {
   auto host = domain.substr(0, colon);
   if (colon != std::string_view::npos) {
     auto port = domain.substr(colon + 1);
-    if (port.empty() || !std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; })) return false;
+    if (port.empty() || !std::all_of(port.begin(), port.end(), [](char c) { return c >= '0' && c <= '9'; }))
+      return false;
   }
   if (host.empty() || !is_alnum(host.front()) || !is_alnum(host.back())) return false;
   return std::all_of(host.begin(), host.end(), [](char c) { return is_alnum(c) || c == '-' || c == '.'; });
@@ -59,7 +60,8 @@ bool is_domain(std::string_view domain) {
 
 bool is_tag(std::string_view tag) {
   if (tag.empty() || tag.size() > 128 || !(is_alnum(tag.front()) || tag.front() == '_')) return false;
-  return std::all_of(tag.begin(), tag.end(), [](char c) { return is_alnum(c) || c == '_' || c == '.' || c == '-'; });
+  return std::all_of(tag.begin(), tag.end(),
+                     [](char c) { return is_alnum(c) || c == '_' || c == '.' || c == '-'; });
 }
 
 bool is_digest(std::string_view digest) {
@@ -111,7 +113,8 @@ Result<ImageReference> parse_reference(std::string_view text) {
   if (reference.domain == "index.docker.io") reference.domain = "docker.io";
   if (reference.domain == "docker.io" && reference.path.find('/') == std::string::npos)
     reference.path = "library/" + reference.path;
-  if (!is_domain(reference.domain) || !is_path(reference.path) || reference.repository().size() > 255) return invalid(text);
+  if (!is_domain(reference.domain) || !is_path(reference.path) || reference.repository().size() > 255)
+    return invalid(text);
   return reference;
 }
 

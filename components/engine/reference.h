@@ -1,5 +1,6 @@
 #pragma once
-// Image references after the rules of the distribution project: docker.io and library/ are what a short name means.
+// Image references after the rules of the distribution project: docker.io and library/ are what a short name
+// means.
 
 #include <string>
 #include <string_view>

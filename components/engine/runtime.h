@@ -1,7 +1,8 @@
 #pragma once
-// What the kubelet asks of a container runtime: the verbs of CRI (k8s.io/cri-api, runtime/v1) without its gRPC. A sandbox
-// is a pause container with network `none` (the kubelet wires it through netns_path) or with the network of a holder.
-// All state is container labels and the engine's own, so that a restarted kubelet loses nothing. Belongs to one executor.
+// What the kubelet asks of a container runtime: the verbs of CRI (k8s.io/cri-api, runtime/v1) without its
+// gRPC. A sandbox is a pause container with network `none` (the kubelet wires it through netns_path) or with
+// the network of a holder. All state is container labels and the engine's own, so that a restarted kubelet
+// loses nothing. Belongs to one executor.
 
 #include <chrono>
 #include <cstdint>
@@ -63,7 +64,7 @@ struct SandboxStatus : Sandbox {
 struct ContainerConfig {
   std::string name;
   std::uint32_t attempt = 0;
-  std::string image;  // what to run: an image id or reference
+  std::string image;            // what to run: an image id or reference
   std::string image_reference;  // what the Pod says; reported back by status. Empty: `image`
   std::vector<std::string> command, args;
   std::vector<std::pair<std::string, std::string>> env;
@@ -71,8 +72,8 @@ struct ContainerConfig {
   std::vector<Mount> mounts;  // hosts, resolv.conf and the termination log among them; sources exist
   std::vector<Device> devices;
   Labels labels, annotations;
-  // Absolute. Podman writes there; on Docker the start makes it a link to Docker's own file. Either way a ContainerLog
-  // reads it.
+  // Absolute. Podman writes there; on Docker the start makes it a link to Docker's own file. Either way a
+  // ContainerLog reads it.
   std::string log_path;
   bool has_stdin = false, is_stdin_once = false, has_tty = false;
   Resources resources;
@@ -99,7 +100,8 @@ struct Container {
 struct ContainerStatus : Container {
   int pid = 0;
   int exit_code = 0;
-  // "Completed", "Error", "OOMKilled", "StartError" or "ContainerStatusUnknown" (gone without a trace), when exited.
+  // "Completed", "Error", "OOMKilled", "StartError" or "ContainerStatusUnknown" (gone without a trace), when
+  // exited.
   std::string reason;
   std::string message;
   std::int64_t started_at_ns = 0, finished_at_ns = 0;  // 0: not yet
@@ -139,7 +141,8 @@ struct ExecOutput {
   int exit_code = 0;
 };
 
-// A process in a container with its streams. Destroying it closes the streams; the process runs on (kill() ends it).
+// A process in a container with its streams. Destroying it closes the streams; the process runs on (kill()
+// ends it).
 class ExecSession {
  public:
   virtual ~ExecSession() = default;
@@ -159,7 +162,8 @@ class Runtime {
   virtual Task<Result<RuntimeVersion>> version() = 0;
   virtual Task<RuntimeStatus> status() = 0;
 
-  // Starts the sandbox; a failed one is removed again. Returns its id. Only the newest attempt of a Pod may be running.
+  // Starts the sandbox; a failed one is removed again. Returns its id. Only the newest attempt of a Pod may
+  // be running.
   virtual Task<Result<std::string>> run_pod_sandbox(SandboxConfig config) = 0;
   // Ends every container in it, then itself. Stopped or absent is no error.
   virtual Task<Result<void>> stop_pod_sandbox(std::string id) = 0;
@@ -178,7 +182,8 @@ class Runtime {
   virtual Task<Result<ContainerStatus>> container_status(std::string id) = 0;
   virtual Task<Result<void>> update_container_resources(std::string id, Resources resources) = 0;
 
-  // Collects the output up to 16 MiB. After `timeout` (0: none) the process is killed on the host and Timeout returned.
+  // Collects the output up to 16 MiB. After `timeout` (0: none) the process is killed on the host and Timeout
+  // returned.
   virtual Task<Result<ExecOutput>> exec_sync(std::string id, std::vector<std::string> command,
                                              std::chrono::milliseconds timeout) = 0;
   virtual Task<Result<std::unique_ptr<ExecSession>>> exec(std::string id, ExecSpec spec) = 0;
@@ -190,10 +195,12 @@ class Runtime {
   virtual Task<Result<std::string>> pull_image(std::string reference, RegistryAuth auth) = 0;  // the id
   virtual Task<Result<void>> remove_image(std::string reference) = 0;
 
-  // Calls `on_event` on the executor until cancelled. Begins with a relist; reconnects by itself, with a relist each time.
+  // Calls `on_event` on the executor until cancelled. Begins with a relist; reconnects by itself, with a
+  // relist each time.
   virtual Task<> watch_events(std::function<void(const RuntimeEvent&)> on_event) = 0;
 
-  // Where the cgroup of `cgroup_parent` is below each hierarchy's mount point: with the systemd driver a path of slices.
+  // Where the cgroup of `cgroup_parent` is below each hierarchy's mount point: with the systemd driver a path
+  // of slices.
   virtual std::string pod_cgroup_path(std::string_view cgroup_parent) const = 0;
 };
 

@@ -1,6 +1,6 @@
 #pragma once
-// The framing of a process's output without a terminal, on attach and exec: an 8-byte head (stream, three zeros, length
-// big-endian), then bytes. Sans-I/O.
+// The framing of a process's output without a terminal, on attach and exec: an 8-byte head (stream, three
+// zeros, length big-endian), then bytes. Sans-I/O.
 
 #include <functional>
 #include <string>

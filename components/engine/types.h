@@ -14,14 +14,14 @@ namespace rusternetes::engine {
 enum class EngineKind { podman, docker };
 std::string_view to_string(EngineKind kind);
 
-// Reasons a Status of this folder carries beside Kubernetes' own (NotFound, AlreadyExists, Conflict, InternalError,
-// Invalid, Timeout).
+// Reasons a Status of this folder carries beside Kubernetes' own (NotFound, AlreadyExists, Conflict,
+// InternalError, Invalid, Timeout).
 namespace reason {
-inline constexpr char kUnreachable[] = "EngineUnreachable";      // nothing answers on the socket
-inline constexpr char kRootless[] = "RootlessEngine";            // refused, with the fix in the message
-inline constexpr char kStartError[] = "StartError";              // the container's command could not be run
-inline constexpr char kAddressInUse[] = "AddressInUse";          // a static address or a published port is taken
-inline constexpr char kPoolOverlap[] = "PoolOverlap";            // a network's subnet is taken
+inline constexpr char kUnreachable[] = "EngineUnreachable";  // nothing answers on the socket
+inline constexpr char kRootless[] = "RootlessEngine";        // refused, with the fix in the message
+inline constexpr char kStartError[] = "StartError";          // the container's command could not be run
+inline constexpr char kAddressInUse[] = "AddressInUse";      // a static address or a published port is taken
+inline constexpr char kPoolOverlap[] = "PoolOverlap";        // a network's subnet is taken
 inline constexpr char kInvalidImageName[] = "InvalidImageName";  // not an image reference
 inline constexpr char kRegistryUnavailable[] = "RegistryUnavailable";
 inline constexpr char kPullDenied[] = "Unauthorized";
@@ -141,7 +141,8 @@ struct ContainerSpec {
   bool has_tty = false;
   std::string stop_signal;
   std::string restart_policy = "no";  // "no", "always", "on-failure", "unless-stopped"
-  // Podman writes its log there; Docker has a place of its own (ContainerDetails::log_path). Empty: the engine's place.
+  // Podman writes its log there; Docker has a place of its own (ContainerDetails::log_path). Empty: the
+  // engine's place.
   std::string log_path;
   // Docker rotates at this size; Podman would truncate, so it is not told (hosts.md §5).
   std::int64_t log_max_bytes = 0;

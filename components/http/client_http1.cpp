@@ -88,12 +88,10 @@ bool Http1ClientConnection::wake_up() {
 void Http1ClientConnection::on_readable() {
   if (!is_resting_) return;
   std::size_t length = 0;
-  auto io=transport_->read(Transport::scratch(), length);
-  if (io == Transport::Io::would_block)
+  if (transport_->read(Transport::scratch(), length) == Transport::Io::would_block)
     transport_->arm_read();  // a session ticket
-  else {
-    fprintf(stderr,"DBG rest close io %d len %zu err %s\n",(int)io,length,openssl_errors().c_str());
-    transport_->close();}
+  else
+    transport_->close();
 }
 
 void Http1ClientConnection::queue_head(const ClientRequest& request) {
@@ -219,8 +217,6 @@ Task<Result<std::string>> Http1ClientConnection::read_body() {
 }
 
 void Http1ClientConnection::finish_response() {
-  if (is_at_end_ || !in_.empty() || !body_.empty() || transport_->pending() || !decoder_->is_keep_alive())
-    fprintf(stderr,"DBG finish: %d %zu %zu %zu %d\n", is_at_end_, in_.size(), body_.size(), transport_->pending(), decoder_->is_keep_alive());
   if (is_at_end_ || !in_.empty() || !body_.empty() || transport_->pending() || !decoder_->is_keep_alive())
     return transport_->close();
   recycle_(shared_from_this());

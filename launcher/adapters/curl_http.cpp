@@ -104,7 +104,8 @@ Result<HttpResponse> CurlHttp::send(const HttpRequest& request) {
   return answer;
 }
 
-Result<int> CurlHttp::stream(const HttpRequest& request, const std::function<bool(std::string_view)>& on_line) {
+Result<int> CurlHttp::stream(const HttpRequest& request,
+                             const std::function<bool(std::string_view)>& on_line) {
   Blobs blobs;
   const Headers headers = prepare(handle_, request, blobs);
   Lines lines{on_line, {}};

@@ -10,7 +10,8 @@ class CurlHttp final : public HttpPort {
   CurlHttp();
   ~CurlHttp() override;
   Result<HttpResponse> send(const HttpRequest& request) override;
-  Result<int> stream(const HttpRequest& request, const std::function<bool(std::string_view)>& on_line) override;
+  Result<int> stream(const HttpRequest& request,
+                     const std::function<bool(std::string_view)>& on_line) override;
 
  private:
   void* handle_;  // CURL*, kept for its connection

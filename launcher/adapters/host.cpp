@@ -20,7 +20,9 @@ namespace {
 std::string unescaped(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto is_octal = [&](std::size_t at) { return at < text.size() && text[at] >= '0' && text[at] <= '7'; };
+    const auto is_octal = [&](std::size_t at) {
+      return at < text.size() && text[at] >= '0' && text[at] <= '7';
+    };
     if (text[i] == '\\' && is_octal(i + 1) && is_octal(i + 2) && is_octal(i + 3)) {
       out += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
       i += 3;
@@ -48,7 +50,8 @@ std::vector<std::string> mounts_below(std::string_view mountinfo, const std::str
       line = space == std::string_view::npos ? std::string_view() : line.substr(space + 1);
     }
     const std::string path = unescaped(line.substr(0, line.find(' ')));
-    if (path == folder || (path.starts_with(folder) && path.size() > folder.size() && path[folder.size()] == '/'))
+    if (path == folder ||
+        (path.starts_with(folder) && path.size() > folder.size() && path[folder.size()] == '/'))
       out.push_back(path);
   }
   std::reverse(out.begin(), out.end());

@@ -18,8 +18,8 @@ class LinuxHost final : public HostPort {
   Result<> unmount_below(const std::filesystem::path& folder) override;
 };
 
-// The mount points at or below `folder` in the text of /proc/self/mountinfo (proc(5)), in the order in which they can be
-// unmounted: the last mounted first. Pure.
+// The mount points at or below `folder` in the text of /proc/self/mountinfo (proc(5)), in the order in which
+// they can be unmounted: the last mounted first. Pure.
 std::vector<std::string> mounts_below(std::string_view mountinfo, const std::string& folder);
 
 }  // namespace rusternetes::launcher

@@ -45,9 +45,9 @@ class Descriptor {
   int fd_;
 };
 
-// Of the running supervisor; 0 for none. The number in the file may be stale and belong to somebody else by now, so its
-// process must be one that was started with this file. (Trying the file's lock would make a supervisor that starts at
-// this moment believe that another one holds it.)
+// Of the running supervisor; 0 for none. The number in the file may be stale and belong to somebody else by
+// now, so its process must be one that was started with this file. (Trying the file's lock would make a
+// supervisor that starts at this moment believe that another one holds it.)
 int supervisor_pid(const std::filesystem::path& pid_file) {
   const auto text = certs::read_text(pid_file, 64);
   int pid = 0;
@@ -64,7 +64,8 @@ void signal_pid(int pidfd, int signal) { (void)::syscall(SYS_pidfd_send_signal, 
 bool wait_pid(int pidfd, milliseconds timeout) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   for (;;) {
-    const auto left = std::chrono::duration_cast<milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    const auto left =
+        std::chrono::duration_cast<milliseconds>(deadline - std::chrono::steady_clock::now()).count();
     pollfd poll{pidfd, POLLIN, 0};
     const int ready = ::poll(&poll, 1, static_cast<int>(std::max<long long>(left, 0)));
     if (ready > 0) return true;
@@ -155,7 +156,8 @@ std::vector<std::string> supervisor_command(const ProcessSpec& spec) {
                                  "--status-file",
                                  spec.status_file.string()};
   if (spec.has_own_netns) words.emplace_back("--new-netns");
-  words.insert(words.end(), {"--", (spec.binary_dir / "rusternetes-ctl").string(), hold_word, spec.hold_file.string(), "--"});
+  words.insert(words.end(), {"--", (spec.binary_dir / "rusternetes-ctl").string(), hold_word,
+                             spec.hold_file.string(), "--"});
   words.insert(words.end(), spec.command.begin(), spec.command.end());
   return words;
 }
@@ -174,11 +176,13 @@ Result<> SupervisorPort::start_held(const ProcessSpec& spec) {
   // It lets go of the pipe once its namespace and log are there, or when it ends; next it writes its pid.
   const std::string said = read_all(reading.get(), 4096);
   const Descriptor ended(open_pid(*pid));
-  RN_TRY(const bool is_up, wait_for_folder(spec.pid_file.parent_path(), start_patience,
-                                           [&] { return supervisor_pid(spec.pid_file) > 0; }, ended.get()));
+  RN_TRY(const bool is_up, wait_for_folder(
+                               spec.pid_file.parent_path(), start_patience,
+                               [&] { return supervisor_pid(spec.pid_file) > 0; }, ended.get()));
   if (is_up) return {};
   reap(*pid);
-  return failure("ProcessFailed", said.empty() ? "the supervisor did not come up" : said.substr(0, said.find('\n')));
+  return failure("ProcessFailed",
+                 said.empty() ? "the supervisor did not come up" : said.substr(0, said.find('\n')));
 }
 
 Result<> SupervisorPort::release(const ProcessSpec& spec) {
@@ -249,7 +253,8 @@ Result<> run_program(const std::vector<std::string>& words) {
   while (::waitpid(*pid, &status, 0) < 0 && errno == EINTR) {
   }
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
-  return internal_error(fmt::format("{} failed: {}", words.front(), said.substr(0, said.find_last_not_of('\n') + 1)));
+  return internal_error(
+      fmt::format("{} failed: {}", words.front(), said.substr(0, said.find_last_not_of('\n') + 1)));
 }
 
 }  // namespace rusternetes::launcher

@@ -27,11 +27,13 @@ class SupervisorPort : public ProcessPort {
 using RunProgram = std::function<Result<>(const std::vector<std::string>& words)>;
 Result<> run_program(const std::vector<std::string>& words);
 
-// A unit named after cluster and home, so that init restarts the supervisor and starts it at boot; its ExecStartPost is
-// `rusternetes-ctl start`, which makes links and rules again. Everything else is the supervisor's.
+// A unit named after cluster and home, so that init restarts the supervisor and starts it at boot; its
+// ExecStartPost is `rusternetes-ctl start`, which makes links and rules again. Everything else is the
+// supervisor's.
 class SystemdPort final : public SupervisorPort {
  public:
-  explicit SystemdPort(std::filesystem::path unit_folder = "/etc/systemd/system", RunProgram run = run_program)
+  explicit SystemdPort(std::filesystem::path unit_folder = "/etc/systemd/system",
+                       RunProgram run = run_program)
       : unit_folder_(std::move(unit_folder)), run_(std::move(run)) {}
   Result<> start_held(const ProcessSpec& spec) override;
   Result<> stop(const ProcessSpec& spec, std::chrono::milliseconds grace) override;

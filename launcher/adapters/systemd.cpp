@@ -58,8 +58,8 @@ std::string SystemdPort::unit_text(const ProcessSpec& spec) {
       service_template,
       {{"cluster", spec.cluster},
        {"command", command_line(supervisor_command(spec))},
-       {"start", command_line({(spec.binary_dir / "rusternetes-ctl").string(), "start", spec.cluster, "--home",
-                               spec.home.string(), "--wait", "0"})}});
+       {"start", command_line({(spec.binary_dir / "rusternetes-ctl").string(), "start", spec.cluster,
+                               "--home", spec.home.string(), "--wait", "0"})}});
 }
 
 Result<> SystemdPort::start_held(const ProcessSpec& spec) {
@@ -79,7 +79,8 @@ Result<> SystemdPort::start_held(const ProcessSpec& spec) {
            return now && now->is_running && now->supervisor_pid > 0;
          }));
   if (!is_up)
-    return failure("ProcessFailed", fmt::format("systemd did not start {}; see journalctl -u {}", unit_name(spec), unit_name(spec)));
+    return failure("ProcessFailed", fmt::format("systemd did not start {}; see journalctl -u {}",
+                                                unit_name(spec), unit_name(spec)));
   return {};
 }
 

@@ -28,7 +28,8 @@ std::string words() {
 std::string subwords(std::string_view word) {
   std::string out;
   for (const Command& command : commands())
-    if (command.word == word && !command.subword.empty()) out += (out.empty() ? "" : " ") + std::string(command.subword);
+    if (command.word == word && !command.subword.empty())
+      out += (out.empty() ? "" : " ") + std::string(command.subword);
   return out;
 }
 
@@ -72,14 +73,16 @@ std::string bash_script() {
   for (const Command& command : commands())
     for (const Flag& flag : command.flags)
       if (const std::string list = alternatives(flag); !list.empty())
-        values += fmt::format("    {}) COMPREPLY=($(compgen -W \"{}\" -- \"$cur\")); return ;;\n", flag.name, list);
+        values +=
+            fmt::format("    {}) COMPREPLY=($(compgen -W \"{}\" -- \"$cur\")); return ;;\n", flag.name, list);
   for (const Flag& flag : common_flags())
     if (const std::string list = alternatives(flag); !list.empty())
-      values += fmt::format("    {}) COMPREPLY=($(compgen -W \"{}\" -- \"$cur\")); return ;;\n", flag.name, list);
+      values +=
+          fmt::format("    {}) COMPREPLY=($(compgen -W \"{}\" -- \"$cur\")); return ;;\n", flag.name, list);
   std::string cases;
   each_word([&](const Command& command, const std::string& sub) {
-    cases += fmt::format("    {}) flags=\"{}\"; more=\"{}\"; names={} ;;\n", command.word, all_flags(command.word), sub,
-                         takes_name(command.word) ? 1 : 0);
+    cases += fmt::format("    {}) flags=\"{}\"; more=\"{}\"; names={} ;;\n", command.word,
+                         all_flags(command.word), sub, takes_name(command.word) ? 1 : 0);
   });
   return "_rusternetes_ctl() {\n"
          "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} flags more names=0\n"
@@ -111,18 +114,19 @@ std::string zsh_script() {
 std::string fish_script() {
   std::string out = "complete -c rusternetes-ctl -f\n";
   each_word([&](const Command& command, const std::string& sub) {
-    out += fmt::format("complete -c rusternetes-ctl -n __fish_use_subcommand -a {} -d '{}'\n", command.word, command.summary);
+    out += fmt::format("complete -c rusternetes-ctl -n __fish_use_subcommand -a {} -d '{}'\n", command.word,
+                       command.summary);
     const std::string when = fmt::format("-n '__fish_seen_subcommand_from {}'", command.word);
     if (!sub.empty()) out += fmt::format("complete -c rusternetes-ctl {} -a '{}'\n", when, sub);
     if (takes_name(command.word))
-      out += fmt::format("complete -c rusternetes-ctl {} -a '(rusternetes-ctl list --names 2>/dev/null)'\n", when);
+      out += fmt::format("complete -c rusternetes-ctl {} -a '(rusternetes-ctl list --names 2>/dev/null)'\n",
+                         when);
   });
   for (const Command& command : commands())
     for (const Flag& flag : command.flags)
-      out += fmt::format("complete -c rusternetes-ctl -n '__fish_seen_subcommand_from {}' -l {}{} -d '{}'\n", command.word,
-                         flag.name.substr(2),
-                         flag.value.empty() ? std::string()
-                                            : fmt::format(" -r -a '{}'", alternatives(flag)),
+      out += fmt::format("complete -c rusternetes-ctl -n '__fish_seen_subcommand_from {}' -l {}{} -d '{}'\n",
+                         command.word, flag.name.substr(2),
+                         flag.value.empty() ? std::string() : fmt::format(" -r -a '{}'", alternatives(flag)),
                          flag.help);
   for (const Flag& flag : common_flags())
     out += fmt::format("complete -c rusternetes-ctl -l {} -r -d '{}'\n", flag.name.substr(2), flag.help);

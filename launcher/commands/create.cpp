@@ -34,21 +34,26 @@ Result<Request> parse_request(const Invocation& invocation) {
   Request request;
   const std::string mode = invocation.text("--mode", "all-in-one");
   if (mode == "sqlite" || mode == "etcd")
-    return failure("NotSupported",
-                   fmt::format("--mode {} is not available in this release, which has all-in-one only", mode));
-  if (mode != "all-in-one") return failure("BadRequest", fmt::format("--mode \"{}\" is not one of all-in-one", mode));
+    return failure(
+        "NotSupported",
+        fmt::format("--mode {} is not available in this release, which has all-in-one only", mode));
+  if (mode != "all-in-one")
+    return failure("BadRequest", fmt::format("--mode \"{}\" is not one of all-in-one", mode));
   if (invocation.has("--publish"))
-    return failure("NotSupported",
-                   "--publish has no effect yet: Services have no data path in this release, so no NodePort answers");
+    return failure(
+        "NotSupported",
+        "--publish has no effect yet: Services have no data path in this release, so no NodePort answers");
   request.engine = invocation.text("--engine");
   if (!request.engine.empty() && request.engine != "podman" && request.engine != "docker")
     return failure("BadRequest", fmt::format("--engine \"{}\" is not one of podman, docker", request.engine));
   request.node_network = invocation.text("--node-network", "own");
   if (request.node_network != "own" && request.node_network != "host")
-    return failure("BadRequest", fmt::format("--node-network \"{}\" is not one of own, host", request.node_network));
+    return failure("BadRequest",
+                   fmt::format("--node-network \"{}\" is not one of own, host", request.node_network));
   request.key_algorithm = invocation.text("--key-algorithm", "ecdsa");
   if (auto algorithm = certs::parse_key_algorithm(request.key_algorithm); !algorithm)
-    return failure("BadRequest", fmt::format("--key-algorithm \"{}\" is not one of ecdsa, rsa", request.key_algorithm));
+    return failure("BadRequest",
+                   fmt::format("--key-algorithm \"{}\" is not one of ecdsa, rsa", request.key_algorithm));
   RN_TRY(request.wait, parse_duration(invocation.text("--wait", "60s")));
   request.addresses.pod_cidr = invocation.text("--pod-cidr");
   request.addresses.service_cidr = invocation.text("--service-cidr");
@@ -65,7 +70,8 @@ Result<Request> parse_request(const Invocation& invocation) {
 Result<> check_host(Invocation& invocation) {
   HostPort& host = invocation.environment.host;
   if (!host.is_root())
-    return failure("NotRoot", "a cluster needs root: it makes network namespaces and drives a rootful engine");
+    return failure("NotRoot",
+                   "a cluster needs root: it makes network namespaces and drives a rootful engine");
   for (const char* program : {"rusternetes", "supervisor"})
     if (const fs::path path = invocation.environment.binary_dir / program; !host.is_executable(path))
       return failure("BinaryMissing", fmt::format("{} is not there", path.string()));
@@ -81,14 +87,16 @@ Result<EngineChoice> choose_engine(Invocation& invocation, const std::string& ki
   invocation.environment.hooks.point("before engine find");
   auto found = engine.find(kind);
   invocation.environment.hooks.point("after engine find");
-  if (found || !found.error().is("EngineUnreachable") || kind == "docker" || !engine.can_start_private()) return found;
+  if (found || !found.error().is("EngineUnreachable") || kind == "docker" || !engine.can_start_private())
+    return found;
   return EngineChoice{.kind = "podman",
                       .socket = engine.private_socket(invocation.home.cluster(invocation.name).engine()),
                       .version = "(the cluster's own)",
                       .is_private = true};
 }
 
-// Nothing of the name may be around, whichever home it came from: names of links, rules and containers carry it.
+// Nothing of the name may be around, whichever home it came from: names of links, rules and containers carry
+// it.
 Result<> check_is_new(Invocation& invocation, Session& session, const EngineChoice& engine) {
   const std::string& name = invocation.name;
   if (session.state() != nullptr) {
@@ -97,7 +105,8 @@ Result<> check_is_new(Invocation& invocation, Session& session, const EngineChoi
   }
   std::error_code ignored;
   if (const fs::path folder = invocation.home.cluster(name).root; fs::exists(folder, ignored))
-    return failure("FolderInTheWay", fmt::format("{} exists, but no cluster of this home has it", folder.string()));
+    return failure("FolderInTheWay",
+                   fmt::format("{} exists, but no cluster of this home has it", folder.string()));
   RN_TRY(const bool has_traces, invocation.environment.network.has_traces(name));
   bool has_containers = false;
   if (!engine.is_private) {
@@ -105,9 +114,8 @@ Result<> check_is_new(Invocation& invocation, Session& session, const EngineChoi
     has_containers = !containers.empty();
   }
   if (has_traces || has_containers)
-    return failure("ClusterExists",
-                   fmt::format("this host has {} of a cluster \"{}\" of another home",
-                               has_traces ? "links or rules" : "containers", name));
+    return failure("ClusterExists", fmt::format("this host has {} of a cluster \"{}\" of another home",
+                                                has_traces ? "links or rules" : "containers", name));
   return {};
 }
 
@@ -143,37 +151,43 @@ Result<> run_create(Invocation& invocation) {
   const auto elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(
                            invocation.environment.clock.steady_now() - started)
                            .count();
-  invocation.print(fmt::format("Cluster \"{}\" is {} ({:.1f} s). Try: kubectl get nodes\n", settings.name,
-                               request.wait.count() > 0 ? "ready" : "starting", static_cast<double>(elapsed) / 1000),
-                   boost::json::serialize(boost::json::object{{"cluster", describe_json(settings)},
-                                                              {"ready", request.wait.count() > 0},
-                                                              {"elapsedMs", elapsed}}) +
-                       "\n");
+  invocation.print(
+      fmt::format("Cluster \"{}\" is {} ({:.1f} s). Try: kubectl get nodes\n", settings.name,
+                  request.wait.count() > 0 ? "ready" : "starting", static_cast<double>(elapsed) / 1000),
+      boost::json::serialize(boost::json::object{{"cluster", describe_json(settings)},
+                                                 {"ready", request.wait.count() > 0},
+                                                 {"elapsedMs", elapsed}}) +
+          "\n");
   return {};
 }
 
 }  // namespace
 
 Command create_command() {
-  return {.word = "create",
-          .subword = "",
-          .summary = "Create a cluster and make it kubectl's current context.",
-          .examples = "rusternetes-ctl create\n"
-                      "rusternetes-ctl create dev --engine docker --wait 2m\n"
-                      "rusternetes-ctl create two --pod-cidr 10.200.0.0/16 --api-port 7443\n"
-                      "rusternetes-ctl create --dry-run",
-          .flags = {{"--mode", "MODE", "topology: all-in-one"},
-                    {"--engine", "podman|docker", "engine to use; else a running Podman, a running Docker, a Podman of its own"},
-                    {"--node-network", "own|host", "own: the node is a network namespace; host: the host is the node"},
-                    {"--publish", "HOST:NODEPORT", "make a NodePort reachable on a host address (not available yet)", true},
-                    {"--api-port", "PORT", "the api-server's port on 127.0.0.1; else a free one from 6443 on"},
-                    {"--pod-cidr", "CIDR[,CIDR]", "addresses for Pods, one block a family; else a free block"},
-                    {"--service-cidr", "CIDR[,CIDR]", "addresses for Services; else a free block"},
-                    {"--key-algorithm", "ecdsa|rsa", "ECDSA P-256 (the default) or RSA 2048"},
-                    {"--wait", "DURATION", "how long to wait for a Ready node (60s; 0 returns at once)"},
-                    {"--dry-run", "", "print the steps and change nothing"},
-                    {"--yes", "", "answer what asks"}},
-          .run = run_create};
+  return {
+      .word = "create",
+      .subword = "",
+      .summary = "Create a cluster and make it kubectl's current context.",
+      .examples =
+          "rusternetes-ctl create\n"
+          "rusternetes-ctl create dev --engine docker --wait 2m\n"
+          "rusternetes-ctl create two --pod-cidr 10.200.0.0/16 --api-port 7443\n"
+          "rusternetes-ctl create --dry-run",
+      .flags = {{"--mode", "MODE", "topology: all-in-one"},
+                {"--engine", "podman|docker",
+                 "engine to use; else a running Podman, a running Docker, a Podman of its own"},
+                {"--node-network", "own|host",
+                 "own: the node is a network namespace; host: the host is the node"},
+                {"--publish", "HOST:NODEPORT",
+                 "make a NodePort reachable on a host address (not available yet)", true},
+                {"--api-port", "PORT", "the api-server's port on 127.0.0.1; else a free one from 6443 on"},
+                {"--pod-cidr", "CIDR[,CIDR]", "addresses for Pods, one block a family; else a free block"},
+                {"--service-cidr", "CIDR[,CIDR]", "addresses for Services; else a free block"},
+                {"--key-algorithm", "ecdsa|rsa", "ECDSA P-256 (the default) or RSA 2048"},
+                {"--wait", "DURATION", "how long to wait for a Ready node (60s; 0 returns at once)"},
+                {"--dry-run", "", "print the steps and change nothing"},
+                {"--yes", "", "answer what asks"}},
+      .run = run_create};
 }
 
 }  // namespace rusternetes::launcher

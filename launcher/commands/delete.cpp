@@ -28,7 +28,8 @@ Result<> run_delete(Invocation& invocation) {
     return std::move(one).error();
   }
   if (is_dry) {
-    for (const ClusterSettings& settings : chosen) print_plan(invocation, delete_plan(session->context(settings)), settings);
+    for (const ClusterSettings& settings : chosen)
+      print_plan(invocation, delete_plan(session->context(settings)), settings);
     return {};
   }
   std::vector<std::string> names;
@@ -41,7 +42,8 @@ Result<> run_delete(Invocation& invocation) {
   for (const ClusterSettings& settings : chosen) {
     // One that cannot be deleted does not keep the others.
     if (auto result = session->run(delete_plan(session->context(settings)), settings); !result) {
-      invocation.environment.err << fmt::format("delete of \"{}\": {}\n", settings.name, result.error().message);
+      invocation.environment.err << fmt::format("delete of \"{}\": {}\n", settings.name,
+                                                result.error().message);
       failed.push_back(settings.name);
       last = std::move(result).error();
     } else {
@@ -49,9 +51,11 @@ Result<> run_delete(Invocation& invocation) {
     }
   }
   if (chosen.size() == 1 && !failed.empty()) return last;
-  if (!failed.empty()) return failure("StepFailed", fmt::format("{} could not be deleted", joined(failed, ", ")));
-  invocation.print(names.empty() ? "Nothing is left to delete.\n" : fmt::format("Deleted {}.\n", joined(names, ", ")),
-                   boost::json::serialize(boost::json::object{{"deleted", std::move(deleted)}}) + "\n");
+  if (!failed.empty())
+    return failure("StepFailed", fmt::format("{} could not be deleted", joined(failed, ", ")));
+  invocation.print(
+      names.empty() ? "Nothing is left to delete.\n" : fmt::format("Deleted {}.\n", joined(names, ", ")),
+      boost::json::serialize(boost::json::object{{"deleted", std::move(deleted)}}) + "\n");
   return {};
 }
 
@@ -61,7 +65,8 @@ Command delete_command() {
   return {.word = "delete",
           .subword = "",
           .summary = "Delete a cluster: containers, links, rules, files, and its kubectl context.",
-          .examples = "rusternetes-ctl delete\nrusternetes-ctl delete dev --yes\nrusternetes-ctl delete --all --yes",
+          .examples =
+              "rusternetes-ctl delete\nrusternetes-ctl delete dev --yes\nrusternetes-ctl delete --all --yes",
           .flags = {{"--all", "", "every cluster of this home"},
                     {"--dry-run", "", "print the steps and change nothing"},
                     {"--yes", "", "do not ask"}},

@@ -26,7 +26,8 @@ struct TemporaryFile {
 };
 
 // From whichever other engine of this host has it. True when it was there already.
-Result<bool> copy_from_engine(Invocation& invocation, const ClusterSettings& settings, const std::string& reference) {
+Result<bool> copy_from_engine(Invocation& invocation, const ClusterSettings& settings,
+                              const std::string& reference) {
   EnginePort& port = invocation.environment.engine;
   RN_TRY(const bool is_there, port.has_image(settings.engine, reference));
   if (is_there) return true;
@@ -35,7 +36,8 @@ Result<bool> copy_from_engine(Invocation& invocation, const ClusterSettings& set
     if (!other || other->socket == settings.engine.socket) continue;
     const auto has = port.has_image(*other, reference);
     if (!has || !*has) continue;
-    const TemporaryFile archive{invocation.home.cluster(settings.name).run() / fmt::format("image-{}.tar", ::getpid())};
+    const TemporaryFile archive{invocation.home.cluster(settings.name).run() /
+                                fmt::format("image-{}.tar", ::getpid())};
     RN_CHECK(port.save_image(*other, reference, archive.path));
     RN_TRY([[maybe_unused]] auto loaded, port.load_archive(settings.engine, archive.path));
     return false;
@@ -51,7 +53,8 @@ Result<> run_image_load(Invocation& invocation) {
   RN_TRY(auto session, Session::open(invocation, Session::Access::change));
   RN_TRY(const ClusterSettings settings, session->cluster(invocation.name));
   RN_CHECK(session->check_recovered(settings.name));
-  session->progress().begin(fmt::format("Load {} into {}", reference.empty() ? archive : reference, settings.engine.kind));
+  session->progress().begin(
+      fmt::format("Load {} into {}", reference.empty() ? archive : reference, settings.engine.kind));
   bool was_there = false;
   std::vector<std::string> loaded{reference};
   Result<> result;
@@ -73,24 +76,27 @@ Result<> run_image_load(Invocation& invocation) {
   RN_CHECK(result);
   boost::json::array names;
   for (const std::string& name : loaded) names.emplace_back(name);
-  invocation.print(fmt::format("{} {} in {}.\n", joined(loaded, ", "), was_there ? "was already" : "is",
-                               settings.engine.kind),
-                   boost::json::serialize(boost::json::object{{"images", std::move(names)}, {"wasThere", was_there}}) +
-                       "\n");
+  invocation.print(
+      fmt::format("{} {} in {}.\n", joined(loaded, ", "), was_there ? "was already" : "is",
+                  settings.engine.kind),
+      boost::json::serialize(boost::json::object{{"images", std::move(names)}, {"wasThere", was_there}}) +
+          "\n");
   return {};
 }
 
 }  // namespace
 
 Command image_load_command() {
-  return {.word = "image",
-          .subword = "load",
-          .summary = "Bring an image into a cluster's engine, from another engine of this host or a tar file.",
-          .examples = "rusternetes-ctl image load --image localhost/app:1\n"
-                      "rusternetes-ctl image load dev --archive app.tar",
-          .flags = {{"--image", "REF", "an image that an engine of this host has"},
-                    {"--archive", "FILE", "a tar written by `save`, or in OCI layout"}},
-          .run = run_image_load};
+  return {
+      .word = "image",
+      .subword = "load",
+      .summary = "Bring an image into a cluster's engine, from another engine of this host or a tar file.",
+      .examples =
+          "rusternetes-ctl image load --image localhost/app:1\n"
+          "rusternetes-ctl image load dev --archive app.tar",
+      .flags = {{"--image", "REF", "an image that an engine of this host has"},
+                {"--archive", "FILE", "a tar written by `save`, or in OCI layout"}},
+      .run = run_image_load};
 }
 
 }  // namespace rusternetes::launcher

@@ -22,7 +22,8 @@ Result<> run_print(Invocation& invocation) {
   RN_TRY(auto session, Session::open(invocation, Session::Access::read));
   RN_TRY(const ClusterSettings settings, session->cluster(invocation.name));
   RN_TRY(const std::string text, certs::read_text(invocation.home.cluster(settings.name).kubeconfig()));
-  invocation.print(text, json::serialize(json::object{{"context", settings.context()}, {"kubeconfig", text}}) + "\n");
+  invocation.print(
+      text, json::serialize(json::object{{"context", settings.context()}, {"kubeconfig", text}}) + "\n");
   return {};
 }
 
@@ -41,8 +42,9 @@ Result<> run_remove(Invocation& invocation) {
   RN_TRY(const ClusterSettings settings, session->cluster(invocation.name));
   const auto file = user_kubeconfig_path(invocation.environment.variable);
   RN_CHECK(remove_from_kubeconfig_file(file, settings.context()));
-  invocation.print(fmt::format("The context \"{}\" is not in {} any more.\n", settings.context(), file.string()),
-                   result_json(file, settings));
+  invocation.print(
+      fmt::format("The context \"{}\" is not in {} any more.\n", settings.context(), file.string()),
+      result_json(file, settings));
   return {};
 }
 

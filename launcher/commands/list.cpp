@@ -24,7 +24,9 @@ Result<> run_list(Invocation& invocation) {
   RN_TRY(auto session, Session::open(invocation, Session::Access::read));
   RN_TRY(const std::vector<ClusterSettings> clusters, session->clusters());
   std::string text = clusters.empty() ? "No clusters.\n" : "";
-  if (!clusters.empty()) text += fmt::format("{:<24} {:<12} {:<8} {:<10} {:<26} {}\n", "NAME", "MODE", "ENGINE", "STATUS", "SERVER", "AGE");
+  if (!clusters.empty())
+    text += fmt::format("{:<24} {:<12} {:<8} {:<10} {:<26} {}\n", "NAME", "MODE", "ENGINE", "STATUS",
+                        "SERVER", "AGE");
   boost::json::array array;
   for (const ClusterSettings& one : clusters) {
     RN_TRY(const std::string phase, session->phase(one.name));

@@ -17,10 +17,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// All parts of the all-in-one write to one file, each line with its part in brackets; the supervisor's lines begin with
-// its name.
-constexpr std::array<std::string_view, 7> components{"rusternetes", "supervisor", "api-server", "scheduler",
-                                                     "controller-manager", "kubelet", "engine"};
+// All parts of the all-in-one write to one file, each line with its part in brackets; the supervisor's lines
+// begin with its name.
+constexpr std::array<std::string_view, 7> components{
+    "rusternetes", "supervisor", "api-server", "scheduler", "controller-manager", "kubelet", "engine"};
 
 // "2026-02-03T10:11:12.345+0000 I [PART] text"
 std::string_view part_of(std::string_view line) {
@@ -34,7 +34,8 @@ bool belongs(std::string_view line, std::string_view component) {
   if (component == "rusternetes" || component == "engine") return true;
   if (component == "supervisor") return line.starts_with("supervisor:");
   const std::string_view part = part_of(line);
-  if (part == component || (part.starts_with(component) && part.size() > component.size() && part[component.size()] == '/'))
+  if (part == component ||
+      (part.starts_with(component) && part.size() > component.size() && part[component.size()] == '/'))
     return true;
   // Each controller logs under its own name.
   return component == "controller-manager" && part.ends_with("controller");
@@ -84,8 +85,9 @@ Result<> run_logs(Invocation& invocation) {
   const std::string component = invocation.text("--component", "rusternetes");
   if (std::find(components.begin(), components.end(), component) == components.end()) {
     const std::string near = nearest(component, {components.begin(), components.end()});
-    return failure("BadRequest", fmt::format("there is no component \"{}\"{}", component,
-                                             near.empty() ? "" : fmt::format("; did you mean \"{}\"?", near)));
+    return failure("BadRequest",
+                   fmt::format("there is no component \"{}\"{}", component,
+                               near.empty() ? "" : fmt::format("; did you mean \"{}\"?", near)));
   }
   long tail = -1;
   if (const std::string text = invocation.text("--tail"); !text.empty()) {
@@ -101,7 +103,8 @@ Result<> run_logs(Invocation& invocation) {
     file = component == "engine" ? paths.engine() / "podman.log" : paths.process_log();
   }
   std::error_code ignored;
-  if (!fs::exists(file, ignored)) return failure("NotFound", fmt::format("there is no log {}", file.string()));
+  if (!fs::exists(file, ignored))
+    return failure("NotFound", fmt::format("there is no log {}", file.string()));
   Follower follower(invocation, file, component);
   follower.print_tail(tail);
   if (!invocation.has("--follow")) return {};
@@ -123,7 +126,8 @@ Command logs_command() {
           .summary = "Print what a cluster's process wrote.",
           .examples = "rusternetes-ctl logs --tail 50\nrusternetes-ctl logs dev --component kubelet --follow",
           .flags = {{"--component", "NAME",
-                     "rusternetes (all of it), api-server, scheduler, controller-manager, kubelet, supervisor, engine"},
+                     "rusternetes (all of it), api-server, scheduler, controller-manager, kubelet, "
+                     "supervisor, engine"},
                     {"--follow", "", "go on printing what is added"},
                     {"--tail", "LINES", "only the last lines (-1: all)"}},
           .run = run_logs};

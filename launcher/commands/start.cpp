@@ -26,19 +26,21 @@ Result<> run_start(Invocation& invocation) {
   }
   RN_TRY(const std::string phase, session->phase(settings.name));
   RN_TRY(const ProcessStatus process, invocation.environment.process.status(process_spec(*context)));
-  // A running process that is not released belongs to a supervisor that was started anew: its namespace is empty.
+  // A running process that is not released belongs to a supervisor that was started anew: its namespace is
+  // empty.
   if (phase != "running" || !process.is_running || !process.is_released) {
-    if (!process.is_running && !invocation.environment.host.is_port_free(settings.bind_address, settings.api_port))
+    if (!process.is_running &&
+        !invocation.environment.host.is_port_free(settings.bind_address, settings.api_port))
       return failure("AddressConflict", fmt::format("port {} of cluster \"{}\" is in use by another program",
                                                     settings.api_port, settings.name));
     RN_CHECK(session->run(start_plan(context), settings));
   }
   if (wait.count() > 0) RN_CHECK(wait_with_progress(*session, *context, wait));
-  invocation.print(fmt::format("Cluster \"{}\" is {}.\n", settings.name, wait.count() > 0 ? "ready" : "starting"),
-                   boost::json::serialize(boost::json::object{{"cluster", describe_json(settings)},
-                                                              {"status", "running"},
-                                                              {"ready", wait.count() > 0}}) +
-                       "\n");
+  invocation.print(
+      fmt::format("Cluster \"{}\" is {}.\n", settings.name, wait.count() > 0 ? "ready" : "starting"),
+      boost::json::serialize(boost::json::object{
+          {"cluster", describe_json(settings)}, {"status", "running"}, {"ready", wait.count() > 0}}) +
+          "\n");
   return {};
 }
 

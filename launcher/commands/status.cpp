@@ -17,8 +17,8 @@ std::string date_of(SystemTime time) {
   const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
   std::tm parts{};
   ::gmtime_r(&seconds, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday,
-                     parts.tm_hour, parts.tm_min, parts.tm_sec);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", parts.tm_year + 1900, parts.tm_mon + 1,
+                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
 }
 
 Result<> run_status(Invocation& invocation) {
@@ -37,14 +37,20 @@ Result<> run_status(Invocation& invocation) {
     expiry = fmt::format("{} ({})", date_of(list->front().info.not_after), list->front().file);
   const auto yes = [](bool is) { return is ? "yes" : "no"; };
   std::string text;
-  const auto line = [&](std::string_view key, const std::string& value) { text += fmt::format("{:<20} {}\n", key, value); };
+  const auto line = [&](std::string_view key, const std::string& value) {
+    text += fmt::format("{:<20} {}\n", key, value);
+  };
   line("Cluster:", fmt::format("{} ({}, {})", settings.name, settings.mode, phase));
   line("Server:", settings.server());
   line("Context:", settings.context());
-  line("Engine:", fmt::format("{} {} at {}", settings.engine.kind, settings.engine.version, settings.engine.socket));
-  line("Process:", process.is_running ? fmt::format("pid {}, {} restarts", process.child_pid, process.restarts) : "not running");
+  line("Engine:",
+       fmt::format("{} {} at {}", settings.engine.kind, settings.engine.version, settings.engine.socket));
+  line("Process:", process.is_running
+                       ? fmt::format("pid {}, {} restarts", process.child_pid, process.restarts)
+                       : "not running");
   line("Api-server ready:", yes(health.is_api_ready));
-  line("Node ready:", fmt::format("{} ({}, {})", yes(health.is_node_ready), settings.node_name, joined(settings.node_addresses)));
+  line("Node ready:", fmt::format("{} ({}, {})", yes(health.is_node_ready), settings.node_name,
+                                  joined(settings.node_addresses)));
   if (!health.message.empty()) line("Because:", health.message);
   line("Pods:", joined(settings.pod_cidrs));
   line("Services:", joined(settings.service_cidrs));

@@ -23,22 +23,25 @@ Result<> run_stop(Invocation& invocation) {
   }
   RN_TRY(const std::string phase, session->phase(settings.name));
   if (phase != "stopped") RN_CHECK(session->run(stop_plan(context), settings));
-  invocation.print(fmt::format("Cluster \"{}\" is stopped. `rusternetes-ctl start {}` brings the same Pods back.\n",
-                               settings.name, settings.name),
-                   boost::json::serialize(boost::json::object{{"cluster", describe_json(settings)}, {"status", "stopped"}}) +
-                       "\n");
+  invocation.print(
+      fmt::format("Cluster \"{}\" is stopped. `rusternetes-ctl start {}` brings the same Pods back.\n",
+                  settings.name, settings.name),
+      boost::json::serialize(
+          boost::json::object{{"cluster", describe_json(settings)}, {"status", "stopped"}}) +
+          "\n");
   return {};
 }
 
 }  // namespace
 
 Command stop_command() {
-  return {.word = "stop",
-          .subword = "",
-          .summary = "Stop a cluster and its Pods; data and addresses are kept.",
-          .examples = "rusternetes-ctl stop\nrusternetes-ctl stop dev",
-          .flags = {{"--dry-run", "", "print the steps and change nothing"}, {"--yes", "", "answer what asks"}},
-          .run = run_stop};
+  return {
+      .word = "stop",
+      .subword = "",
+      .summary = "Stop a cluster and its Pods; data and addresses are kept.",
+      .examples = "rusternetes-ctl stop\nrusternetes-ctl stop dev",
+      .flags = {{"--dry-run", "", "print the steps and change nothing"}, {"--yes", "", "answer what asks"}},
+      .run = run_stop};
 }
 
 }  // namespace rusternetes::launcher

@@ -12,10 +12,11 @@ namespace {
 constexpr const char* kubernetes_version = "v1.35";
 
 Result<> run_version(Invocation& invocation) {
-  invocation.print(fmt::format("rusternetes-ctl {} (Kubernetes {})\n", RUSTERNETES_VERSION, kubernetes_version),
-                   boost::json::serialize(boost::json::object{{"version", RUSTERNETES_VERSION},
-                                                              {"kubernetes", kubernetes_version}}) +
-                       "\n");
+  invocation.print(
+      fmt::format("rusternetes-ctl {} (Kubernetes {})\n", RUSTERNETES_VERSION, kubernetes_version),
+      boost::json::serialize(
+          boost::json::object{{"version", RUSTERNETES_VERSION}, {"kubernetes", kubernetes_version}}) +
+          "\n");
   return {};
 }
 

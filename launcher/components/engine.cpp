@@ -87,7 +87,8 @@ engine::EngineOptions EngineApi::options(std::chrono::milliseconds timeout) cons
 Result<engine::Engine*> EngineApi::at(const EngineChoice& choice) {
   auto& engine = engines_[choice.socket];
   if (!engine) {
-    RN_TRY(engine, run(engine::Engine::connect(context_.get_executor(), choice.socket, options(image_timeout))));
+    RN_TRY(engine,
+           run(engine::Engine::connect(context_.get_executor(), choice.socket, options(image_timeout))));
   }
   return engine.get();
 }
@@ -139,13 +140,15 @@ Result<bool> EngineApi::has_image(const EngineChoice& choice, const std::string&
   return run(engine->has_image(reference));
 }
 
-Result<std::vector<std::string>> EngineApi::load_archive(const EngineChoice& choice, const fs::path& archive) {
+Result<std::vector<std::string>> EngineApi::load_archive(const EngineChoice& choice,
+                                                         const fs::path& archive) {
   RN_TRY(engine::Engine * engine, at(choice));
   RN_TRY(std::string bytes, certs::read_text(archive, archive_limit));
   return run(engine->load_images(std::move(bytes)));
 }
 
-Result<> EngineApi::save_image(const EngineChoice& choice, const std::string& reference, const fs::path& archive) {
+Result<> EngineApi::save_image(const EngineChoice& choice, const std::string& reference,
+                               const fs::path& archive) {
   RN_TRY(engine::Engine * engine, at(choice));
   const int fd = ::open(archive.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd < 0) return errno_error("create " + archive.string(), errno);
@@ -160,19 +163,22 @@ Result<> EngineApi::load_pause_image(const EngineChoice& choice) {
   if (is_there) return {};
   const auto program = pause_binary();
   RN_TRY(engine::ImageArchive archive,
-         engine::build_pause_image(std::string(reinterpret_cast<const char*>(program.data()), program.size()), pause_tag()));
+         engine::build_pause_image(std::string(reinterpret_cast<const char*>(program.data()), program.size()),
+                                   pause_tag()));
   RN_TRY([[maybe_unused]] auto loaded, run(engine->load_images(std::move(archive.tar))));
   return {};
 }
 
 Result<> EngineApi::remove_pause_image(const EngineChoice& choice) {
   RN_TRY(engine::Engine * engine, at(choice));
-  // Without force an engine refuses what a container uses, such as a cluster of another home; that is as it should be.
+  // Without force an engine refuses what a container uses, such as a cluster of another home; that is as it
+  // should be.
   (void)run(engine->remove_image(pause_tag(), false));
   return {};
 }
 
-Result<std::vector<ClusterContainer>> EngineApi::containers(const EngineChoice& choice, const std::string& cluster) {
+Result<std::vector<ClusterContainer>> EngineApi::containers(const EngineChoice& choice,
+                                                            const std::string& cluster) {
   RN_TRY(engine::Engine * engine, at(choice));
   RN_TRY(const auto all, run(engine->list_containers({{engine::label::kOwner, ""}})));
   std::vector<ClusterContainer> out;

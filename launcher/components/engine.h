@@ -27,12 +27,14 @@ class EngineApi final : public EnginePort {
   Result<> start_private(const std::filesystem::path& folder) override;
   Result<> stop_private(const std::filesystem::path& folder) override;
   Result<bool> has_image(const EngineChoice& choice, const std::string& reference) override;
-  Result<std::vector<std::string>> load_archive(const EngineChoice& choice, const std::filesystem::path& archive) override;
+  Result<std::vector<std::string>> load_archive(const EngineChoice& choice,
+                                                const std::filesystem::path& archive) override;
   Result<> save_image(const EngineChoice& choice, const std::string& reference,
                       const std::filesystem::path& archive) override;
   Result<> load_pause_image(const EngineChoice& choice) override;
   Result<> remove_pause_image(const EngineChoice& choice) override;
-  Result<std::vector<ClusterContainer>> containers(const EngineChoice& choice, const std::string& cluster) override;
+  Result<std::vector<ClusterContainer>> containers(const EngineChoice& choice,
+                                                   const std::string& cluster) override;
   Result<> stop_containers(const EngineChoice& choice, const std::vector<std::string>& ids,
                            std::chrono::seconds grace) override;
   Result<> remove_container(const EngineChoice& choice, const std::string& id) override;

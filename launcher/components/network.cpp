@@ -47,13 +47,14 @@ Result<std::vector<IpPrefix>> hosts(const std::vector<std::string>& addresses) {
   return out;
 }
 
-// Pod to outside: the node puts its own address on the packet, then the host does. Pods, nodes and the host itself see
-// real sources.
+// Pod to outside: the node puts its own address on the packet, then the host does. Pods, nodes and the host
+// itself see real sources.
 Result<> masquerade(const NetworkNamespace& host, const NetworkNamespace& node, const NodeNetwork& wanted) {
   RN_TRY(const auto pods, prefixes(wanted.pod_cidrs));
   RN_TRY(const auto nodes, hosts(wanted.node_addresses));
   RN_TRY(const auto own, hosts(wanted.host_addresses));
-  network::Masquerade rule{.cluster = wanted.cluster, .sources = pods, .except_destinations = pods + nodes + own};
+  network::Masquerade rule{
+      .cluster = wanted.cluster, .sources = pods, .except_destinations = pods + nodes + own};
   RN_CHECK(network::load_masquerade(node, rule));
   const std::string link = network::node_link_name(wanted.cluster, wanted.node);
   rule.sources = pods + nodes;
@@ -119,7 +120,8 @@ Result<> LinuxNetwork::link_node(const NodeNetwork& wanted) {
   RN_CHECK(masquerade(host, node, wanted));
   // Left on when the cluster goes, as engines leave it: others may stand on it by then.
   for (const network::NodeAddresses& pair : link.addresses)
-    RN_CHECK(network::write_sysctl(pair.host.is_v4() ? "net/ipv4/ip_forward" : "net/ipv6/conf/all/forwarding", "1"));
+    RN_CHECK(network::write_sysctl(pair.host.is_v4() ? "net/ipv4/ip_forward" : "net/ipv6/conf/all/forwarding",
+                                   "1"));
   return {};
 }
 

@@ -6,20 +6,17 @@
 
 #include <atomic>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <iostream>
 #include <memory>
 
 #include "base/log.h"
 #include "launcher/adapters/curl_http.h"
-#include "launcher/components/engine.h"
 #include "launcher/adapters/host.h"
-#include "launcher/components/network.h"
 #include "launcher/adapters/supervisor.h"
 #include "launcher/cli.h"
-#include "launcher/hold.h"
-
+#include "launcher/components/engine.h"
+#include "launcher/components/network.h"
 
 namespace rusternetes::launcher {
 namespace {
@@ -37,7 +34,6 @@ std::optional<std::string> variable(const char* name) {
 }  // namespace
 
 int run_program_main(int argc, char** argv, Hooks& hooks, std::filesystem::path binary_dir) {
-  if (argc > 1 && std::strcmp(argv[1], hold_word) == 0) return run_hold(argc, argv);
   struct sigaction action {};
   action.sa_handler = on_interrupt;
   action.sa_flags = SA_RESETHAND;
@@ -59,20 +55,20 @@ int run_program_main(int argc, char** argv, Hooks& hooks, std::filesystem::path 
   else
     process = std::make_unique<SupervisorPort>();
   Environment environment{.in = std::cin,
-                                    .out = std::cout,
-                                    .err = std::cerr,
-                                    .is_input_terminal = ::isatty(0) == 1,
-                                    .is_progress_terminal = ::isatty(2) == 1,
-                                    .variable = variable,
-                                    .binary_dir = std::move(binary_dir),
-                                    .clock = Clock::system(),
-                                    .engine = engine,
-                                    .network = network,
-                                    .process = *process,
-                                    .http = http,
-                                    .host = host,
-                                    .hooks = hooks,
-                                    .is_interrupted = [] { return is_interrupted.load(); }};
+                          .out = std::cout,
+                          .err = std::cerr,
+                          .is_input_terminal = ::isatty(0) == 1,
+                          .is_progress_terminal = ::isatty(2) == 1,
+                          .variable = variable,
+                          .binary_dir = std::move(binary_dir),
+                          .clock = Clock::system(),
+                          .engine = engine,
+                          .network = network,
+                          .process = *process,
+                          .http = http,
+                          .host = host,
+                          .hooks = hooks,
+                          .is_interrupted = [] { return is_interrupted.load(); }};
   return run({argv + 1, argv + argc}, environment);
 }
 

@@ -14,7 +14,8 @@ struct EngineChoice {
   std::string kind;    // "podman" or "docker"
   std::string socket;  // absolute path
   std::string version;
-  bool is_private = false;  // started by us for the cluster: the socket answers once start_private() was called
+  bool is_private =
+      false;  // started by us for the cluster: the socket answers once start_private() was called
 };
 
 struct ClusterContainer {
@@ -49,11 +50,13 @@ class EnginePort {
   virtual Result<> remove_pause_image(const EngineChoice& engine) = 0;
 
   // Every container of the cluster, running or not.
-  virtual Result<std::vector<ClusterContainer>> containers(const EngineChoice& engine, const std::string& cluster) = 0;
+  virtual Result<std::vector<ClusterContainer>> containers(const EngineChoice& engine,
+                                                           const std::string& cluster) = 0;
   // All at once, each with `grace` between its stop signal and SIGKILL; stopped already is no error.
   virtual Result<> stop_containers(const EngineChoice& engine, const std::vector<std::string>& ids,
                                    std::chrono::seconds grace) = 0;
-  virtual Result<> remove_container(const EngineChoice& engine, const std::string& id) = 0;  // absent: no error
+  virtual Result<> remove_container(const EngineChoice& engine,
+                                    const std::string& id) = 0;  // absent: no error
 };
 
 }  // namespace rusternetes::launcher

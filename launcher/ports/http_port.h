@@ -30,9 +30,10 @@ class HttpPort {
   virtual ~HttpPort() = default;
   // An error means that there was no answer.
   virtual Result<HttpResponse> send(const HttpRequest& request) = 0;
-  // Gives every line of the body as it comes; `on_line` returns false to end it. The end of the body, the timeout and a
-  // refused line are all success; returns the status code.
-  virtual Result<int> stream(const HttpRequest& request, const std::function<bool(std::string_view line)>& on_line) = 0;
+  // Gives every line of the body as it comes; `on_line` returns false to end it. The end of the body, the
+  // timeout and a refused line are all success; returns the status code.
+  virtual Result<int> stream(const HttpRequest& request,
+                             const std::function<bool(std::string_view line)>& on_line) = 0;
 };
 
 }  // namespace rusternetes::launcher

@@ -1,6 +1,6 @@
 #pragma once
-// What the launcher asks of the host's network. Calls block. `node_netns` is a path such as /proc/PID/ns/net; empty where
-// the host itself is the node.
+// What the launcher asks of the host's network. Calls block. `node_netns` is a path such as /proc/PID/ns/net;
+// empty where the host itself is the node.
 
 #include <string>
 #include <vector>
@@ -26,14 +26,15 @@ class NetworkPort {
   virtual Result<std::vector<std::string>> host_ranges() = 0;
   // Whether the host has rules or links of a cluster of this name, made from whichever home.
   virtual Result<bool> has_traces(const std::string& cluster) = 0;
-  // The drop rule of the service ranges, in the host and in the node, loaded and read back. Any error: the rule is not
-  // certain to stand.
+  // The drop rule of the service ranges, in the host and in the node, loaded and read back. Any error: the
+  // rule is not certain to stand.
   virtual Result<> load_drop_rules(const NodeNetwork& network) = 0;
   virtual Result<> check_drop_rules(const NodeNetwork& network) = 0;
   // The wire between host and node with both sides' addresses and routes. Needs the drop rules.
   virtual Result<> link_node(const NodeNetwork& network) = 0;
   virtual Result<> unlink_node(const NodeNetwork& network) = 0;  // absent: no error
-  // Every link, rule and table of the cluster in the host's namespace; those of the node end with its namespace.
+  // Every link, rule and table of the cluster in the host's namespace; those of the node end with its
+  // namespace.
   virtual Result<> remove_all(const std::string& cluster) = 0;
 };
 

@@ -1,6 +1,6 @@
 #pragma once
-// The cluster's supervised process: started held, so that links and rules can be made in its node's namespace before it
-// runs, then released. Calls block.
+// The cluster's supervised process: started held, so that links and rules can be made in its node's namespace
+// before it runs, then released. Calls block.
 
 #include <chrono>
 #include <filesystem>
@@ -37,7 +37,8 @@ struct ProcessStatus {
 class ProcessPort {
  public:
   virtual ~ProcessPort() = default;
-  // Starts the supervisor with a held child; a running one is left alone. On return its namespace can be entered.
+  // Starts the supervisor with a held child; a running one is left alone. On return its namespace can be
+  // entered.
   virtual Result<> start_held(const ProcessSpec& spec) = 0;
   virtual Result<> release(const ProcessSpec& spec) = 0;
   // TERM, and KILL after `grace`, to supervisor and child; it is not started again. Absent: no error.

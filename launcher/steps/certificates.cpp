@@ -16,7 +16,8 @@ Result<certs::PkiOptions> pki_options(const ClusterSettings& settings) {
   RN_TRY(options.algorithm, certs::parse_key_algorithm(settings.key_algorithm));
   options.node_name = settings.node_name;
   options.node_addresses = settings.node_addresses;
-  // The api-server also listens on the node's address; Pods reach it there when the host's firewall is in the way.
+  // The api-server also listens on the node's address; Pods reach it there when the host's firewall is in the
+  // way.
   options.api_server_names = settings.node_addresses;
   options.api_server_names.insert(options.api_server_names.end(), settings.host_addresses.begin(),
                                   settings.host_addresses.end());
@@ -25,8 +26,8 @@ Result<certs::PkiOptions> pki_options(const ClusterSettings& settings) {
   return options;
 }
 
-// The folder is new in `create`, and whole in `start`, where only what is about to expire is made again: undo of both
-// leaves the files, which go with the folder.
+// The folder is new in `create`, and whole in `start`, where only what is about to expire is made again: undo
+// of both leaves the files, which go with the folder.
 class MakeCertificates final : public Step {
  public:
   explicit MakeCertificates(Context context) : context_(std::move(context)) {}
@@ -56,13 +57,15 @@ class WriteKubeconfigs final : public Step {
     // The names that kubeadm gives the components' files.
     RN_CHECK(write(p.root / "controller-manager.conf", "controller-manager", "system:kube-controller-manager",
                    "system:kube-controller-manager@" + own_context));
-    RN_CHECK(write(p.root / "scheduler.conf", "scheduler", "system:kube-scheduler", "system:kube-scheduler@" + own_context));
+    RN_CHECK(write(p.root / "scheduler.conf", "scheduler", "system:kube-scheduler",
+                   "system:kube-scheduler@" + own_context));
     const std::string node = "system:node:" + context_->settings.node_name;
     return write(p.root / "kubelet.conf", "kubelet-client", node, node + "@" + own_context);
   }
 
  private:
-  Result<> write(const fs::path& path, const char* leaf, const std::string& user, const std::string& context_name) {
+  Result<> write(const fs::path& path, const char* leaf, const std::string& user,
+                 const std::string& context_name) {
     certs::KubeconfigRequest request{.cluster = context_->settings.context(),
                                      .user = user,
                                      .context = context_name,

@@ -30,8 +30,8 @@ class StopPrivateEngine final : public Step {
   std::string id() const override { return "stop-engine"; }
   std::string describe() const override { return "Stop the cluster's own Podman"; }
   Result<> apply() override {
-    return context_->call("engine stop",
-                          [&] { return context_->environment.engine.stop_private(context_->paths.engine()); });
+    return context_->call(
+        "engine stop", [&] { return context_->environment.engine.stop_private(context_->paths.engine()); });
   }
 
  private:
@@ -47,8 +47,9 @@ class LoadPauseImage final : public Step {
                        context_->settings.engine.version);
   }
   Result<> apply() override {
-    return context_->call("engine load-pause",
-                          [&] { return context_->environment.engine.load_pause_image(context_->settings.engine); });
+    return context_->call("engine load-pause", [&] {
+      return context_->environment.engine.load_pause_image(context_->settings.engine);
+    });
   }
   Result<> undo() override;
 
@@ -61,9 +62,8 @@ Result<> remove_pause_if_last(StepContext& context) {
   RN_TRY(const std::vector<state::Cluster> clusters, context.state->clusters());
   for (const state::Cluster& other : clusters)
     if (other.name != context.settings.name && other.engine == context.settings.engine.kind) return {};
-  return context.call("engine remove-pause", [&] {
-    return context.environment.engine.remove_pause_image(context.settings.engine);
-  });
+  return context.call("engine remove-pause",
+                      [&] { return context.environment.engine.remove_pause_image(context.settings.engine); });
 }
 
 Result<> LoadPauseImage::undo() { return remove_pause_if_last(*context_); }
@@ -135,8 +135,12 @@ class RemoveContainers final : public Step {
 
 }  // namespace
 
-StepPtr start_private_engine(Context context) { return std::make_unique<StartPrivateEngine>(std::move(context)); }
-StepPtr stop_private_engine(Context context) { return std::make_unique<StopPrivateEngine>(std::move(context)); }
+StepPtr start_private_engine(Context context) {
+  return std::make_unique<StartPrivateEngine>(std::move(context));
+}
+StepPtr stop_private_engine(Context context) {
+  return std::make_unique<StopPrivateEngine>(std::move(context));
+}
 StepPtr load_pause_image(Context context) { return std::make_unique<LoadPauseImage>(std::move(context)); }
 StepPtr remove_pause_image(Context context) { return std::make_unique<RemovePauseImage>(std::move(context)); }
 StepPtr stop_containers(Context context, std::chrono::seconds grace) {

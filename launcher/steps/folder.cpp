@@ -12,10 +12,12 @@ namespace fs = std::filesystem;
 
 // Never follows a mount: what is still mounted below would be emptied with the folder.
 Result<> unmount_and_remove(StepContext& context) {
-  RN_CHECK(context.call("host unmount", [&] { return context.environment.host.unmount_below(context.paths.root); }));
+  RN_CHECK(context.call("host unmount",
+                        [&] { return context.environment.host.unmount_below(context.paths.root); }));
   std::error_code error;
   fs::remove_all(context.paths.root, error);
-  if (error) return internal_error(fmt::format("remove {}: {}", context.paths.root.string(), error.message()));
+  if (error)
+    return internal_error(fmt::format("remove {}: {}", context.paths.root.string(), error.message()));
   fs::remove(context.home.clusters(), error);  // only when this was the last one in it
   return {};
 }
@@ -48,8 +50,8 @@ class ShareFolder final : public Step {
                           [&] { return context_->environment.host.share_folder(context_->paths.kubelet()); });
   }
   Result<> undo() override {
-    return context_->call("host unmount",
-                          [&] { return context_->environment.host.unmount_below(context_->paths.kubelet()); });
+    return context_->call(
+        "host unmount", [&] { return context_->environment.host.unmount_below(context_->paths.kubelet()); });
   }
 
  private:

@@ -50,7 +50,11 @@ class RemoveUserKubeconfig final : public Step {
 
 }  // namespace
 
-StepPtr merge_user_kubeconfig(Context context) { return std::make_unique<MergeUserKubeconfig>(std::move(context)); }
-StepPtr remove_user_kubeconfig(Context context) { return std::make_unique<RemoveUserKubeconfig>(std::move(context)); }
+StepPtr merge_user_kubeconfig(Context context) {
+  return std::make_unique<MergeUserKubeconfig>(std::move(context));
+}
+StepPtr remove_user_kubeconfig(Context context) {
+  return std::make_unique<RemoveUserKubeconfig>(std::move(context));
+}
 
 }  // namespace rusternetes::launcher

@@ -1,4 +1,5 @@
-// Steps for the node: its namespace with the supervisor that pins it, the drop rules, the link, and the process.
+// Steps for the node: its namespace with the supervisor that pins it, the drop rules, the link, and the
+// process.
 #include <fmt/format.h>
 
 #include "launcher/failure.h"
@@ -18,20 +19,34 @@ std::vector<std::string> process_command(const StepContext& context) {
   const ClusterPaths& p = context.paths;
   std::vector<std::string> words{
       (context.environment.binary_dir / "rusternetes").string(),
-      "--data-dir", p.data().string(),
-      "--cluster-name", s.name,
-      "--pki-dir", p.pki().string(),
-      "--bind-address", s.bind_address,
-      "--secure-port", std::to_string(s.api_port),
-      "--pod-cidr", joined(s.pod_cidrs),
-      "--service-cluster-ip-range", joined(s.service_cidrs),
-      "--node-name", s.node_name,
-      "--node-network", s.node_network,
-      "--node-address", joined(s.node_addresses),
-      "--host-address", joined(s.host_addresses),
-      "--engine", s.engine.kind,
-      "--engine-socket", s.engine.socket,
-      "--root-dir", p.kubelet().string(),
+      "--data-dir",
+      p.data().string(),
+      "--cluster-name",
+      s.name,
+      "--pki-dir",
+      p.pki().string(),
+      "--bind-address",
+      s.bind_address,
+      "--secure-port",
+      std::to_string(s.api_port),
+      "--pod-cidr",
+      joined(s.pod_cidrs),
+      "--service-cluster-ip-range",
+      joined(s.service_cidrs),
+      "--node-name",
+      s.node_name,
+      "--node-network",
+      s.node_network,
+      "--node-address",
+      joined(s.node_addresses),
+      "--host-address",
+      joined(s.host_addresses),
+      "--engine",
+      s.engine.kind,
+      "--engine-socket",
+      s.engine.socket,
+      "--root-dir",
+      p.kubelet().string(),
   };
   if (s.has_own_node()) words.insert(words.end(), {"--node-netns", "{node-netns}"});
   return words;
@@ -103,12 +118,14 @@ class LinkNode final : public Step {
   }
   Result<> apply() override {
     RN_TRY(const std::string netns, node_netns(*context_));
-    return context_->call("network link",
-                          [&] { return context_->environment.network.link_node(network_of(*context_, netns)); });
+    return context_->call("network link", [&] {
+      return context_->environment.network.link_node(network_of(*context_, netns));
+    });
   }
   Result<> undo() override {
-    return context_->call("network unlink",
-                          [&] { return context_->environment.network.unlink_node(network_of(*context_, "")); });
+    return context_->call("network unlink", [&] {
+      return context_->environment.network.unlink_node(network_of(*context_, ""));
+    });
   }
 
  private:
@@ -121,8 +138,9 @@ class UnlinkNode final : public Step {
   std::string id() const override { return "unlink-node"; }
   std::string describe() const override { return "Take the node's link off the host"; }
   Result<> apply() override {
-    return context_->call("network unlink",
-                          [&] { return context_->environment.network.unlink_node(network_of(*context_, "")); });
+    return context_->call("network unlink", [&] {
+      return context_->environment.network.unlink_node(network_of(*context_, ""));
+    });
   }
 
  private:
@@ -145,7 +163,8 @@ class ReleaseProcess final : public Step {
 
 class StopProcess final : public Step {
  public:
-  StopProcess(Context context, bool is_forgotten) : context_(std::move(context)), is_forgotten_(is_forgotten) {}
+  StopProcess(Context context, bool is_forgotten)
+      : context_(std::move(context)), is_forgotten_(is_forgotten) {}
   std::string id() const override { return "stop-process"; }
   std::string describe() const override { return "Stop rusternetes and its supervisor"; }
   Result<> apply() override {

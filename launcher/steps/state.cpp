@@ -12,14 +12,14 @@ class RecordCluster final : public Step {
   std::string id() const override { return "record-cluster"; }
   std::string describe() const override {
     const ClusterSettings& s = context_->settings;
-    return fmt::format("Reserve Pods {}, Services {}, API port {}", joined(s.pod_cidrs), joined(s.service_cidrs),
-                       s.api_port);
+    return fmt::format("Reserve Pods {}, Services {}, API port {}", joined(s.pod_cidrs),
+                       joined(s.service_cidrs), s.api_port);
   }
   Result<> apply() override {
     const ClusterSettings& s = context_->settings;
     return context_->call("state record", [&] {
       return context_->state->record({s.name, s.mode, s.engine.kind, "creating", to_json(s), s.created_at_ms},
-                                    reservations_of(s));
+                                     reservations_of(s));
     });
   }
   Result<> undo() override {

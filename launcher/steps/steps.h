@@ -1,6 +1,6 @@
 #pragma once
-// The steps that plans are made of. Each holds the cluster's settings and the ports, and nothing that a later process
-// could not build again from the journal.
+// The steps that plans are made of. Each holds the cluster's settings and the ports, and nothing that a later
+// process could not build again from the journal.
 
 #include <chrono>
 #include <memory>

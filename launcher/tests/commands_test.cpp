@@ -24,8 +24,9 @@ TEST_CASE("create makes a running cluster and delete leaves nothing of it") {
   CHECK(contains(world.out.str(), "Cluster \"rusternetes\" is ready"));
   CHECK(contains(world.err.str(), "Load the pause image into podman 1.0: done"));
   const fs::path root = world.home() / "clusters/rusternetes";
-  for (const char* name : {"pki/ca.crt", "pki/kubelet.crt", "kubeconfig", "super-admin.conf", "controller-manager.conf",
-                           "scheduler.conf", "kubelet.conf", "data", "run", "kubelet", "logs"})
+  for (const char* name :
+       {"pki/ca.crt", "pki/kubelet.crt", "kubeconfig", "super-admin.conf", "controller-manager.conf",
+        "scheduler.conf", "kubelet.conf", "data", "run", "kubelet", "logs"})
     CHECK(fs::exists(root / name));
   const std::string user = certs::read_text(world.kubeconfig()).value();
   CHECK(contains(user, "current-context: \"rusternetes-rusternetes\""));
@@ -39,26 +40,41 @@ TEST_CASE("create makes a running cluster and delete leaves nothing of it") {
 
 TEST_CASE("the process is started with the cluster's addresses, engine and folders") {
   World world;
-  REQUIRE(world.run({"create", "a", "--engine", "podman", "--pod-cidr", "10.200.0.0/16", "--service-cidr", "10.97.0.0/20",
-                     "--api-port", "7443"}) == 0);
+  REQUIRE(world.run({"create", "a", "--engine", "podman", "--pod-cidr", "10.200.0.0/16", "--service-cidr",
+                     "10.97.0.0/20", "--api-port", "7443"}) == 0);
   const auto& words = world.process.commands["a"];
   const std::string root = (world.home() / "clusters/a").string();
   const std::vector<std::string> wanted{"/opt/rusternetes/rusternetes",
-                                        "--data-dir", root + "/data",
-                                        "--cluster-name", "a",
-                                        "--pki-dir", root + "/pki",
-                                        "--bind-address", "127.0.0.1",
-                                        "--secure-port", "7443",
-                                        "--pod-cidr", "10.200.0.0/16",
-                                        "--service-cluster-ip-range", "10.97.0.0/20",
-                                        "--node-name", "a",
-                                        "--node-network", "own",
-                                        "--node-address", "10.213.0.2",
-                                        "--host-address", "10.213.0.1",
-                                        "--engine", "podman",
-                                        "--engine-socket", "/run/podman.sock",
-                                        "--root-dir", root + "/kubelet",
-                                        "--node-netns", "{node-netns}"};
+                                        "--data-dir",
+                                        root + "/data",
+                                        "--cluster-name",
+                                        "a",
+                                        "--pki-dir",
+                                        root + "/pki",
+                                        "--bind-address",
+                                        "127.0.0.1",
+                                        "--secure-port",
+                                        "7443",
+                                        "--pod-cidr",
+                                        "10.200.0.0/16",
+                                        "--service-cluster-ip-range",
+                                        "10.97.0.0/20",
+                                        "--node-name",
+                                        "a",
+                                        "--node-network",
+                                        "own",
+                                        "--node-address",
+                                        "10.213.0.2",
+                                        "--host-address",
+                                        "10.213.0.1",
+                                        "--engine",
+                                        "podman",
+                                        "--engine-socket",
+                                        "/run/podman.sock",
+                                        "--root-dir",
+                                        root + "/kubelet",
+                                        "--node-netns",
+                                        "{node-netns}"};
   CHECK(words == wanted);
   const auto api = certs::inspect(certs::read_text(root + "/pki/apiserver.crt").value()).value();
   for (const char* address : {"10.213.0.2", "127.0.0.1", "10.97.0.1"})
@@ -222,7 +238,8 @@ TEST_CASE("stop keeps data and addresses, and start brings the same cluster back
 TEST_CASE("start after a reboot, or with a new supervisor, makes links and rules again") {
   World world;
   REQUIRE(world.run({"create", "a"}) == 0);
-  for (const char* kind : {"drop-node", "released", "drop-host", "link", "mount"}) world.things.remove(kind, "a");
+  for (const char* kind : {"drop-node", "released", "drop-host", "link", "mount"})
+    world.things.remove(kind, "a");
   const bool is_reboot = GENERATE(true, false);
   if (is_reboot)
     for (const char* kind : {"process", "netns"}) world.things.remove(kind, "a");
@@ -346,170 +363,4 @@ TEST_CASE("a state file that is not ours stops every command and stays as it is"
     CHECK(contains(world.err.str(), "[StateDamaged]"));
   }
   CHECK(certs::read_text(world.home() / "state.db").value() == "my notes");
-}
-
-TEST_CASE("an unknown word, flag or cluster gets the nearest name") {
-  World world;
-  CHECK(world.run({"craete"}) == 2);
-  CHECK(contains(world.err.str(), "did you mean \"create\"?"));
-  CHECK(world.run({"create", "--pod-cdir", "x"}) == 2);
-  CHECK(contains(world.err.str(), "did you mean \"--pod-cidr\"?"));
-  CHECK(world.run({"image", "laod"}) == 2);
-  CHECK(contains(world.err.str(), "did you mean \"load\"?"));
-  CHECK(world.run({"image"}) == 2);
-  CHECK(contains(world.err.str(), "image needs one of: load"));
-  CHECK(world.run({"create", "a", "b"}) == 2);
-  CHECK(contains(world.err.str(), "does not take \"b\""));
-  CHECK(world.run({}) == 2);
-  REQUIRE(world.run({"create", "develop"}) == 0);
-  CHECK(world.run({"status", "devlop"}) == 3);
-  CHECK(contains(world.err.str(), "did you mean \"develop\"?"));
-  CHECK(world.run({"logs", "develop", "--component", "kublet"}) == 2);
-  CHECK(contains(world.err.str(), "did you mean \"kubelet\"?"));
-}
-
-TEST_CASE("with --output json an error is an object with id, advice and exit code") {
-  World world;
-  CHECK(world.run({"status", "--output", "json"}) == 3);
-  const auto error = json_of(world).at("error");
-  CHECK(error.at("id") == "ClusterNotFound");
-  CHECK(error.at("exitCode") == 3);
-  CHECK_FALSE(error.at("advice").as_string().empty());
-  CHECK(world.run({"create", "--output", "yaml"}) == 2);
-  CHECK(world.run({"nonsense", "--output=json"}) == 2);
-  CHECK(json_of(world).at("error").at("id") == "Usage");
-}
-
-TEST_CASE("every id of an error is told once") {
-  std::set<std::string_view> seen;
-  for (const ErrorKind& kind : error_kinds()) {
-    CHECK(seen.insert(kind.id).second);
-    CHECK(kind.exit_code > 0);
-  }
-}
-
-TEST_CASE("help has examples for every command") {
-  World world;
-  REQUIRE(world.run({"--help"}) == 0);
-  for (const Command& command : commands()) {
-    CHECK(contains(world.out.str(), command.word));
-  }
-  for (const Command& command : commands()) {
-    std::vector<std::string> words{std::string(command.word)};
-    if (!command.subword.empty()) words.emplace_back(command.subword);
-    words.emplace_back("--help");
-    World other;
-    REQUIRE(other.run(words) == 0);
-    CHECK(contains(other.out.str(), "Examples:"));
-    CHECK(contains(other.out.str(), "--home"));
-    for (const Flag& flag : command.flags) CHECK(contains(other.out.str(), flag.name));
-  }
-}
-
-TEST_CASE("a question is asked on a terminal, and anything but yes changes nothing") {
-  World world;
-  REQUIRE(world.run({"create", "a"}) == 0);
-  world.is_input_terminal = true;
-  world.in.str("no\n");
-  CHECK(world.run({"delete", "a"}) == 2);
-  CHECK(contains(world.err.str(), "Delete a with all data? [y/N]"));
-  CHECK(world.things.has("process", "a"));
-  world.in.clear();
-  world.in.str("y\n");
-  CHECK(world.run({"delete", "a"}) == 0);
-  world.check_nothing_is_left();
-}
-
-TEST_CASE("delete names what is not there, and one that fails does not keep the others") {
-  World world;
-  CHECK(world.run({"delete", "a", "--yes"}) == 3);
-  CHECK(world.run({"delete", "--all", "--yes"}) == 0);
-  CHECK(world.run({"delete", "a", "--all", "--yes"}) == 2);
-  REQUIRE(world.run({"create", "a"}) == 0);
-  REQUIRE(world.run({"create", "b", "--engine", "podman"}) == 0);
-  world.faults.by_call["containers"] = "the engine is busy";
-  CHECK(world.run({"delete", "--all", "--yes"}) == 8);
-  CHECK(contains(world.err.str(), "the engine is busy"));
-  world.faults.by_call.clear();
-  REQUIRE(world.run({"list"}) == 0);  // finishes both
-  world.check_nothing_is_left();
-}
-
-TEST_CASE("kubeconfig is printed, merged elsewhere and removed again") {
-  World world;
-  REQUIRE(world.run({"create", "a"}) == 0);
-  REQUIRE(world.run({"kubeconfig", "a"}) == 0);
-  CHECK(world.out.str() == certs::read_text(world.home() / "clusters/a/kubeconfig").value());
-  const fs::path other = world.folder.path / "other";
-  world.variables["KUBECONFIG"] = ":" + other.string() + ":" + world.kubeconfig().string();
-  REQUIRE(world.run({"kubeconfig", "merge", "a"}) == 0);
-  CHECK(contains(certs::read_text(other).value(), "rusternetes-a"));
-  REQUIRE(world.run({"kubeconfig", "remove", "a"}) == 0);
-  CHECK_FALSE(fs::exists(other));
-  CHECK(contains(certs::read_text(world.kubeconfig()).value(), "rusternetes-a"));
-}
-
-TEST_CASE("logs are printed whole, by their last lines, and by component") {
-  World world;
-  REQUIRE(world.run({"create", "a"}) == 0);
-  CHECK(world.run({"logs", "a"}) == 3);
-  std::ofstream(world.home() / "clusters/a/logs/rusternetes.log")
-      << "supervisor: started\n2026-02-03T10:11:12.345+0000 I [api-server] serving\n"
-         "2026-02-03T10:11:12.345+0000 I [replicaset-controller] synced\n2026-02-03T10:11:12.345+0000 I [kubelet] pod\n";
-  REQUIRE(world.run({"logs", "a"}) == 0);
-  CHECK(world.out.str() == certs::read_text(world.home() / "clusters/a/logs/rusternetes.log").value());
-  REQUIRE(world.run({"logs", "a", "--tail", "1"}) == 0);
-  CHECK(world.out.str() == "2026-02-03T10:11:12.345+0000 I [kubelet] pod\n");
-  REQUIRE(world.run({"logs", "a", "--component", "controller-manager"}) == 0);
-  CHECK(contains(world.out.str(), "synced"));
-  CHECK_FALSE(contains(world.out.str(), "serving"));
-  REQUIRE(world.run({"logs", "a", "--component", "supervisor"}) == 0);
-  CHECK(world.out.str() == "supervisor: started\n");
-  CHECK(world.run({"logs", "a", "--tail", "many"}) == 2);
-}
-
-TEST_CASE("an image is found in the cluster's engine, brought from another, or read from a file") {
-  World world;
-  world.engine.running = {"podman", "docker"};
-  REQUIRE(world.run({"create", "a", "--engine", "podman"}) == 0);
-  world.things.add("image-podman", "here:1");
-  world.things.add("image-docker", "there:1");
-  REQUIRE(world.run({"image", "load", "a", "--image", "here:1", "--output", "json"}) == 0);
-  CHECK(json_of(world).at("wasThere") == true);
-  REQUIRE(world.run({"image", "load", "a", "--image", "there:1"}) == 0);
-  CHECK(world.things.has("image-podman", "there:1"));
-  CHECK(fs::is_empty(world.home() / "clusters/a/run"));
-  CHECK(world.run({"image", "load", "a", "--image", "nowhere:1"}) == 3);
-  std::ofstream(world.folder.path / "x.tar") << "file:1";
-  REQUIRE(world.run({"image", "load", "a", "--archive", (world.folder.path / "x.tar").string()}) == 0);
-  CHECK(world.things.has("image-podman", "file:1"));
-  CHECK(world.run({"image", "load", "a", "--archive", "/nowhere.tar"}) == 3);
-  CHECK(world.run({"image", "load", "a"}) == 2);
-  CHECK(world.run({"image", "load", "a", "--image", "x", "--archive", "y"}) == 2);
-}
-
-TEST_CASE("completion scripts know every command and the clusters' names") {
-  World world;
-  REQUIRE(world.run({"completion", "bash"}) == 0);
-  const fs::path script = world.folder.path / "completion.bash";
-  std::ofstream(script) << world.out.str()
-                        << "rusternetes-ctl() { printf 'alpha\\nbeta\\n'; }\n"
-                           "try() { COMP_WORDS=(\"$@\"); COMP_CWORD=$(($#-1)); _rusternetes_ctl; echo \"${COMPREPLY[@]}\"; }\n"
-                           "try rusternetes-ctl cre\ntry rusternetes-ctl status al\ntry rusternetes-ctl create --engine ''\n"
-                           "try rusternetes-ctl kubeconfig me\ntry rusternetes-ctl create --api\n";
-  FILE* shell = ::popen(("bash " + script.string() + " 2>&1").c_str(), "r");
-  std::string said;
-  for (char buffer[256]; std::fgets(buffer, sizeof buffer, shell) != nullptr;) said += buffer;
-  ::pclose(shell);
-  CHECK(said == "create\nalpha\npodman docker\nmerge\n--api-port\n");
-  REQUIRE(world.run({"completion", "zsh"}) == 0);
-  CHECK(world.out.str().starts_with("#compdef rusternetes-ctl"));
-  REQUIRE(world.run({"completion", "fish"}) == 0);
-  CHECK(contains(world.out.str(), "-l pod-cidr"));
-}
-
-TEST_CASE("the version names this release and Kubernetes'") {
-  World world;
-  REQUIRE(world.run({"version"}) == 0);
-  CHECK(contains(world.out.str(), "Kubernetes v1.35"));
 }

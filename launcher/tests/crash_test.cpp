@@ -1,4 +1,5 @@
-// Kills the launcher at every point at which it touches anything, and looks at what the next command makes of it.
+// Kills the launcher at every point at which it touches anything, and looks at what the next command makes of
+// it.
 #include <sys/wait.h>
 
 #include "world.h"
@@ -112,7 +113,8 @@ TEST_CASE("delete right after a killed create leaves nothing") {
     if (!crashes_at(world, {"create", "a"}, n)) break;
     INFO("killed at point " << n);
     const int code = world.run({"delete", "a", "--yes"});
-    CHECK((code == 0 || (code == 3 && n <= 3)));  // 3: nothing was journaled, so there never was such a cluster
+    CHECK(
+        (code == 0 || (code == 3 && n <= 3)));  // 3: nothing was journaled, so there never was such a cluster
     world.check_nothing_is_left();
   }
 }
@@ -141,7 +143,8 @@ TEST_CASE("a delete killed anywhere is finished by the next command") {
   CHECK(finished >= n - 5);
 }
 
-TEST_CASE("a stop and a start killed anywhere leave a cluster that is stopped or running, and can be deleted") {
+TEST_CASE(
+    "a stop and a start killed anywhere leave a cluster that is stopped or running, and can be deleted") {
   for (const char* word : {"stop", "start"}) {
     int n = 1;
     for (;; ++n) {

@@ -17,7 +17,8 @@ using namespace rusternetes::launcher;
 namespace {
 
 const certs::KeyPair& authority() {
-  static const certs::KeyPair pair = certs::make_authority({.common_name = "ca"}, Clock::system().now()).value();
+  static const certs::KeyPair pair =
+      certs::make_authority({.common_name = "ca"}, Clock::system().now()).value();
   return pair;
 }
 
@@ -60,7 +61,8 @@ class Server {
     const certs::KeyPair own = leaf(authority(), "server", true);
     SSL_CTX_use_certificate(context, certs::read_certificate(own.certificate_pem).value().get());
     SSL_CTX_use_PrivateKey(context, certs::read_private_key(own.key_pem).value().get());
-    X509_STORE_add_cert(SSL_CTX_get_cert_store(context), certs::read_certificate(authority().certificate_pem).value().get());
+    X509_STORE_add_cert(SSL_CTX_get_cert_store(context),
+                        certs::read_certificate(authority().certificate_pem).value().get());
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
     const int client = ::accept(fd_, nullptr, nullptr);
     SSL* ssl = SSL_new(context);
@@ -128,10 +130,11 @@ TEST_CASE("a stream is read line by line until one is refused") {
   CurlHttp http;
   Server server("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\none\ntwo\nthree\nfour");
   std::vector<std::string> lines;
-  const auto status = http.stream(request_to(server, leaf(authority(), "admin", false)), [&](std::string_view line) {
-    lines.emplace_back(line);
-    return line != "two";
-  });
+  const auto status =
+      http.stream(request_to(server, leaf(authority(), "admin", false)), [&](std::string_view line) {
+        lines.emplace_back(line);
+        return line != "two";
+      });
   REQUIRE(status.has_value());
   CHECK(*status == 200);
   CHECK(lines == std::vector<std::string>{"one", "two"});

@@ -42,10 +42,12 @@ TEST_CASE("the nearest name is near, or none") {
 TEST_CASE("the home is found by flag, variable and the base directory specification") {
   std::map<std::string, std::string> variables{{"HOME", "/home/u"}};
   const auto find = [&](const std::string& flag) {
-    return find_home(flag, [&](const char* name) {
-             const auto found = variables.find(name);
-             return found == variables.end() ? std::nullopt : std::optional(found->second);
-           }).root.string();
+    return find_home(flag,
+                     [&](const char* name) {
+                       const auto found = variables.find(name);
+                       return found == variables.end() ? std::nullopt : std::optional(found->second);
+                     })
+        .root.string();
   };
   CHECK(find("") == "/home/u/.local/share/rusternetes");
   variables["XDG_DATA_HOME"] = "relative";
@@ -113,14 +115,17 @@ namespace {
 
 constexpr const char* addition =
     "apiVersion: v1\nkind: Config\nclusters:\n- name: r-a\n  cluster: {server: 'https://127.0.0.1:6443'}\n"
-    "users:\n- name: r-a\n  user: {client-key-data: a2V5}\ncontexts:\n- name: r-a\n  context: {cluster: r-a, user: r-a}\n"
+    "users:\n- name: r-a\n  user: {client-key-data: a2V5}\ncontexts:\n- name: r-a\n  context: {cluster: r-a, "
+    "user: r-a}\n"
     "current-context: r-a\n";
 
 constexpr const char* theirs =
     "apiVersion: v1\nkind: Config\npreferences: {colors: true}\nclusters:\n- name: prod\n  cluster:\n"
     "    server: https://prod\n    extensions:\n    - name: x\n      extension: {n: \"123\"}\n"
-    "users:\n- name: me\n  user:\n    token: \"123456\"\n    exec: {args: ['true', \"no\", plain], env: null}\n"
-    "contexts:\n- name: prod\n  context: {cluster: prod, user: me, namespace: '007'}\ncurrent-context: prod\n";
+    "users:\n- name: me\n  user:\n    token: \"123456\"\n    exec: {args: ['true', \"no\", plain], env: "
+    "null}\n"
+    "contexts:\n- name: prod\n  context: {cluster: prod, user: me, namespace: '007'}\ncurrent-context: "
+    "prod\n";
 
 }  // namespace
 

@@ -25,8 +25,8 @@ ProcessSpec spec_in(const fs::path& folder, bool has_own_netns) {
           .log_file = folder / "log",
           .hold_file = folder / "run/released",
           .has_own_netns = has_own_netns,
-          .command = {"/bin/sh", "-c", "echo \"$1\" > " + (folder / "run/up").string() + "; exec sleep 1000", "sh",
-                      "{node-netns}"}};
+          .command = {"/bin/sh", "-c", "echo \"$1\" > " + (folder / "run/up").string() + "; exec sleep 1000",
+                      "sh", "{node-netns}"}};
 }
 
 std::string netns_of(const std::string& path) {
@@ -36,10 +36,12 @@ std::string netns_of(const std::string& path) {
 
 bool is_up(const ProcessSpec& spec, seconds patience) {
   const fs::path file = spec.hold_file.parent_path() / "up";
-  return wait_for_folder(spec.hold_file.parent_path(), patience, [&] {
-           const auto text = certs::read_text(file);
-           return text && text->ends_with('\n');
-         }).value();
+  return wait_for_folder(spec.hold_file.parent_path(), patience,
+                         [&] {
+                           const auto text = certs::read_text(file);
+                           return text && text->ends_with('\n');
+                         })
+      .value();
 }
 
 // A process that nobody has waited for yet has ended too.
@@ -178,10 +180,11 @@ TEST_CASE("under systemd a unit is written, started without waiting, and taken a
   CHECK(calls == std::vector<std::string>{"systemctl daemon-reload", "systemctl enable --quiet " + unit,
                                           "systemctl start --no-block " + unit});
   const std::string text = certs::read_text(units / unit).value();
-  CHECK(text.find("ExecStart=\"" + std::string(RUSTERNETES_BINARY_DIR) + "/supervisor\" \"--pid-file\"") != std::string::npos);
-  CHECK(text.find("\"echo \\\"$$1\\\" > ") != std::string::npos);  // quotes escaped, no variable of systemd's
-  CHECK(text.find("ExecStartPost=-\"" + std::string(RUSTERNETES_BINARY_DIR) + "/rusternetes-ctl\" \"start\" \"a\" \"--home\"") !=
+  CHECK(text.find("ExecStart=\"" + std::string(RUSTERNETES_BINARY_DIR) + "/supervisor\" \"--pid-file\"") !=
         std::string::npos);
+  CHECK(text.find("\"echo \\\"$$1\\\" > ") != std::string::npos);  // quotes escaped, no variable of systemd's
+  CHECK(text.find("ExecStartPost=-\"" + std::string(RUSTERNETES_BINARY_DIR) +
+                  "/rusternetes-ctl\" \"start\" \"a\" \"--home\"") != std::string::npos);
   CHECK(text.find("@{") == std::string::npos);
   REQUIRE(port.release(spec).has_value());
   REQUIRE(is_up(spec, seconds(20)));
@@ -190,7 +193,8 @@ TEST_CASE("under systemd a unit is written, started without waiting, and taken a
   CHECK(calls == std::vector<std::string>{"systemctl enable --quiet " + unit});
   calls.clear();
   REQUIRE(port.stop(spec, seconds(20)).has_value());
-  CHECK(calls == std::vector<std::string>{"systemctl disable --quiet " + unit, "systemctl stop --no-block " + unit});
+  CHECK(calls ==
+        std::vector<std::string>{"systemctl disable --quiet " + unit, "systemctl stop --no-block " + unit});
   REQUIRE(port.forget(spec).has_value());
   CHECK(fs::is_empty(units));
   REQUIRE(port.forget(spec).has_value());

@@ -1,6 +1,7 @@
 #pragma once
-// A made-up host in a folder: engine, network, process and mounts are files in it, so that what a killed launcher did is
-// seen by the next one. Every operation is as idempotent, and as strict about order, as the real one.
+// A made-up host in a folder: engine, network, process and mounts are files in it, so that what a killed
+// launcher did is seen by the next one. Every operation is as idempotent, and as strict about order, as the
+// real one.
 
 #include <unistd.h>
 
@@ -29,7 +30,8 @@ namespace fs = std::filesystem;
 struct TemporaryFolder {
   fs::path path;
   TemporaryFolder() {
-    // In memory where there is such a folder: these tests sync thousands of small files, and cut off no power.
+    // In memory where there is such a folder: these tests sync thousands of small files, and cut off no
+    // power.
     const fs::path shared = "/dev/shm";
     const fs::path base = ::access(shared.c_str(), W_OK) == 0 ? shared : fs::temp_directory_path();
     std::string name = (base / "launcher-XXXXXX").string();
@@ -42,7 +44,9 @@ struct TemporaryFolder {
 class Things {
  public:
   explicit Things(fs::path root) : root_(std::move(root)) { fs::create_directories(root_); }
-  bool has(const std::string& kind, const std::string& name) const { return fs::exists(root_ / (kind + "@" + name)); }
+  bool has(const std::string& kind, const std::string& name) const {
+    return fs::exists(root_ / (kind + "@" + name));
+  }
   void add(const std::string& kind, const std::string& name, const std::string& text = "") {
     std::ofstream(root_ / (kind + "@" + name)) << text;
   }
@@ -103,7 +107,8 @@ class FakeEngine final : public EnginePort {
     RN_CHECK(answers(choice));
     return things_.has("image-" + choice.kind, reference);
   }
-  Result<std::vector<std::string>> load_archive(const EngineChoice& choice, const fs::path& archive) override {
+  Result<std::vector<std::string>> load_archive(const EngineChoice& choice,
+                                                const fs::path& archive) override {
     RN_CHECK(answers(choice));
     RN_TRY(const std::string reference, certs::read_text(archive));
     things_.add("image-" + choice.kind, reference);
@@ -124,7 +129,8 @@ class FakeEngine final : public EnginePort {
     things_.remove("image-" + choice.kind, "pause");
     return {};
   }
-  Result<std::vector<ClusterContainer>> containers(const EngineChoice& choice, const std::string& cluster) override {
+  Result<std::vector<ClusterContainer>> containers(const EngineChoice& choice,
+                                                   const std::string& cluster) override {
     RN_CHECK(answers(choice));
     RN_CHECK(faults_.check("containers"));
     std::vector<ClusterContainer> out;
@@ -133,7 +139,8 @@ class FakeEngine final : public EnginePort {
         out.push_back({name, name, things_.text("container", name) == "running", name.ends_with("pause")});
     return out;
   }
-  Result<> stop_containers(const EngineChoice& choice, const std::vector<std::string>& ids, std::chrono::seconds) override {
+  Result<> stop_containers(const EngineChoice& choice, const std::vector<std::string>& ids,
+                           std::chrono::seconds) override {
     RN_CHECK(answers(choice));
     for (const std::string& id : ids) things_.add("container", id, "exited");
     return {};
@@ -283,7 +290,8 @@ class FakeHttp final : public HttpPort {
 
  private:
   std::string node() const {
-    return std::string(R"({"status":{"conditions":[{"type":"MemoryPressure","status":"False"},{"type":"Ready","status":")") +
+    return std::string(
+               R"({"status":{"conditions":[{"type":"MemoryPressure","status":"False"},{"type":"Ready","status":")") +
            (is_node_ready ? "True" : "False") + "\"}]}}";
   }
   Things& things_;

@@ -46,7 +46,8 @@ TEST_CASE("clusters and reservations are found again after a reopen") {
   {
     auto state = State::open(path, true).value();
     REQUIRE(state->record(cluster("b"), {{"", "api-port", "6444"}}).has_value());
-    REQUIRE(state->record(cluster("a"), {{"", "api-port", "6443"}, {"", "pod-cidr", "10.244.0.0/16"}}).has_value());
+    REQUIRE(state->record(cluster("a"), {{"", "api-port", "6443"}, {"", "pod-cidr", "10.244.0.0/16"}})
+                .has_value());
     REQUIRE(state->set_phase("a", "running").has_value());
   }
   struct stat info {};
@@ -68,7 +69,8 @@ TEST_CASE("what another cluster holds is a conflict and changes nothing") {
   TemporaryFolder folder;
   auto state = State::open(folder.path / "state.db", true).value();
   REQUIRE(state->record(cluster("a"), {{"", "api-port", "6443"}}).has_value());
-  const auto result = state->record(cluster("b"), {{"", "pod-cidr", "10.0.0.0/16"}, {"", "api-port", "6443"}});
+  const auto result =
+      state->record(cluster("b"), {{"", "pod-cidr", "10.0.0.0/16"}, {"", "api-port", "6443"}});
   REQUIRE_FALSE(result.has_value());
   CHECK(result.error().is("Conflict"));
   CHECK(result.error().message.find("\"a\"") != std::string::npos);
@@ -159,7 +161,8 @@ TEST_CASE("the journal does not grow without end, and keeps what is unfinished")
   CHECK(state->journal().unfinished().value().at(0).id == stuck);
   auto database = Database::open((folder.path / "state.db").string(), SQLITE_OPEN_READONLY).value();
   std::int64_t rows = 0;
-  REQUIRE(database->run("SELECT count(*) FROM plans", {}, [&](const Row& row) { rows = row.integer(0); }).has_value());
+  REQUIRE(database->run("SELECT count(*) FROM plans", {}, [&](const Row& row) { rows = row.integer(0); })
+              .has_value());
   CHECK(rows == 101);
 }
 
@@ -194,8 +197,8 @@ TEST_CASE("an acknowledged intent survives a killed writer") {
 TEST_CASE("blocks of addresses parse strictly, in both families") {
   CHECK(range("10.96.0.0/16").to_string() == "10.96.0.0/16");
   CHECK(range("fd00:10::/64").to_string() == "fd00:10::/64");
-  for (const char* bad : {"10.96.0.0", "10.96.0.0/33", "10.96.0.1/16", "x/8", "10.0.0.0/", "10.0.0.0/8x", "::/129", "",
-                          "10.0.0.0/-1", "fe80::1%lo/128"})
+  for (const char* bad : {"10.96.0.0", "10.96.0.0/33", "10.96.0.1/16", "x/8", "10.0.0.0/", "10.0.0.0/8x",
+                          "::/129", "", "10.0.0.0/-1", "fe80::1%lo/128"})
     CHECK(Range::parse(bad).error().is("BadRequest"));
   CHECK(to_string(parse_ranges("10.0.0.0/8,fd00::/8").value()) == "10.0.0.0/8,fd00::/8");
   CHECK_FALSE(parse_ranges("10.0.0.0/8,11.0.0.0/8").has_value());
@@ -210,11 +213,13 @@ TEST_CASE("blocks of addresses parse strictly, in both families") {
 TEST_CASE("the first free block of a pool is chosen, and what the host routes is left alone") {
   const Pool pool = pod_pool(Family::ipv4);
   CHECK(pick_range(pool, {}, {range("0.0.0.0/0")}).value().to_string() == "10.244.0.0/16");
-  CHECK(pick_range(pool, {range("10.244.0.0/16")}, {range("10.245.3.0/24")}).value().to_string() == "10.246.0.0/16");
+  CHECK(pick_range(pool, {range("10.244.0.0/16")}, {range("10.245.3.0/24")}).value().to_string() ==
+        "10.246.0.0/16");
   CHECK(pick_range(pool, {range("10.240.0.0/12")}, {}).value().to_string() == "10.128.0.0/16");
   CHECK(pick_range(pool, {range("10.0.0.0/8")}, {}).error().is("PoolExhausted"));
   CHECK(pick_range(service_pool(Family::ipv4), {}, {}).value().to_string() == "10.96.0.0/16");
-  CHECK(pick_range(link_pool(Family::ipv4), {range("10.213.0.0/28")}, {}).value().to_string() == "10.213.0.16/28");
+  CHECK(pick_range(link_pool(Family::ipv4), {range("10.213.0.0/28")}, {}).value().to_string() ==
+        "10.213.0.16/28");
   const Range six = pick_range(pod_pool(Family::ipv6), {}, {}).value();
   CHECK(pick_range(pod_pool(Family::ipv6), {six}, {range("10.0.0.0/8")}).value().overlaps(six) == false);
 }

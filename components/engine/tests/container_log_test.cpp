@@ -28,9 +28,12 @@ struct LogFile {
   std::string record(int second, std::string text, std::string stream = "stdout", bool ends = true) const {
     auto time = fmt::format("2026-01-01T00:00:{:02}.000000500Z", second);
     if (is_cri) return fmt::format("{} {} {} {}\n", time, stream, ends ? "F" : "P", text);
-    return fmt::format("{{\"log\":\"{}{}\",\"stream\":\"{}\",\"time\":\"{}\"}}\n", text, ends ? "\\n" : "", stream, time);
+    return fmt::format("{{\"log\":\"{}{}\",\"stream\":\"{}\",\"time\":\"{}\"}}\n", text, ends ? "\\n" : "",
+                       stream, time);
   }
-  void append(const std::string& bytes) const { std::ofstream(path, std::ios::app | std::ios::binary) << bytes; }
+  void append(const std::string& bytes) const {
+    std::ofstream(path, std::ios::app | std::ios::binary) << bytes;
+  }
 
   bool is_cri;
   std::string folder, path;
@@ -78,8 +81,8 @@ void for_both(const std::function<void(LogFile&)>& test) {
 
 TEST_CASE("pieces of a line are joined and both streams come in order") {
   for_both([](LogFile& file) {
-    file.append(file.record(1, "ab", "stdout", false) + file.record(1, "cd", "stdout", false) + file.record(1, "e") +
-                file.record(2, "wrong", "stderr") + file.record(3, ""));
+    file.append(file.record(1, "ab", "stdout", false) + file.record(1, "cd", "stdout", false) +
+                file.record(1, "e") + file.record(2, "wrong", "stderr") + file.record(3, ""));
     CHECK(read_log(file) == "abcde\nwrong\n\n");
     LogOptions errors;
     errors.stream = LogStream::err;
@@ -108,7 +111,8 @@ TEST_CASE("since leaves out what is older") {
 TEST_CASE("tail counts whole lines, across blocks of the file") {
   for_both([](LogFile& file) {
     std::string all;
-    for (int i = 0; i < 3000; ++i) all += file.record(i % 60, fmt::format("line {} {}", i, std::string(i % 200, 'x')));
+    for (int i = 0; i < 3000; ++i)
+      all += file.record(i % 60, fmt::format("line {} {}", i, std::string(i % 200, 'x')));
     file.append(all);
     for (std::int64_t wanted : {0, 1, 2, 10, 700, 2999, 3000, 5000}) {
       LogOptions options;
@@ -224,7 +228,8 @@ TEST_CASE("a link to the log is followed, and none is NotFound") {
 
 TEST_CASE("garbage between records is left out") {
   LogFile file(true);
-  file.append("garbage\n\n{\"log\":\n" + file.record(1, "good") + std::string(3 << 20, 'x') + "\n" + file.record(2, "again"));
+  file.append("garbage\n\n{\"log\":\n" + file.record(1, "good") + std::string(3 << 20, 'x') + "\n" +
+              file.record(2, "again"));
   CHECK(read_log(file) == "good\nagain\n");
 }
 

@@ -79,15 +79,16 @@ TEST_CASE("privileged on Docker is emulated when the host lacks a capability, an
   CHECK(text(json_at(host, "Mounts")).find(R"("Target":"/dev")") != std::string::npos);
   EngineInfo newer;
   newer.version = "25.0.3";
-  CHECK(text(json_at(json_at(create(*docker(weak_host(), newer), spec), "HostConfig"), "CapAdd")).find("CAP_BPF") !=
-        std::string::npos);
+  CHECK(text(json_at(json_at(create(*docker(weak_host(), newer), spec), "HostConfig"), "CapAdd"))
+            .find("CAP_BPF") != std::string::npos);
   auto strong = weak_host();
   strong.capabilities = 0x1ffffffffff;
   CHECK(json_bool(json_at(create(*docker(strong), spec), "HostConfig"), "Privileged"));
   CHECK(json_bool(create(*podman(), spec), "privileged"));
 }
 
-TEST_CASE("a hostname is not sent to Docker with a joined network, and Podman joins the other's UTS namespace") {
+TEST_CASE(
+    "a hostname is not sent to Docker with a joined network, and Podman joins the other's UTS namespace") {
   auto d = create(*docker(), app());
   CHECK(json_at(d, "Hostname").is_null());
   auto p = create(*podman(), app());
@@ -145,7 +146,8 @@ TEST_CASE("crun is avoided on hybrid cgroups, container by container") {
   auto v2 = weak_host();
   v2.cgroup_mode = CgroupMode::v2;
   CHECK(json_at(create(*podman(v2, info), app()), "oci_runtime").is_null());
-  if (!find_program("runc").empty()) CHECK(json_string(create(*podman(weak_host(), info), app()), "oci_runtime") == "runc");
+  if (!find_program("runc").empty())
+    CHECK(json_string(create(*podman(weak_host(), info), app()), "oci_runtime") == "runc");
 }
 
 TEST_CASE("a missing seccomp profile is Invalid on Docker, which takes only its text") {
@@ -180,22 +182,33 @@ TEST_CASE("both engines' words for an error become one reason") {
     const char* reason;
   };
   const Case cases[] = {
-      {true, 500, "subnet 10.1.0.0/16 is already used on the host or by another config", reason::kPoolOverlap},
+      {true, 500, "subnet 10.1.0.0/16 is already used on the host or by another config",
+       reason::kPoolOverlap},
       {false, 403, "Pool overlaps with other one on this address space", reason::kPoolOverlap},
       {true, 500, "network name x already used: network already exists", "AlreadyExists"},
       {false, 409, "network with name x already exists", "AlreadyExists"},
-      {true, 500, "creating container storage: the container name \"x\" is already in use by 12.", "AlreadyExists"},
-      {false, 409, "Conflict. The container name \"/x\" is already in use by container \"1\".", "AlreadyExists"},
-      {true, 500, "IPAM error: requested ip address 10.1.0.9 is already allocated to container ID 1", reason::kAddressInUse},
-      {false, 403, "Address already in use", reason::kAddressInUse},
-      {false, 500, "driver failed: Bind for 127.0.0.1:80 failed: port is already allocated", reason::kAddressInUse},
-      {true, 500, "rootlessport listen: cannot listen on the TCP port: listen tcp4 :80: bind: address already in use",
+      {true, 500, "creating container storage: the container name \"x\" is already in use by 12.",
+       "AlreadyExists"},
+      {false, 409, "Conflict. The container name \"/x\" is already in use by container \"1\".",
+       "AlreadyExists"},
+      {true, 500, "IPAM error: requested ip address 10.1.0.9 is already allocated to container ID 1",
        reason::kAddressInUse},
-      {true, 500, "can only create exec sessions on running containers: container state improper", "Conflict"},
+      {false, 403, "Address already in use", reason::kAddressInUse},
+      {false, 500, "driver failed: Bind for 127.0.0.1:80 failed: port is already allocated",
+       reason::kAddressInUse},
+      {true, 500,
+       "rootlessport listen: cannot listen on the TCP port: listen tcp4 :80: bind: address already in use",
+       reason::kAddressInUse},
+      {true, 500, "can only create exec sessions on running containers: container state improper",
+       "Conflict"},
       {false, 409, "Container 1 is not running", "Conflict"},
-      {true, 500, "runc: exec: \"/x\": stat /x: no such file or directory: OCI runtime attempted to invoke a command that was not found",
+      {true, 500,
+       "runc: exec: \"/x\": stat /x: no such file or directory: OCI runtime attempted to invoke a command "
+       "that was not found",
        reason::kStartError},
-      {false, 400, "failed to create shim: OCI runtime create failed: runc create failed: exec: \"/x\": stat /x", reason::kStartError},
+      {false, 400,
+       "failed to create shim: OCI runtime create failed: runc create failed: exec: \"/x\": stat /x",
+       reason::kStartError},
       {true, 404, "no container with name or ID \"x\" found: no such container", "NotFound"},
       {false, 404, "No such container: x", "NotFound"},
       {false, 500, "something else", "InternalError"},

@@ -98,9 +98,11 @@ Task<> hangs(EventThread& thread, FakeEngine& fake) {
 
 Task<> pull_stream(EventThread& thread, FakeEngine& fake) {
   be_podman(fake);
-  std::string stream = "{\"status\":\"Trying\",\"id\":\"a\",\"progressDetail\":{\"current\":5,\"total\":9}}\n"
-                       "{\"error\":\"initializing source docker://x.test/y:1: pinging container registry x.test: dial tcp: connect: "
-                       "connection refused\"}\n";
+  std::string stream =
+      "{\"status\":\"Trying\",\"id\":\"a\",\"progressDetail\":{\"current\":5,\"total\":9}}\n"
+      "{\"error\":\"initializing source docker://x.test/y:1: pinging container registry x.test: dial tcp: "
+      "connect: "
+      "connection refused\"}\n";
   fake.answer_json("POST /v1.41/images/create?fromImage=x.test%2Fy&tag=1", stream);
   auto engine = co_await Engine::connect(thread.executor(), fake.path());
   REQUIRE(engine);
@@ -167,10 +169,12 @@ Task<> event_gap(EventThread& thread, FakeEngine& fake) {
 Task<> dead_but_running(EventThread& thread, FakeEngine& fake) {
   be_podman(fake);
   // Beyond every kernel's pid_max.
-  fake.answer_json("GET /v4.0.0/libpod/containers/c1/json", R"({"Id":"c1","State":{"Status":"running","Pid":999999999,
+  fake.answer_json("GET /v4.0.0/libpod/containers/c1/json",
+                   R"({"Id":"c1","State":{"Status":"running","Pid":999999999,
     "StartedAt":"2026-01-02T03:04:05.5Z"},"Config":{"Labels":{"io.rusternetes.owner":"default",
     "io.rusternetes.kind":"container","io.rusternetes.container-name":"app"}}})");
-  fake.answer_json("GET /v4.0.0/libpod/containers/json", R"([{"Id":"c1","State":"running","Pid":999999999,"Labels":{}}])");
+  fake.answer_json("GET /v4.0.0/libpod/containers/json",
+                   R"([{"Id":"c1","State":"running","Pid":999999999,"Labels":{}}])");
   auto engine = co_await Engine::connect(thread.executor(), fake.path());
   REQUIRE(engine);
   auto runtime = make_runtime(**engine, {});
@@ -186,8 +190,9 @@ Task<> dead_but_running(EventThread& thread, FakeEngine& fake) {
 
 Task<> foreign(EventThread& thread, FakeEngine& fake) {
   be_podman(fake);
-  fake.answer_json("GET /v4.0.0/libpod/containers/c1/json",
-                   R"({"Id":"c1","State":{"Status":"running"},"Config":{"Labels":{"io.rusternetes.owner":"other"}}})");
+  fake.answer_json(
+      "GET /v4.0.0/libpod/containers/c1/json",
+      R"({"Id":"c1","State":{"Status":"running"},"Config":{"Labels":{"io.rusternetes.owner":"other"}}})");
   auto engine = co_await Engine::connect(thread.executor(), fake.path());
   REQUIRE(engine);
   auto runtime = make_runtime(**engine, {});
@@ -208,7 +213,8 @@ Task<> observed(EventThread& thread, FakeEngine& fake) {
   };
   auto engine = co_await Engine::connect(thread.executor(), fake.path(), options);
   REQUIRE(engine);
-  CHECK(seen == std::vector<std::string>{"GET /version", "GET /version done", "GET /v1.41/info", "GET /v1.41/info done"});
+  CHECK(seen == std::vector<std::string>{"GET /version", "GET /version done", "GET /v1.41/info",
+                                         "GET /v1.41/info done"});
 }
 
 }  // namespace

@@ -72,7 +72,8 @@ void FakeEngine::answer(std::string request, std::string response) {
 }
 
 void FakeEngine::answer_json(std::string request, std::string body, int status) {
-  answer(std::move(request), "HTTP/1.1 " + std::to_string(status) + " X\r\ncontent-type: application/json\r\ncontent-length: " +
+  answer(std::move(request), "HTTP/1.1 " + std::to_string(status) +
+                                 " X\r\ncontent-type: application/json\r\ncontent-length: " +
                                  std::to_string(body.size()) + "\r\n\r\n" + body);
 }
 
@@ -82,7 +83,8 @@ std::vector<std::string> FakeEngine::requests() const {
 }
 
 std::string FakeEngine::find(const std::string& request) const {
-  std::string best, response = "HTTP/1.1 404 X\r\ncontent-length: 29\r\n\r\n{\"message\":\"not in the fake\"}";
+  std::string best,
+      response = "HTTP/1.1 404 X\r\ncontent-length: 29\r\n\r\n{\"message\":\"not in the fake\"}";
   for (const auto& [prefix, text] : answers_)
     if (request.starts_with(prefix) && prefix.size() >= best.size()) {
       best = prefix;
@@ -123,16 +125,21 @@ void FakeEngine::serve(int fd) {
 }
 
 void be_podman(FakeEngine& fake) {
-  fake.answer_json("GET /version", R"({"Components":[{"Name":"Podman Engine","Version":"4.3.1"}],"Version":"4.3.1",
+  fake.answer_json("GET /version",
+                   R"({"Components":[{"Name":"Podman Engine","Version":"4.3.1"}],"Version":"4.3.1",
     "ApiVersion":"1.41","MinAPIVersion":"1.24"})");
-  fake.answer_json("GET /v1.41/info", R"({"Name":"vm","CgroupDriver":"cgroupfs","CgroupVersion":"1","DefaultRuntime":"runc",
+  fake.answer_json("GET /v1.41/info",
+                   R"({"Name":"vm","CgroupDriver":"cgroupfs","CgroupVersion":"1","DefaultRuntime":"runc",
     "Runtimes":{"crun":{},"runc":{}},"Rootless":false,"SecurityOptions":["name=seccomp,profile=default"],"NCPU":2})");
 }
 
 void be_docker(FakeEngine& fake, std::string api, std::string oldest_api) {
-  fake.answer_json("GET /version", R"({"Components":[{"Name":"Engine","Version":"20.10.24"}],"Version":"20.10.24","ApiVersion":")" +
-                                       api + R"(","MinAPIVersion":")" + oldest_api + "\"}");
-  fake.answer_json("GET /v", R"({"Name":"vm","CgroupDriver":"systemd","CgroupVersion":"2","DefaultRuntime":"runc",
+  fake.answer_json(
+      "GET /version",
+      R"({"Components":[{"Name":"Engine","Version":"20.10.24"}],"Version":"20.10.24","ApiVersion":")" + api +
+          R"(","MinAPIVersion":")" + oldest_api + "\"}");
+  fake.answer_json("GET /v",
+                   R"({"Name":"vm","CgroupDriver":"systemd","CgroupVersion":"2","DefaultRuntime":"runc",
     "Runtimes":{"runc":{}},"SecurityOptions":["name=apparmor","name=seccomp,profile=default"],"NCPU":2})");
 }
 

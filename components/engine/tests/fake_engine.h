@@ -1,6 +1,6 @@
 #pragma once
-// An HTTP/1.1 server on a unix socket with canned answers, for what a real engine does not do on demand: breaking off,
-// hanging, other versions.
+// An HTTP/1.1 server on a unix socket with canned answers, for what a real engine does not do on demand:
+// breaking off, hanging, other versions.
 
 #include <functional>
 #include <list>
@@ -18,8 +18,9 @@ class FakeEngine {
   ~FakeEngine();
 
   const std::string& path() const { return path_; }
-  // The answer to "METHOD target" (or the longest prefix of it that is known), status line and all, sent as it is. An
-  // empty one: none, the connection stays open. Ending in "\x04": the connection is closed after the rest.
+  // The answer to "METHOD target" (or the longest prefix of it that is known), status line and all, sent as
+  // it is. An empty one: none, the connection stays open. Ending in "\x04": the connection is closed after
+  // the rest.
   void answer(std::string request, std::string response);
   void answer_json(std::string request, std::string body, int status = 200);
   // What came in so far, as "METHOD target\nbody".

@@ -30,8 +30,8 @@ TEST_CASE("image references are completed as the registries understand them") {
 }
 
 TEST_CASE("what is no image reference is refused by name") {
-  for (const char* text : {"", "UPPER", "a b", "a//b", "-a", "a:", "a:b:c", "a@sha256:xyz", "a..b", "a___b", "/a", "a/",
-                           "host:port/x", "a:tag with space", "UPPER/x y"}) {
+  for (const char* text : {"", "UPPER", "a b", "a//b", "-a", "a:", "a:b:c", "a@sha256:xyz", "a..b", "a___b",
+                           "/a", "a/", "host:port/x", "a:tag with space", "UPPER/x y"}) {
     INFO(text);
     auto parsed = parse_reference(text);
     REQUIRE_FALSE(parsed);
@@ -40,7 +40,8 @@ TEST_CASE("what is no image reference is refused by name") {
 }
 
 TEST_CASE("a framed stream is taken apart whatever its pieces") {
-  std::string bytes{"\1\0\0\0\0\0\0\3abc\2\0\0\0\0\0\0\2xy\1\0\0\0\0\0\0\0\1\0\0\0\0\0\0\1d", 8 + 3 + 8 + 2 + 8 + 8 + 1};
+  std::string bytes{"\1\0\0\0\0\0\0\3abc\2\0\0\0\0\0\0\2xy\1\0\0\0\0\0\0\0\1\0\0\0\0\0\0\1d",
+                    8 + 3 + 8 + 2 + 8 + 8 + 1};
   for (std::size_t size = 1; size <= bytes.size(); ++size) {
     StdStreamDecoder decoder;
     std::map<StdStream, std::string> seen;
@@ -75,8 +76,11 @@ TEST_CASE("a stream of JSON objects is taken apart whatever its pieces") {
 TEST_CASE("the kernel's OOM records name the container") {
   std::string id(64, 'b'), other(64, 'c');
   OomLog log("/dev/null");
-  log.add_record("6,1,2,-;oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=x,mems_allowed=0,oom_memcg=/kubepods/pod1,"
-                 "task_memcg=/kubepods/pod1/libpod-" + id + ",task=sh,pid=7,uid=0\n");
+  log.add_record(
+      "6,1,2,-;oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=x,mems_allowed=0,oom_memcg=/"
+      "kubepods/pod1,"
+      "task_memcg=/kubepods/pod1/libpod-" +
+      id + ",task=sh,pid=7,uid=0\n");
   log.add_record("6,1,2,-;something about " + other);
   CHECK(log.was_killed(id));
   CHECK_FALSE(log.was_killed(other));
@@ -110,7 +114,8 @@ std::map<std::string, std::string> entries_of(const std::string& tar) {
   while (::archive_read_next_header(reader, &entry) == ARCHIVE_OK) {
     std::string content(static_cast<std::size_t>(::archive_entry_size(entry)), '\0');
     if (!content.empty())
-      REQUIRE(::archive_read_data(reader, content.data(), content.size()) == static_cast<la_ssize_t>(content.size()));
+      REQUIRE(::archive_read_data(reader, content.data(), content.size()) ==
+              static_cast<la_ssize_t>(content.size()));
     out[::archive_entry_pathname(entry)] = content;
   }
   ::archive_read_free(reader);
@@ -120,7 +125,8 @@ std::map<std::string, std::string> entries_of(const std::string& tar) {
 
 TEST_CASE("a layer has its parents, and the same input gives the same digest") {
   auto make = [] {
-    return *build_layer({LayerEntry::file("/usr/bin/tool", "bytes", 0755), LayerEntry::symlink("bin/sh", "../usr/bin/tool")});
+    return *build_layer(
+        {LayerEntry::file("/usr/bin/tool", "bytes", 0755), LayerEntry::symlink("bin/sh", "../usr/bin/tool")});
   };
   auto layer = make();
   CHECK(layer.digest == make().digest);

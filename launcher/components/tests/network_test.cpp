@@ -55,7 +55,8 @@ TEST_CASE("a cluster's traces on the host are its rule and its link, and removal
   const Holder node;
   LinuxNetwork port;
   const auto result = network::inside_thread(host, [&]() -> Result<> {
-    const NodeNetwork wanted{"a", "a", node.path(), {"10.213.0.1"}, {"10.213.0.2"}, {"10.244.0.0/16"}, {"10.96.0.0/16"}};
+    const NodeNetwork wanted{
+        "a", "a", node.path(), {"10.213.0.1"}, {"10.213.0.2"}, {"10.244.0.0/16"}, {"10.96.0.0/16"}};
     const auto traces = [&] { return port.has_traces("a").value(); };
     CHECK(port.host_ranges().value().empty());
     CHECK_FALSE(traces());

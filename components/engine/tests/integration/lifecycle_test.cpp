@@ -33,12 +33,14 @@ Task<> whole_pod(RealEngine& real) {
   CHECK(status.annotations == config.annotations);
   CHECK(status.uid == "uid-whole");
   CHECK(status.created_at_ns > 1'700'000'000'000'000'000);
-  struct stat netns {}, ours {};
+  struct stat netns {
+  }, ours{};
   REQUIRE(::stat(status.netns_path.c_str(), &netns) == 0);
   REQUIRE(::stat("/proc/self/ns/net", &ours) == 0);
   CHECK(netns.st_ino != ours.st_ino);
 
-  auto wanted = container_config(real, "app", "echo out $GREETING; echo err >&2; busybox pwd; busybox hostname; exit 7");
+  auto wanted = container_config(real, "app",
+                                 "echo out $GREETING; echo err >&2; busybox pwd; busybox hostname; exit 7");
   wanted.env = {{"GREETING", "hello"}};
   wanted.working_dir = "/data";
   wanted.labels = {{"c", "app"}};
@@ -58,7 +60,8 @@ Task<> whole_pod(RealEngine& real) {
   CHECK(ended.image_id.starts_with("sha256:"));
   CHECK(ended.labels == Labels{{"c", "app"}});
   auto log = read_log(ended.log_path);
-  for (const char* text : {"out hello\n", "err\n", "/data\n", "whole\n"}) CHECK(log.find(text) != std::string::npos);
+  for (const char* text : {"out hello\n", "err\n", "/data\n", "whole\n"})
+    CHECK(log.find(text) != std::string::npos);
 
   auto again = container_config(real, "app", "exit 0");
   again.attempt = 1;
@@ -84,15 +87,18 @@ Task<> whole_pod(RealEngine& real) {
 Task<> stop_with_grace(RealEngine& real) {
   auto sandbox = must("sandbox", co_await real.runtime->run_pod_sandbox(sandbox_config("grace")));
   auto polite = co_await run_container(
-      real, sandbox, container_config(real, "polite", "trap 'exit 3' TERM; echo up; while :; do busybox sleep 1000 & wait; done"));
-  auto stubborn =
-      co_await run_container(real, sandbox, container_config(real, "stubborn", "trap '' TERM; echo up; busybox sleep 1000"));
+      real, sandbox,
+      container_config(real, "polite",
+                       "trap 'exit 3' TERM; echo up; while :; do busybox sleep 1000 & wait; done"));
+  auto stubborn = co_await run_container(
+      real, sandbox, container_config(real, "stubborn", "trap '' TERM; echo up; busybox sleep 1000"));
   // Both have set their traps once they have spoken.
   for (const char* name : {"polite", "stubborn"}) {
     LogOptions options;
     options.follow = true;
     WorkerThread worker("log");
-    ContainerLogStream log(must("log", ContainerLogReader::open(real.directory + "/" + name + "/0.log", options)), worker);
+    ContainerLogStream log(
+        must("log", ContainerLogReader::open(real.directory + "/" + name + "/0.log", options)), worker);
     auto line = co_await log.next();
     CHECK(must("line", line) == "up\n");
   }
@@ -138,7 +144,8 @@ Task<> out_of_memory(RealEngine& real) {
 
 Task<> dead_pause(RealEngine& real) {
   auto sandbox = must("sandbox", co_await real.runtime->run_pod_sandbox(sandbox_config("dead")));
-  auto id = must("create", co_await real.runtime->create_container(sandbox, container_config(real, "app", "exit 0")));
+  auto id = must("create",
+                 co_await real.runtime->create_container(sandbox, container_config(real, "app", "exit 0")));
   must("kill", co_await real.engine->kill_container(sandbox, "KILL"));
   must("wait", co_await real.engine->wait_container(sandbox));
   auto started = co_await real.runtime->start_container(id);
@@ -151,8 +158,10 @@ Task<> dead_pause(RealEngine& real) {
 
 Task<> created_leftover(RealEngine& real) {
   auto sandbox = must("sandbox", co_await real.runtime->run_pod_sandbox(sandbox_config("left")));
-  auto first = must("create", co_await real.runtime->create_container(sandbox, container_config(real, "app", "exit 0")));
-  auto second = must("create", co_await real.runtime->create_container(sandbox, container_config(real, "app", "exit 5")));
+  auto first = must(
+      "create", co_await real.runtime->create_container(sandbox, container_config(real, "app", "exit 0")));
+  auto second = must(
+      "create", co_await real.runtime->create_container(sandbox, container_config(real, "app", "exit 5")));
   CHECK(first != second);
   must("start", co_await real.runtime->start_container(second));
   CHECK((co_await wait_for_exit(real, second)).exit_code == 5);
@@ -245,7 +254,8 @@ Task<> parallel(RealEngine& real) {
   int running = 0;
   for (int i = 0; i < 12; ++i) group.spawn("pod", parallel_one(real, i, running));
   auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-  while (group.size() > 0 && std::chrono::steady_clock::now() < deadline) co_await sleep_for(std::chrono::milliseconds(20));
+  while (group.size() > 0 && std::chrono::steady_clock::now() < deadline)
+    co_await sleep_for(std::chrono::milliseconds(20));
   CHECK(running == 12);
   co_await group.stop();
 }
@@ -258,7 +268,9 @@ TEST_CASE("stop waits for the grace period and then kills") { on_each_engine(sto
 TEST_CASE("a command that is missing is a StartError") { on_each_engine(start_error); }
 TEST_CASE("a container beyond its memory limit is OOMKilled") { on_each_engine(out_of_memory); }
 TEST_CASE("a container of a dead sandbox is not started") { on_each_engine(dead_pause); }
-TEST_CASE("a container that was created and never started is replaced, one that ran is not") { on_each_engine(created_leftover); }
+TEST_CASE("a container that was created and never started is replaced, one that ran is not") {
+  on_each_engine(created_leftover);
+}
 TEST_CASE("a host-network Pod shares its holder's network namespace") { on_each_engine(host_network_pod); }
 TEST_CASE("events tell of starts and deaths, beginning with a relist") { on_each_engine(events); }
 TEST_CASE("twelve Pods start side by side") { on_each_engine(parallel); }

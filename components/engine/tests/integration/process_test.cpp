@@ -34,21 +34,25 @@ Task<std::string> output_of(RealEngine& real, std::string sandbox, ContainerConf
 Task<> exec_sync(RealEngine& real) {
   auto sandbox = co_await new_sandbox(real, "exec");
   auto id = co_await run_container(real, sandbox, container_config(real, "app", "exec busybox sleep 1000"));
-  auto done = must("exec", co_await real.runtime->exec_sync(id, {"/bin/sh", "-c", "echo out; echo err >&2; exit 9"},
-                                                            std::chrono::seconds(10)));
+  auto done =
+      must("exec", co_await real.runtime->exec_sync(id, {"/bin/sh", "-c", "echo out; echo err >&2; exit 9"},
+                                                    std::chrono::seconds(10)));
   CHECK(done.stdout_bytes == "out\n");
   CHECK(done.stderr_bytes == "err\n");
   CHECK(done.exit_code == 9);
-  auto big = must("exec", co_await real.runtime->exec_sync(id, {"/bin/busybox", "head", "-c", "1000000", "/dev/zero"},
-                                                           std::chrono::seconds(10)));
+  auto big =
+      must("exec", co_await real.runtime->exec_sync(
+                       id, {"/bin/busybox", "head", "-c", "1000000", "/dev/zero"}, std::chrono::seconds(10)));
   CHECK(big.stdout_bytes.size() == 1'000'000);
   auto before = std::chrono::steady_clock::now();
-  auto late = co_await real.runtime->exec_sync(id, {"/bin/busybox", "sleep", "777"}, std::chrono::milliseconds(500));
+  auto late =
+      co_await real.runtime->exec_sync(id, {"/bin/busybox", "sleep", "777"}, std::chrono::milliseconds(500));
   REQUIRE_FALSE(late);
   CHECK(late.error().is("Timeout"));
   CHECK(std::chrono::steady_clock::now() - before < std::chrono::seconds(5));
   // Nothing of it runs on in the container.
-  auto left = must("ps", co_await real.runtime->exec_sync(id, {"/bin/busybox", "ps", "-o", "args"}, std::chrono::seconds(10)));
+  auto left = must("ps", co_await real.runtime->exec_sync(id, {"/bin/busybox", "ps", "-o", "args"},
+                                                          std::chrono::seconds(10)));
   CHECK(left.stdout_bytes.find("sleep 1000") != std::string::npos);
   CHECK(left.stdout_bytes.find("sleep 777") == std::string::npos);
   must("stop", co_await real.runtime->stop_container(id, std::chrono::seconds(0)));
@@ -117,9 +121,10 @@ Task<> attach(RealEngine& real) {
 
 Task<> restricted(RealEngine& real) {
   auto sandbox = co_await new_sandbox(real, "sec");
-  auto config = container_config(real, "app",
-                                 "busybox id; busybox grep -E 'Cap(Eff|Bnd)|NoNewPrivs|Seccomp:' /proc/self/status; "
-                                 "busybox touch /x /tmp/x /run/x; ulimit -n; ulimit -u");
+  auto config =
+      container_config(real, "app",
+                       "busybox id; busybox grep -E 'Cap(Eff|Bnd)|NoNewPrivs|Seccomp:' /proc/self/status; "
+                       "busybox touch /x /tmp/x /run/x; ulimit -n; ulimit -u");
   config.security.user = "1000:1000";
   config.security.supplemental_groups = {2000};
   config.security.drop_capabilities = {"ALL"};
@@ -157,10 +162,11 @@ Task<> restricted(RealEngine& real) {
 
 Task<> privileged(RealEngine& real) {
   auto sandbox = co_await new_sandbox(real, "priv");
-  auto config = container_config(real, "app",
-                                 "busybox grep CapEff /proc/self/status; busybox touch /dev/engine-test && echo dev; "
-                                
-                                 "busybox mount -t tmpfs none /data && echo mounted; busybox rm -f /dev/engine-test");
+  auto config =
+      container_config(real, "app",
+                       "busybox grep CapEff /proc/self/status; busybox touch /dev/engine-test && echo dev; "
+
+                       "busybox mount -t tmpfs none /data && echo mounted; busybox rm -f /dev/engine-test");
   config.security.is_privileged = true;
   auto log = co_await output_of(real, sandbox, config);
   INFO(log);
@@ -181,9 +187,10 @@ Task<> mounts(RealEngine& real) {
   std::ofstream(real.directory + "/hosts") << "127.0.0.1 by-the-test\n";
   REQUIRE(::mount(folder.c_str(), folder.c_str(), nullptr, MS_BIND, nullptr) == 0);
   REQUIRE(::mount(nullptr, folder.c_str(), nullptr, MS_SHARED, nullptr) == 0);
-  auto config = container_config(real, "app",
-                                 "busybox cat /etc/hosts; busybox touch /ro/x; echo written > /rw/file; echo up; "
-                                 "while [ ! -e /live/below/seen ]; do busybox sleep 0.05; done; echo propagated");
+  auto config =
+      container_config(real, "app",
+                       "busybox cat /etc/hosts; busybox touch /ro/x; echo written > /rw/file; echo up; "
+                       "while [ ! -e /live/below/seen ]; do busybox sleep 0.05; done; echo propagated");
   config.mounts = {{real.directory + "/hosts", "/etc/hosts", true},
                    {folder, "/ro", true},
                    {folder, "/rw", false},
@@ -251,8 +258,9 @@ Task<> shared_namespaces(RealEngine& real) {
   auto first = container_config(real, "first", "exec busybox sleep 1234");
   first.pid = PidMode::pod;
   co_await run_container(real, sandbox, first);
-  auto second = container_config(real, "second", "busybox ps -o args; busybox ls -ld /dev/shm; "
-                                                 "busybox cat /proc/sys/net/ipv4/ip_unprivileged_port_start");
+  auto second = container_config(real, "second",
+                                 "busybox ps -o args; busybox ls -ld /dev/shm; "
+                                 "busybox cat /proc/sys/net/ipv4/ip_unprivileged_port_start");
   second.pid = PidMode::pod;
   auto seen = co_await output_of(real, sandbox, second);
   INFO(seen);
@@ -267,7 +275,8 @@ Task<> shared_namespaces(RealEngine& real) {
 // Long lines (split by both engines) and the two streams come out as they went in.
 Task<> long_lines(RealEngine& real) {
   auto sandbox = co_await new_sandbox(real, "lines");
-  auto config = container_config(real, "app", "busybox head -c 40000 /dev/zero | busybox tr '\\0' x; echo; echo two; echo three >&2");
+  auto config = container_config(
+      real, "app", "busybox head -c 40000 /dev/zero | busybox tr '\\0' x; echo; echo two; echo three >&2");
   auto text = co_await output_of(real, sandbox, config);
   CHECK(text.substr(0, 40001) == std::string(40000, 'x') + "\n");
   LogOptions last;
@@ -284,7 +293,9 @@ TEST_CASE("exec carries a pipe, a terminal with its size, and a kill") { on_each
 TEST_CASE("attach reaches a container's standard input and output") { on_each_engine(attach); }
 TEST_CASE("a restricted security context holds") { on_each_engine(restricted); }
 TEST_CASE("a privileged container has what the host holds") { on_each_engine(privileged); }
-TEST_CASE("mounts are read-only, live and propagated as asked, and a missing source is refused") { on_each_engine(mounts); }
+TEST_CASE("mounts are read-only, live and propagated as asked, and a missing source is refused") {
+  on_each_engine(mounts);
+}
 TEST_CASE("limits are in the Pod's cgroup and can be raised") { on_each_engine(resources); }
 TEST_CASE("containers share the Pod's processes when asked") { on_each_engine(shared_namespaces); }
 TEST_CASE("long lines and both streams are read whole") { on_each_engine(long_lines); }

@@ -22,10 +22,12 @@ constexpr char kOwner[] = "engine-integration-tests";
 
 ImageArchive test_images() {
   auto busybox = find_program("busybox");
-  auto layer = must("layer", build_layer({LayerEntry::from_host("bin/busybox", busybox), LayerEntry::symlink("bin/sh", "busybox"),
-                                          LayerEntry::directory("tmp", 01777), LayerEntry::directory("data"),
-                                          LayerEntry::file("etc/passwd", "root:x:0:0::/:/bin/sh\nalice:x:1000:1000::/:/bin/sh\n"),
-                                          LayerEntry::file("etc/group", "root:x:0:\nalice:x:1000:\n")}));
+  auto layer = must(
+      "layer",
+      build_layer({LayerEntry::from_host("bin/busybox", busybox), LayerEntry::symlink("bin/sh", "busybox"),
+                   LayerEntry::directory("tmp", 01777), LayerEntry::directory("data"),
+                   LayerEntry::file("etc/passwd", "root:x:0:0::/:/bin/sh\nalice:x:1000:1000::/:/bin/sh\n"),
+                   LayerEntry::file("etc/group", "root:x:0:\nalice:x:1000:\n")}));
   ImageSpec image;
   image.tags = {kBusyboxImage};
   image.cmd = {"/bin/sh", "-c", "echo from the image"};
@@ -50,7 +52,8 @@ Task<> prepare(RealEngine& real) {
     engine_options.on_request = [](std::string_view method, std::string_view target, bool is_done) {
       std::cerr << (is_done ? "< " : "> ") << method << ' ' << target << '\n';
     };
-  real.engine = must("connect", co_await Engine::connect(real.thread.executor(), real.socket, engine_options));
+  real.engine =
+      must("connect", co_await Engine::connect(real.thread.executor(), real.socket, engine_options));
   must("load", co_await real.engine->load_images(test_images().tar));
   RuntimeOptions options;
   options.owner = kOwner;

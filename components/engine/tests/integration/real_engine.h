@@ -1,6 +1,6 @@
 #pragma once
-// Real engines for the tests, from RUSTERNETES_TEST_ENGINES="podman:/path.sock docker:/path.sock". They should run in a
-// world of their own: containers, networks and cgroups are made there.
+// Real engines for the tests, from RUSTERNETES_TEST_ENGINES="podman:/path.sock docker:/path.sock". They
+// should run in a world of their own: containers, networks and cgroups are made there.
 
 #include <functional>
 #include <memory>
@@ -27,7 +27,8 @@ struct RealEngine {
   bool is_podman() const { return kind == "podman"; }
 };
 
-// Runs the test on each engine, with images loaded and what an earlier run left removed. Prints SKIPPED without engines.
+// Runs the test on each engine, with images loaded and what an earlier run left removed. Prints SKIPPED
+// without engines.
 void on_each_engine(std::function<Task<>(RealEngine&)> test);
 
 // The sockets of the environment: kind and path.

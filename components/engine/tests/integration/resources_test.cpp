@@ -34,7 +34,8 @@ Task<> images(RealEngine& real) {
   auto archive = must("archive", build_archive({one, two}));
   must("leftover", co_await real.engine->remove_image("rusternetes-test:x", true));
   auto names = must("load", co_await real.engine->load_images(archive.tar));
-  for (const auto& image : {one, two}) CHECK(std::find(names.begin(), names.end(), image.tags[0]) != names.end());
+  for (const auto& image : {one, two})
+    CHECK(std::find(names.begin(), names.end(), image.tags[0]) != names.end());
   auto details = must("inspect", co_await real.engine->inspect_image(one.tags[0]));
   CHECK(details.id == archive.ids[0]);
   CHECK(details.user == "1000");

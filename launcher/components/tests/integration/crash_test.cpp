@@ -1,5 +1,5 @@
-// The whole launcher on a real engine and a real network, killed at its points. In the place of `rusternetes` stands a
-// program that only lives, so that nothing but the launcher is looked at.
+// The whole launcher on a real engine and a real network, killed at its points. In the place of `rusternetes`
+// stands a program that only lives, so that nothing but the launcher is looked at.
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -78,7 +78,8 @@ class Launcher {
     if (child == 0) {
       ::setenv("RUSTERNETES_HOME", (folder_ / "home").c_str(), 1);
       ::setenv("KUBECONFIG", (folder_ / "kubeconfig").c_str(), 1);
-      ::setenv(engine_.kind == "docker" ? "DOCKER_HOST" : "CONTAINER_HOST", ("unix://" + engine_.socket).c_str(), 1);
+      ::setenv(engine_.kind == "docker" ? "DOCKER_HOST" : "CONTAINER_HOST",
+               ("unix://" + engine_.socket).c_str(), 1);
       if (!std::freopen(out.c_str(), "w", stdout) || !std::freopen(err.c_str(), "w", stderr)) ::_exit(99);
       words.insert(words.begin(), "rusternetes-ctl");
       std::vector<char*> argv;
@@ -106,7 +107,8 @@ class Launcher {
   void check_nothing_is_left() {
     CHECK_FALSE(fs::exists(folder_ / "home"));
     CHECK_FALSE(fs::exists(folder_ / "kubeconfig"));
-    CHECK(mounts_below(certs::read_text("/proc/self/mountinfo").value(), (folder_ / "home").string()).empty());
+    CHECK(
+        mounts_below(certs::read_text("/proc/self/mountinfo").value(), (folder_ / "home").string()).empty());
     LinuxNetwork network;
     CHECK_FALSE(network.has_traces("a").value());
     for (const auto& entry : fs::directory_iterator("/proc")) {
@@ -207,5 +209,7 @@ void stopped_and_started(Launcher& launcher) {
 TEST_CASE("on a real engine, a create killed anywhere is finished or undone, and delete leaves nothing") {
   on_each_engine(killed_create);
 }
-TEST_CASE("on a real engine, a delete killed anywhere is finished by the next command") { on_each_engine(killed_delete); }
+TEST_CASE("on a real engine, a delete killed anywhere is finished by the next command") {
+  on_each_engine(killed_delete);
+}
 TEST_CASE("on a real engine, a cluster stops, starts and goes") { on_each_engine(stopped_and_started); }
