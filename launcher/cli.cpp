@@ -134,7 +134,8 @@ Result<> check_words(const std::vector<std::string>& words) {
   return {};
 }
 
-Result<> run_parsed(Parsed& parsed, Environment& environment, const bool is_json) {
+// Sets `exit_code` for a command that has told its failure itself.
+Result<> run_parsed(Parsed& parsed, Environment& environment, bool is_json, int& exit_code) {
   if (const auto extras = parsed.app->remaining(); !extras.empty())
     return unknown(*parsed.command, extras.front());
   Invocation invocation{
@@ -151,18 +152,15 @@ Result<> run_parsed(Parsed& parsed, Environment& environment, const bool is_json
   if (!invocation.has_name) invocation.name = "rusternetes";
   if (invocation.has_name) RN_CHECK(check_cluster_name(invocation.name));
   invocation.home = find_home(invocation.text("--home"), environment.variable);
-  return parsed.command->run(invocation);
+  auto result = parsed.command->run(invocation);
+  exit_code = invocation.exit_code;
+  return result;
 }
 
 int report(const Status& status, Environment& environment, bool is_json) {
   const ErrorKind& kind = error_kind(status.reason);
   if (is_json) {
-    environment.out << boost::json::serialize(boost::json::object{
-                           {"error", boost::json::object{{"id", std::string(kind.id)},
-                                                         {"message", status.message},
-                                                         {"advice", std::string(kind.advice)},
-                                                         {"exitCode", kind.exit_code}}}})
-                    << '\n'
+    environment.out << boost::json::serialize(boost::json::object{{"error", error_json(status)}}) << '\n'
                     << std::flush;
     return kind.exit_code;
   }
@@ -205,13 +203,14 @@ int run(const std::vector<std::string>& words, Environment& environment) {
     if (parsed.app->parsed() && (chosen == nullptr || !parsed.command->subword.empty())) chosen = &parsed;
   RN_ASSERT(chosen != nullptr, "the parser let a command line without a command pass");
   Result<> result;
+  int exit_code = 0;
   try {
-    result = run_parsed(*chosen, environment, is_json);
+    result = run_parsed(*chosen, environment, is_json, exit_code);
   } catch (const std::exception&
                error) {  // libraries throw for what the host refuses; it becomes one sentence here
     result = internal_error(error.what());
   }
-  return result ? 0 : report(result.error(), environment, is_json);
+  return result ? exit_code : report(result.error(), environment, is_json);
 }
 
 }  // namespace rusternetes::launcher

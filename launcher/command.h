@@ -44,6 +44,7 @@ struct Invocation {
   bool has_name = false;
   bool is_json = false;  // --output json
   std::map<std::string, std::vector<std::string>, std::less<>> flags;
+  int exit_code = 0;  // of a command that has told its failure in its result
 
   bool has(std::string_view flag) const { return flags.contains(flag); }
   std::string text(std::string_view flag, std::string_view otherwise = "") const;

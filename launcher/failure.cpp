@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/json/object.hpp>
 
 namespace rusternetes::launcher {
 namespace {
@@ -61,6 +62,14 @@ const ErrorKind& error_kind(std::string_view id) {
   const auto* found =
       std::find_if(kinds.begin(), kinds.end(), [&](const ErrorKind& kind) { return kind.id == id; });
   return found == kinds.end() ? kinds.back() : *found;
+}
+
+boost::json::object error_json(const Status& status) {
+  const ErrorKind& kind = error_kind(status.reason);
+  return {{"id", std::string(kind.id)},
+          {"message", status.message},
+          {"advice", std::string(kind.advice)},
+          {"exitCode", kind.exit_code}};
 }
 
 Status failure(std::string_view id, std::string message) {

@@ -192,6 +192,7 @@ class InProcessAccess final : public ApiClient {
     info.name_space = std::move(name_space);
     info.name = std::move(name);
     info.query = Query::parse(query);
+    take_name_from_selector(info);
     call->user = user_;
     call->user_agent = user_agent_;
     call->registry = registry();

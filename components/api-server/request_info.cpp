@@ -90,6 +90,19 @@ bool Query::boolean(std::string_view key) const {
          it->second == "True" || it->second == "TRUE";
 }
 
+// A list by `fieldSelector=metadata.name=x` is authorized for that name.
+void take_name_from_selector(RequestInfo& info) {
+  if ((info.verb == "list" || info.verb == "watch" || info.verb == "deletecollection") && info.name.empty()) {
+    const std::string_view selector = info.query.get("fieldSelector");
+    constexpr std::string_view start = "metadata.name=";
+    if (selector.starts_with(start) && selector.find(',') == std::string_view::npos) {
+      auto value = selector.substr(start.size());
+      if (value.starts_with('=')) value.remove_prefix(1);
+      if (!value.empty() && value.find_first_of("\\!=") == std::string_view::npos) info.name = value;
+    }
+  }
+}
+
 RequestInfo parse_request(std::string_view method, std::string_view target) {
   RequestInfo info;
   const auto question = target.find('?');
@@ -135,16 +148,7 @@ RequestInfo parse_request(std::string_view method, std::string_view target) {
   if (is_deprecated_watch) info.verb = "watch";
   if (info.verb == "get" && info.query.boolean("watch") && info.subresource.empty()) info.verb = "watch";
   if (info.name.empty() && info.verb == "delete") info.verb = "deletecollection";
-  // A list by `fieldSelector=metadata.name=x` is authorized for that name.
-  if ((info.verb == "list" || info.verb == "watch" || info.verb == "deletecollection") && info.name.empty()) {
-    const std::string_view selector = info.query.get("fieldSelector");
-    constexpr std::string_view start = "metadata.name=";
-    if (selector.starts_with(start) && selector.find(',') == std::string_view::npos) {
-      auto value = selector.substr(start.size());
-      if (value.starts_with('=')) value.remove_prefix(1);
-      if (!value.empty() && value.find_first_of("\\!=") == std::string_view::npos) info.name = value;
-    }
-  }
+  take_name_from_selector(info);
   return info;
 }
 

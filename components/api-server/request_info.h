@@ -36,6 +36,7 @@ struct RequestInfo {
   Query query;
 };
 
+void take_name_from_selector(RequestInfo& info);
 RequestInfo parse_request(std::string_view method, std::string_view target);
 
 }  // namespace rusternetes::api_server

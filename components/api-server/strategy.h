@@ -23,6 +23,10 @@ struct StrategyContext {
   std::string_view name_space, name;
   const User* user = nullptr;
   Warnings* warnings = nullptr;
+  std::string_view subresource = {};  // of an update: "", "status", "ephemeralcontainers", "resize", ...
+  bool allow_privileged = true;       // --allow-privileged
+  // The version that the request speaks, where it is not `kind` itself (events).
+  const apimachinery::Kind* request_kind = nullptr;
 };
 
 class Strategy {
@@ -33,7 +37,8 @@ class Strategy {
   virtual void set_defaults(const apimachinery::Kind& kind, apimachinery::Arena& arena,
                             apimachinery::Value& object) const;
 
-  // Before validation. The base clears `status` on create, keeps the old `status` on update (when the kind has a status
+  // Before validation. For updates `context.subresource` says which part is meant when it is neither the whole object nor
+  // its status. The base clears `status` on create, keeps the old `status` on update (when the kind has a status
   // subresource), and keeps the old everything-but-status (and metadata that status may not change) on update of status;
   // `metadata.generation` is 1 at creation and rises when anything outside metadata and status changes, for kinds with
   // generation.
@@ -66,6 +71,21 @@ class Strategy {
   // What a field selector may name beyond metadata.name and metadata.namespace, and the value there.
   virtual std::vector<std::string_view> selectable_fields() const { return {}; }
   virtual std::string selectable_field(const apimachinery::Value& object, std::string_view field) const;
+
+ protected:
+  // Pieces of the base's preparation, for kinds that do part of it.
+  static void clear_status(const StrategyContext& context, apimachinery::Value& object);
+  static void keep_status(const StrategyContext& context, apimachinery::Value& object, const apimachinery::Value& old);
+  static void set_generation(const StrategyContext& context, apimachinery::Value& object, std::int64_t generation);
+  // One more than `old` has if anything but metadata and status differs.
+  static void raise_generation(const StrategyContext& context, apimachinery::Value& object,
+                               const apimachinery::Value& old);
+  // All but status and metadata becomes what it was.
+  static void keep_all_but_status(const StrategyContext& context, apimachinery::Value& object,
+                                  const apimachinery::Value& old);
+  // What most subresources may not change of metadata (metav1.ResetObjectMetaForStatus).
+  static void keep_metadata(const StrategyContext& context, apimachinery::Value& object,
+                            const apimachinery::Value& old);
 };
 
 // The strategy of ("apps", "deployments"); the plain one where the kind has none of its own. Lives for ever.

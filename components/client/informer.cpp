@@ -97,7 +97,10 @@ void Informer::apply(const Document& before, const Document& now) {
 // A new list is compared with the mirror, so that handlers hear of what changed while nobody was watching.
 void Informer::replace(std::vector<Document> items) {
   std::map<std::string, Document, std::less<>> fresh;
-  for (auto& item : items) fresh[object_key(item)] = std::move(item);
+  for (auto& item : items) {
+    std::string key = object_key(item);  // before the item is moved from
+    fresh[std::move(key)] = std::move(item);
+  }
   std::vector<Document> gone;
   for (const auto& [key, object] : objects_)
     if (!fresh.contains(key)) gone.push_back(object);

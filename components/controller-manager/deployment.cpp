@@ -192,9 +192,11 @@ class DeploymentController final : public Controller, public client::Reconciler 
 
   Task<Result<void>> tell_revision(const Document& deployment, std::int64_t revision) {
     if (revision_of(deployment) == revision) co_return Result<void>{};
-    const std::string body = fmt::format(R"({{"metadata":{{"annotations":{{"{}":"{}"}}}}}})", revision_annotation, revision);
-    auto patched = co_await client_->patch(deployments, std::string(client::namespace_of(deployment)), std::string(client::name_of(deployment)), "", client::PatchType::merge, body, {});
-    if (!patched) co_return patched.error();
+    client::ObjectBuilder builder(deployment);
+    Value& metadata = ensure(builder.arena(), builder.root(), Deployment::f_metadata);
+    set_map_string(builder.arena(), ensure(builder.arena(), metadata, meta_v1::ObjectMeta::f_annotations, ValueKind::map), revision_annotation, std::to_string(revision));
+    auto updated = co_await client_->update(deployments, std::string(client::namespace_of(deployment)), std::string(client::name_of(deployment)), "", builder.freeze(), {});
+    if (!updated) co_return updated.error();
     co_return Result<void>{};
   }
 

@@ -93,7 +93,9 @@ std::int64_t parse_time_ns(std::string_view text) {
   int y = digits(text, 0, 4), mo = digits(text, 5, 2), d = digits(text, 8, 2);
   int h = digits(text, 11, 2), mi = digits(text, 14, 2), s = digits(text, 17, 2);
   // Before 1970 is only ever Go's zero time (year 1) here; after 2262 ns do not fit.
-  if (y < 1970 || y > 2261 || mo < 1 || d < 1 || h < 0 || mi < 0 || s < 0) return 0;
+  if (y < 1970 || y > 2261 || mo < 1 || mo > 12 || d < 1 || d > 31 || h < 0 || h > 23 || mi < 0 || mi > 59 ||
+      s < 0 || s > 60)
+    return 0;
   auto days = sys_days{year{y} / month{static_cast<unsigned>(mo)} / day{static_cast<unsigned>(d)}};
   std::int64_t seconds_total =
       duration_cast<seconds>(days.time_since_epoch()).count() + h * 3600 + mi * 60 + s;

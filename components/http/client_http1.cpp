@@ -185,7 +185,7 @@ Task<Result<std::string>> Http1ClientConnection::read_body() {
     if (!in_.empty()) {
       RN_CO_TRY(const std::size_t consumed, decoder_->feed_body(in_, out, kHighWater));
       in_.erase(0, consumed);
-      if (!out.empty()) break;
+      if (!out.empty() || decoder_->is_done()) break;
     }
     std::size_t length = 0;
     const auto buffer = Transport::scratch();
@@ -201,7 +201,7 @@ Task<Result<std::string>> Http1ClientConnection::read_body() {
       }
       RN_CO_TRY(const std::size_t consumed, decoder_->feed_body(bytes, out, kHighWater));
       in_.assign(bytes.substr(consumed));
-      if (!out.empty()) break;
+      if (!out.empty() || decoder_->is_done()) break;
       continue;
     }
     if (got == Transport::Io::end) {

@@ -15,7 +15,8 @@ namespace rusternetes::kubelet {
 struct KubeletOptions {
   std::string cluster = "rusternetes";  // names links and rules (network/names.h)
   std::string node_name;
-  std::string node_ip;                 // InternalIP; of IPv4 Pods also the gateway
+  // InternalIP; of IPv4 Pods also the gateway. Empty: the address of the link with the default route.
+  std::string node_ip;
   std::map<std::string, std::string> labels;  // of the Node, beside kubernetes.io/hostname, os and arch
   bool register_node = true;
 
@@ -25,7 +26,7 @@ struct KubeletOptions {
 
   // The node's network namespace: "/proc/PID/ns/net" or a bind of one; empty: that of the process.
   std::string netns_path;
-  std::string uplink = "eth0";      // the node's way out; the MTU of Pods is this link's
+  std::string uplink = "eth0";      // the node's way out; empty: the host is the node, of which only forwarding is set
   bool prepares_node_network = true;  // forwarding, redirects and ICMP limits of the node (network/node_sysctls.h)
   // Pods reach what is outside of these ranges from the node's address. Empty: the kubelet makes no such rule.
   std::vector<std::string> cluster_cidrs;

@@ -66,11 +66,16 @@ Result<> run_status(Invocation& invocation) {
   object["nodeReady"] = health.is_node_ready;
   object["message"] = health.message;
   object["nextCertificateExpiry"] = expiry;
-  invocation.print(text, boost::json::serialize(object) + "\n");
+  Result<> verdict;
   if (!process.is_running && phase == "stopped")
-    return failure("ClusterStopped", fmt::format("cluster \"{}\" is stopped", settings.name));
-  if (!health.is_api_ready || !health.is_node_ready)
-    return failure("NotReady", fmt::format("cluster \"{}\" is not ready: {}", settings.name, health.message));
+    verdict = failure("ClusterStopped", fmt::format("cluster \"{}\" is stopped", settings.name));
+  else if (!health.is_api_ready || !health.is_node_ready)
+    verdict =
+        failure("NotReady", fmt::format("cluster \"{}\" is not ready: {}", settings.name, health.message));
+  if (!verdict) object["error"] = error_json(verdict.error());
+  invocation.print(text, boost::json::serialize(object) + "\n");
+  if (verdict || !invocation.is_json) return verdict;
+  invocation.exit_code = error_kind(verdict.error().reason).exit_code;  // one document, not two
   return {};
 }
 

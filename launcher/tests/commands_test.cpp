@@ -265,6 +265,9 @@ TEST_CASE("a cluster that does not get ready is kept, and the error says why") {
     world.http.is_node_ready = false;
     CHECK(world.run({"create", "a", "--wait", "50ms"}) == 9);
     CHECK(contains(world.err.str(), "node \"a\" is not Ready"));
+    CHECK(world.run({"status", "a", "--output", "json"}) == 9);
+    CHECK(json_of(world).at("error").at("id") == "NotReady");  // one document
+    CHECK(json_of(world).at("apiServerReady") == true);
   }
   SECTION("the api-server") {
     world.http.is_ready = false;

@@ -1,10 +1,25 @@
 #include "api-server/strategy/defaulting.h"
 
+#include <cstring>
+
 #include "apimachinery/quantity.h"
 
 namespace rusternetes::api_server {
 
 using namespace apimachinery;
+
+Value copy_level(Arena& arena, const Value& value) {
+  Value copy = value;
+  copy.growable = 0;
+  const std::size_t cells = std::size_t{value.size} * (value.kind == ValueKind::map ? 2 : 1);
+  const bool has_children =
+      value.kind == ValueKind::list || value.kind == ValueKind::map || value.kind == ValueKind::structure;
+  if (!has_children || cells == 0) return copy;
+  copy.items = static_cast<Value*>(arena.allocate(cells * sizeof(Value)));
+  std::memcpy(static_cast<void*>(copy.items), value.items, cells * sizeof(Value));
+  for (std::size_t i = 0; i < cells; ++i) copy.items[i].growable = 0;
+  return copy;
+}
 
 void round_resource_list(Arena& arena, Value& parent, int field) {
   Value* list = parent.get(field);

@@ -29,12 +29,8 @@ void each_item(apimachinery::Value& parent, int field, F&& f) {
     for (apimachinery::Value& item : list->children()) f(item);
 }
 
-// A shallow copy that may be changed without changing what it was copied from (one level).
-inline apimachinery::Value shared(const apimachinery::Value& value) {
-  apimachinery::Value copy = value;
-  copy.growable = 0;
-  return copy;
-}
+// A copy whose own children may be changed without changing the original; what is below them is still shared.
+apimachinery::Value copy_level(apimachinery::Arena& arena, const apimachinery::Value& value);
 
 // Quantities of a ResourceList are rounded up to thousandths.
 void round_resource_list(apimachinery::Arena& arena, apimachinery::Value& parent, int field);

@@ -3,6 +3,7 @@
 #include "api-server/strategy.h"
 
 #include "api-server/storage_codec.h"
+#include "api-server/strategy/checks.h"
 #include "apimachinery/api/meta_v1.h"
 #include "apimachinery/edit.h"
 #include "apimachinery/names.h"
@@ -18,35 +19,34 @@ bool has_status_subresource(const Kind& kind) { return kind.find_subresource("st
 
 }  // namespace
 
-void Strategy::set_defaults(const Kind&, Arena&, Value&) const {}
-
-void Strategy::prepare_for_create(const StrategyContext& context, Value& object) const {
-  const Type& type = *context.kind.type;
-  if (has_status_subresource(context.kind))
-    if (const int status = type.find("status"); status >= 0) erase_field(object, status);
-  if (has_generation())
-    set_integer(context.arena, ensure(context.arena, object, metadata_field(type)), ObjectMeta::f_generation, 1);
+void Strategy::clear_status(const StrategyContext& context, Value& object) {
+  if (!has_status_subresource(context.kind)) return;
+  if (const int status = context.kind.type->find("status"); status >= 0) erase_field(object, status);
 }
 
-void Strategy::prepare_for_update(const StrategyContext& context, Value& object, const Value& old) const {
+void Strategy::keep_status(const StrategyContext& context, Value& object, const Value& old) {
+  if (!has_status_subresource(context.kind)) return;
+  if (const int status = context.kind.type->find("status"); status >= 0)
+    take_field(context.arena, object, old, status);
+}
+
+void Strategy::set_generation(const StrategyContext& context, Value& object, std::int64_t generation) {
+  set_integer(context.arena, ensure(context.arena, object, metadata_field(*context.kind.type)),
+              ObjectMeta::f_generation, generation);
+}
+
+void Strategy::raise_generation(const StrategyContext& context, Value& object, const Value& old) {
   const Type& type = *context.kind.type;
   const int status = type.find("status"), meta = metadata_field(type);
-  if (has_status_subresource(context.kind) && status >= 0) take_field(context.arena, object, old, status);
-  if (!has_generation()) return;
-  // Anything but metadata and status is the wanted state.
-  bool is_changed = false;
   for (std::size_t i = 0; i < type.fields.size(); ++i) {
-    if (static_cast<int>(i) == meta || static_cast<int>(i) == status || (type.has_type_meta && i < 2)) continue;
-    const Value *now = object.get(static_cast<int>(i)), *then = old.get(static_cast<int>(i));
-    if (!now != !then || (now && !equal(*now, *then))) is_changed = true;
-  }
-  if (is_changed) {
-    const std::int64_t generation = ObjectMeta(old.get(meta)).generation();
-    set_integer(context.arena, ensure(context.arena, object, meta), ObjectMeta::f_generation, generation + 1);
+    const int field = static_cast<int>(i);
+    if (field == meta || field == status || (type.has_type_meta && i < 2)) continue;
+    if (is_same_loosely(object.get(field), old.get(field))) continue;
+    return set_generation(context, object, ObjectMeta(old.get(meta)).generation() + 1);
   }
 }
 
-void Strategy::prepare_for_status_update(const StrategyContext& context, Value& object, const Value& old) const {
+void Strategy::keep_all_but_status(const StrategyContext& context, Value& object, const Value& old) {
   const Type& type = *context.kind.type;
   const int status = type.find("status"), meta = metadata_field(type);
   for (std::size_t i = 0; i < type.fields.size(); ++i) {
@@ -54,12 +54,33 @@ void Strategy::prepare_for_status_update(const StrategyContext& context, Value& 
     if (field == status || field == meta || (type.has_type_meta && i < 2)) continue;
     take_field(context.arena, object, old, field);
   }
-  // Labels and the like are not status' business.
+}
+
+void Strategy::keep_metadata(const StrategyContext& context, Value& object, const Value& old) {
+  const int meta = metadata_field(*context.kind.type);
   Value& metadata = ensure(context.arena, object, meta);
   const Value* old_metadata = old.get(meta);
   if (!old_metadata) return;
-  for (const int field : {ObjectMeta::f_labels, ObjectMeta::f_ownerReferences})
+  for (const int field : {ObjectMeta::f_deletionTimestamp, ObjectMeta::f_deletionGracePeriodSeconds,
+                          ObjectMeta::f_generation, ObjectMeta::f_selfLink, ObjectMeta::f_labels,
+                          ObjectMeta::f_annotations, ObjectMeta::f_finalizers, ObjectMeta::f_ownerReferences})
     take_field(context.arena, metadata, *old_metadata, field);
+}
+
+void Strategy::set_defaults(const Kind&, Arena&, Value&) const {}
+
+void Strategy::prepare_for_create(const StrategyContext& context, Value& object) const {
+  clear_status(context, object);
+  if (has_generation()) set_generation(context, object, 1);
+}
+
+void Strategy::prepare_for_update(const StrategyContext& context, Value& object, const Value& old) const {
+  keep_status(context, object, old);
+  if (has_generation()) raise_generation(context, object, old);
+}
+
+void Strategy::prepare_for_status_update(const StrategyContext& context, Value& object, const Value& old) const {
+  keep_all_but_status(context, object, old);
 }
 
 std::vector<std::string> Strategy::name_problems(std::string_view name, bool is_prefix) const {

@@ -236,6 +236,8 @@ TEST_CASE("times of both engines are read in nanoseconds") {
   CHECK(parse_time_ns("0001-01-01T00:00:00Z") == 0);
   CHECK(parse_time_ns("") == 0);
   CHECK(parse_time_ns("yesterday") == 0);
+  CHECK(parse_time_ns("2261-30-61T16:16:56.332Z") == 0);
+  CHECK(parse_time_ns("2261-12-31T23:59:60.999999999-99:99") > 0);
 }
 
 TEST_CASE("cgroup modes are told from the mounts") {

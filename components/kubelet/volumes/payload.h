@@ -7,8 +7,8 @@
 #include <string>
 
 #include "base/status.h"
-#include "kubelet/downward_api.h"
-#include "kubelet/objects.h"
+#include "kubelet/container/downward_api.h"
+#include "kubelet/container/objects.h"
 
 namespace rusternetes::kubelet {
 

@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "client/api_client.h"
-#include "kubelet/pod.h"
+#include "kubelet/pod/pod.h"
 
 namespace rusternetes::kubelet {
 

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "base/worker.h"
-#include "kubelet/environment.h"
+#include "kubelet/container/environment.h"
 #include "kubelet/options.h"
-#include "kubelet/resources.h"
+#include "kubelet/container/resources.h"
 #include "kubelet/volumes/payload.h"
 #include "kubelet/volumes/token_source.h"
 

@@ -110,11 +110,17 @@ void on_each_engine(std::function<Task<>(RealEngine&)> test) {
     RealEngine real{kind, socket, thread, nullptr, nullptr, {}};
     char folder[] = "/tmp/engine-test-XXXXXX";
     real.directory = ::mkdtemp(folder);
+    struct Removal {
+      std::string directory;
+      ~Removal() {
+        std::error_code ignored;
+        std::filesystem::remove_all(directory, ignored);
+      }
+    } removal{real.directory};
     run_blocking(thread.executor(), prepare(real));
     run_blocking(thread.executor(), test(real));
     run_blocking(thread.executor(), take_down(real));
     run_blocking(thread.executor(), close(real));
-    std::filesystem::remove_all(real.directory);
   }
 }
 

@@ -1,0 +1,55 @@
+#pragma once
+// The node's network as the kubelet keeps it: Pods' addresses and wires, the node's kernel settings, the rule by which Pods
+// reach the outside, and routes to other nodes' Pods. Everything that blocks runs on one worker thread.
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/worker.h"
+#include "kubelet/node/ip_pool.h"
+#include "kubelet/options.h"
+#include "network/namespace.h"
+#include "network/pod_cidr_routes.h"
+
+namespace rusternetes::kubelet {
+
+class PodNetwork {
+ public:
+  // Fills in options.node_ip when it is empty.
+  explicit PodNetwork(KubeletOptions& options);
+  ~PodNetwork();
+
+  // Opens the node's namespace and prepares it. An error here is one of the environment.
+  Task<Result<void>> start();
+  // From the Node. Loads the masquerade rule for them.
+  Task<Result<void>> set_pod_cidrs(std::vector<std::string> cidrs);
+  // Empty when Pods can be wired; else why not.
+  std::string not_ready() const;
+
+  IpPool& pool() { return pool_; }
+  Task<Result<void>> wire(std::string pod_uid, std::vector<std::string> addresses, std::string netns_path);
+  Task<Result<void>> unwire(std::string pod_uid);
+  // UIDs of the cluster's Pods that have a wire.
+  Task<Result<std::vector<std::string>>> wired();
+  Task<Result<void>> sync_routes(std::vector<network::PodCidrRoute> routes);
+
+  // A listening TCP socket in the node's namespace.
+  Task<Result<int>> listen(std::string address, std::uint16_t port);
+
+ private:
+  KubeletOptions& options_;
+  IpPool pool_;
+  std::vector<std::string> cidrs_;
+  std::shared_ptr<const network::NetworkNamespace> node_;
+  int mtu_ = 0;
+  std::string failure_ = "the node's network is not prepared yet";
+  std::unique_ptr<WorkerThread> worker_;
+};
+
+// The port a listening socket is bound to.
+std::uint16_t port_of(int fd);
+
+}  // namespace rusternetes::kubelet

@@ -1,0 +1,248 @@
+#include "kubelet/pod/pod_actions.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace rusternetes::kubelet {
+
+using engine::ContainerState;
+using engine::ContainerStatus;
+
+std::string back_off_key(const core_v1::Pod& pod, std::string_view container_name) {
+  return fmt::format("{}/{}", pod.metadata().uid(), container_name);
+}
+
+bool needs_sandbox(const core_v1::Pod& pod, const PodRuntimeState& state, std::uint32_t* attempt) {
+  std::uint32_t next = 0;
+  bool needed = true;
+  if (const auto* newest = state.sandbox()) {
+    next = newest->attempt + 1;
+    const auto ready = std::count_if(state.sandboxes.begin(), state.sandboxes.end(), [](const auto& sandbox) {
+      return sandbox.state == engine::SandboxState::ready;
+    });
+    const bool is_own = newest->network == engine::SandboxNetwork::own;
+    needed = ready != 1 || newest->state != engine::SandboxState::ready || is_own == is_host_network(pod) ||
+             (is_own && state.pod_ips.empty());
+  }
+  if (attempt) *attempt = next;
+  return needed;
+}
+
+bool should_be_started(const core_v1::Container& container, const core_v1::Pod& pod, const PodRuntimeState& state) {
+  if (is_deleting(pod)) return false;
+  const auto* status = state.find(container.name());
+  if (!status) return true;
+  if (status->state == ContainerState::running) return false;
+  if (status->state != ContainerState::exited) return true;
+  return restarts_after(container, pod, status->exit_code);
+}
+
+namespace {
+
+class Decision {
+ public:
+  Decision(const core_v1::Pod& pod, const PodRuntimeState& state, const BackOff& back_off, SystemTime now)
+      : pod_(pod), spec_(pod.spec()), state_(state), back_off_(back_off), now_(now) {}
+
+  PodActions run() {
+    if (needs_sandbox(pod_, state_, &out_.sandbox_attempt)) {
+      decide_new_sandbox();
+      return std::move(out_);
+    }
+    sandbox_id_ = state_.sandbox()->id;
+    if (!decide_init_containers()) return std::move(out_);
+    decide_containers();
+    return std::move(out_);
+  }
+
+ private:
+  void decide_new_sandbox() {
+    out_.kill_pod = out_.create_sandbox = true;
+    // A Pod that runs once and has run is not run again because its sandbox is gone.
+    if (spec_.restartPolicy() == "Never" && out_.sandbox_attempt != 0 && !state_.containers.empty()) {
+      out_.create_sandbox = false;
+      return;
+    }
+    bool has_work = false;
+    bool was_initialized = false;
+    for (const auto container : spec_.containers()) {
+      const auto* status = state_.find(container.name());
+      if (status) was_initialized = true;
+      if (!status || status->state != ContainerState::exited || restarts_after(container, pod_, status->exit_code))
+        has_work = true;
+    }
+    if (!has_work && was_initialized) {
+      out_.create_sandbox = false;
+      return;
+    }
+    if (spec_.initContainers().size() > 0) {
+      start({true, 0});
+      return;
+    }
+    for (std::size_t i = 0; i < spec_.containers().size(); ++i)
+      if (should_be_started(spec_.containers()[i], pod_, state_)) start({false, i});
+  }
+
+  // True once the regular containers may run. From the last init container backwards, since the earlier ones may have
+  // been collected meanwhile; only what belongs to this sandbox counts.
+  bool decide_init_containers() {
+    const auto inits = spec_.initContainers();
+    if (inits.empty()) return true;
+    bool is_initialized = false;
+    for (const auto container : spec_.containers()) {
+      const auto* status = state_.find(container.name(), sandbox_id_);
+      if (status && status->state != ContainerState::unknown) is_initialized = true;
+    }
+    const bool was_initialized = is_initialized;
+    std::vector<ContainerRef> starts;
+    bool seen_any = false;
+    for (std::size_t i = inits.size(); i-- > 0;) {
+      const auto container = inits[i];
+      const auto* status = state_.find(container.name(), sandbox_id_);
+      if (!status) {
+        if (was_initialized && is_sidecar(container)) starts.push_back({true, i});
+        continue;
+      }
+      if (was_initialized && !is_sidecar(container)) continue;
+      const bool is_last = i + 1 == inits.size();
+      seen_any = true;
+      if (status->state == ContainerState::running) {
+        if (!is_sidecar(container)) {
+          // It works: nothing to do but to wait.
+        } else if (has_changed(container, *status)) {
+          kill(*status, fmt::format("Init container {} definition changed", container.name()));
+          starts.push_back({true, i});
+        } else if (is_last) {
+          is_initialized = true;
+        } else if (!was_initialized) {
+          starts.push_back({true, i + 1});
+        }
+      } else if (status->state == ContainerState::exited && !is_sidecar(container)) {
+        if (status->exit_code != 0) {
+          if (!restarts_after(container, pod_, status->exit_code)) {
+            out_.kill_pod = true;
+            out_.containers_to_kill.clear();
+            return false;
+          }
+          starts.push_back({true, i});
+        } else if (is_last) {
+          is_initialized = true;
+        } else {
+          starts.push_back({true, i + 1});
+        }
+      } else {
+        starts.push_back({true, i});  // created and never started, or a sidecar that ended
+      }
+      if (!was_initialized) {
+        // What comes before has succeeded, or this one would not exist; only sidecars among them are kept running.
+        for (std::size_t before = i; before-- > 0;) {
+          if (!is_sidecar(inits[before])) continue;
+          const auto* earlier = state_.find(inits[before].name(), sandbox_id_);
+          if (!earlier || earlier->state != ContainerState::running) starts.push_back({true, before});
+        }
+        break;
+      }
+    }
+    if (!seen_any && !was_initialized) starts.push_back({true, 0});
+    std::sort(starts.begin(), starts.end(), [](auto a, auto b) { return a.index < b.index; });
+    starts.erase(std::unique(starts.begin(), starts.end()), starts.end());
+    for (const auto ref : starts) {
+      const auto* status = state_.find(inits[ref.index].name(), sandbox_id_);
+      if (!status || status->state != ContainerState::running) start(ref);
+      else if (is_being_killed(status->id)) start(ref);
+    }
+    return is_initialized;
+  }
+
+  void decide_containers() {
+    std::size_t kept = 0;
+    std::size_t wanted = 0;
+    for (std::size_t i = 0; i < spec_.containers().size(); ++i) {
+      const auto container = spec_.containers()[i];
+      const auto* status = state_.find(container.name());
+      if (!status || status->state != ContainerState::running) {
+        if (should_be_started(container, pod_, state_)) {
+          start({false, i});
+          ++wanted;
+        }
+        continue;
+      }
+      if (has_changed(container, *status)) {
+        kill(*status, fmt::format("Container {} definition changed, will be restarted", container.name()));
+        start({false, i});
+        ++wanted;
+        continue;
+      }
+      ++kept;  // liveness and startup probes decide here
+    }
+    if (kept == 0 && wanted == 0) {
+      out_.kill_pod = true;
+      out_.containers_to_start.clear();  // a sidecar does not outlive what it serves
+      out_.in_back_off.clear();
+    }
+  }
+
+  static bool has_changed(const core_v1::Container& container, const ContainerStatus& status) {
+    return !status.image.empty() && status.image != container.image();
+  }
+
+  void kill(const ContainerStatus& status, std::string message) {
+    out_.containers_to_kill.push_back({status.id, status.name, std::move(message)});
+  }
+  bool is_being_killed(const std::string& id) const {
+    return std::any_of(out_.containers_to_kill.begin(), out_.containers_to_kill.end(),
+                       [&](const auto& kill) { return kill.id == id; });
+  }
+
+  // Starts it, now or after the back-off of its last end.
+  void start(ContainerRef ref) {
+    const auto container = container_of(pod_, ref);
+    const std::string key = back_off_key(pod_, container.name());
+    const auto* status = state_.find(container.name());
+    if (status && status->state == ContainerState::exited && status->finished_at_ns > 0) {
+      const SystemTime ended{std::chrono::duration_cast<SystemTime::duration>(std::chrono::nanoseconds(status->finished_at_ns))};
+      if (back_off_.is_waiting(key, ended, now_)) {
+        const auto until = back_off_.wait_end(key, ended);
+        out_.in_back_off.push_back({ref, back_off_.delay(key), until});
+        if (!out_.next || until < *out_.next) out_.next = until;
+        return;
+      }
+    }
+    out_.containers_to_start.push_back(ref);
+  }
+
+  const core_v1::Pod& pod_;
+  core_v1::PodSpec spec_;
+  const PodRuntimeState& state_;
+  const BackOff& back_off_;
+  SystemTime now_;
+  std::string sandbox_id_;
+  PodActions out_;
+};
+
+}  // namespace
+
+PodActions compute_pod_actions(const core_v1::Pod& pod, const PodRuntimeState& state, const BackOff& back_off,
+                               SystemTime now) {
+  return Decision(pod, state, back_off, now).run();
+}
+
+std::vector<std::vector<const ContainerStatus*>> termination_order(const core_v1::Pod& pod, const PodRuntimeState& state) {
+  std::vector<std::vector<const ContainerStatus*>> out;
+  std::vector<const ContainerStatus*> first;
+  std::vector<std::string_view> sidecars;
+  for (const auto container : pod.spec().initContainers())
+    if (is_sidecar(container)) sidecars.push_back(container.name());
+  for (const auto& container : state.containers)
+    if (container.state == ContainerState::running &&
+        std::find(sidecars.begin(), sidecars.end(), container.name) == sidecars.end())
+      first.push_back(&container);
+  if (!first.empty()) out.push_back(std::move(first));
+  for (auto name = sidecars.rbegin(); name != sidecars.rend(); ++name)
+    for (const auto& container : state.containers)
+      if (container.state == ContainerState::running && container.name == *name) out.push_back({&container});
+  return out;
+}
+
+}  // namespace rusternetes::kubelet

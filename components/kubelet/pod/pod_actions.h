@@ -1,0 +1,57 @@
+#pragma once
+// What to do next for one Pod: a plain function of its spec, what the runtime has of it, and the time. Executed by PodWorker.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "kubelet/pod/back_off.h"
+#include "kubelet/pod/pod.h"
+#include "kubelet/pod/runtime_state.h"
+
+namespace rusternetes::kubelet {
+
+struct ContainerToKill {
+  std::string id, name;
+  std::string message;  // of the Killing event
+};
+
+// A crashed container that starts again only later.
+struct ContainerInBackOff {
+  ContainerRef ref;
+  std::chrono::seconds delay;
+  SystemTime until;
+};
+
+struct PodActions {
+  // Every container and the sandbox end. With create_sandbox they are made anew, without it the Pod is finished.
+  bool kill_pod = false;
+  bool create_sandbox = false;
+  std::uint32_t sandbox_attempt = 0;
+  std::vector<ContainerRef> containers_to_start;  // in order
+  std::vector<ContainerToKill> containers_to_kill;
+  std::vector<ContainerInBackOff> in_back_off;
+  // When to decide again without an event.
+  std::optional<SystemTime> next;
+};
+
+// The key of a container's crashes in a BackOff.
+std::string back_off_key(const core_v1::Pod& pod, std::string_view container_name);
+
+// For a Pod that is to run: neither being deleted nor of a terminal phase.
+PodActions compute_pod_actions(const core_v1::Pod& pod, const PodRuntimeState& state, const BackOff& back_off,
+                               SystemTime now);
+
+// Whether the Pod needs a (new) sandbox, and which attempt that is.
+bool needs_sandbox(const core_v1::Pod& pod, const PodRuntimeState& state, std::uint32_t* attempt = nullptr);
+
+// Whether a container that does not run is to be started.
+bool should_be_started(const core_v1::Container& container, const core_v1::Pod& pod, const PodRuntimeState& state);
+
+// The order of ending (KEP-753): regular containers together; then sidecars, the last one first. Empty when none runs.
+std::vector<std::vector<const engine::ContainerStatus*>> termination_order(const core_v1::Pod& pod,
+                                                                            const PodRuntimeState& state);
+
+}  // namespace rusternetes::kubelet

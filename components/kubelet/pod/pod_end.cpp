@@ -1,0 +1,146 @@
+// The ending half of a Pod's life: graceful stops, the last status, and taking everything away.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/log.h"
+#include "kubelet/pod/pod_worker.h"
+#include "kubelet/container/resources.h"
+
+namespace rusternetes::kubelet {
+
+using std::chrono::seconds;
+
+namespace {
+constexpr client::Resource pods{"", "v1", "pods"};
+constexpr auto kRetry = seconds(2);
+constexpr auto kLeastGrace = seconds(2);  // even a forced deletion lets a process hear its signal
+}  // namespace
+
+// When the last container is to be killed. The grace counts from when the end began here; it may be shortened later.
+SystemTime PodWorker::end_deadline() {
+  const auto now = context_.options.clock->now();
+  if (!end_began_) end_began_ = now;
+  seconds grace(view().spec().terminationGracePeriodSeconds(30));
+  if (view().metadata().has_deletionGracePeriodSeconds()) grace = seconds(view().metadata().deletionGracePeriodSeconds());
+  grace = std::max(grace, kLeastGrace);
+  if (!end_grace_ || grace < *end_grace_) {
+    // A later, shorter word counts from when it came.
+    if (end_grace_ && now + grace < *end_began_ + *end_grace_)
+      end_grace_ = std::chrono::ceil<seconds>(now - *end_began_) + grace;
+    else if (!end_grace_)
+      end_grace_ = grace;
+  }
+  return *end_began_ + *end_grace_;
+}
+
+void PodWorker::begin_stop(const engine::ContainerStatus& container, seconds grace, std::string message) {
+  const auto until = context_.options.clock->now() + grace;
+  auto it = stopping_.find(container.id);
+  if (it != stopping_.end() && it->second <= until + seconds(1)) return;  // it is on its way, and not later than this
+  stopping_[container.id] = until;
+  if (told_killing_.insert(container.id).second)
+    context_.events.normal(pod_, "v1", "Pod", "Killing", std::move(message), fmt::format("spec.containers{{{}}}", container.name));
+  context_.tasks.spawn("stop container", stop_container(shared_from_this(), container.id, grace));
+}
+
+Task<> PodWorker::stop_container(std::shared_ptr<PodWorker> self, std::string id, seconds grace) {
+  auto stopped = co_await self->context_.runtime.stop_container(id, grace);
+  if (!stopped) {
+    log::warn("kubelet", "container {} cannot be stopped: {}", id.substr(0, 12), stopped.error().message);
+    self->stopping_.erase(id);
+    co_await sleep_for(kRetry);
+  }
+  self->runtime_event(id);
+}
+
+Task<PodWorker::Deadline> PodWorker::end_pod() {
+  const auto until = end_deadline();
+  const auto order = termination_order(view(), state_);
+  if (!order.empty()) {
+    const auto left = std::max(kLeastGrace, std::chrono::ceil<seconds>(until - context_.options.clock->now()));
+    for (const auto* container : order.front()) begin_stop(*container, left, fmt::format("Stopping container {}", container->name));
+    auto published = co_await publish();
+    if (!published) log::debug("kubelet", "status of pod {}: {}", full_name(view()), published.error().message);
+    co_return after(context_.options.sync_frequency);
+  }
+  auto published = co_await publish();
+  if (!published) {
+    log::warn("kubelet", "last status of pod {}: {}", full_name(view()), published.error().message);
+    co_return after(kRetry);
+  }
+  if (!is_taken_down_) {
+    auto down = co_await take_down();
+    if (!down) {
+      log::warn("kubelet", "pod {} cannot be taken down: {}", full_name(view()), down.error().message);
+      co_return after(kRetry);
+    }
+    is_taken_down_ = true;
+  }
+  if (!is_removed_ && !is_deleting(view())) co_return after(std::chrono::hours(1));  // completed: its logs stay
+  auto removed = co_await remove_everything();
+  if (removed && !is_removed_) removed = co_await delete_from_api();
+  if (!removed) {
+    log::warn("kubelet", "pod {} cannot be removed: {}", full_name(view()), removed.error().message);
+    co_return after(kRetry);
+  }
+  is_finished_ = true;
+  co_return after({});
+}
+
+// The sandbox ends; dead containers stay for their logs.
+Task<Result<void>> PodWorker::take_down() {
+  const auto sandboxes = state_.sandboxes;
+  auto unwired = co_await context_.network.unwire(uid_);
+  if (!unwired) co_return unwired.error();
+  for (const auto& sandbox : sandboxes) {
+    auto stopped = co_await context_.runtime.stop_pod_sandbox(sandbox.id);
+    if (!stopped) co_return stopped.error();
+  }
+  context_.network.pool().release(uid_);
+  auto volumes = co_await context_.volumes.remove(uid_);
+  if (!volumes) co_return volumes.error();
+  co_return Result<void>{};
+}
+
+Task<Result<void>> PodWorker::remove_everything() {
+  const auto sandboxes = state_.sandboxes;
+  for (const auto& sandbox : sandboxes) {
+    auto removed = co_await context_.runtime.remove_pod_sandbox(sandbox.id);
+    if (!removed) co_return removed.error();
+  }
+  const auto containers = state_.containers;  // of sandboxes that are gone
+  for (const auto& container : containers) {
+    auto removed = co_await context_.runtime.remove_container(container.id);
+    if (!removed) co_return removed.error();
+  }
+  context_.images.forget(uid_);
+  std::vector<std::string> groups;
+  for (const auto qos : {QosClass::guaranteed, QosClass::burstable, QosClass::best_effort})
+    groups.push_back(context_.runtime.pod_cgroup_path(qos_cgroup(context_.options.cgroup_root, qos) + "/pod" + uid_));
+  const std::string logs = context_.options.log_dir + "/" + log_folder(view());
+  const auto& cgroups = context_.cgroups;
+  auto clean = [&cgroups, groups, logs] {
+    std::error_code ec;
+    std::filesystem::remove_all(logs, ec);
+    // Busy ones (an exec's monitor lives on for a while) are taken by the housekeeping.
+    for (const auto& group : groups)
+      if (auto removed = cgroups.remove(group); !removed) log::debug("kubelet", "{}", removed.error().message);
+  };
+  co_await context_.files.run(clean);
+  co_return Result<void>{};
+}
+
+Task<Result<void>> PodWorker::delete_from_api() {
+  client::RemoveOptions options;
+  options.grace_period_s = 0;
+  options.uid = uid_;
+  auto removed = co_await context_.client.remove(pods, std::string(view().metadata().namespace_()), std::string(view().metadata().name()), options);
+  // NotFound: somebody was faster. Conflict: another Pod has the name by now.
+  if (!removed && !removed.error().is("NotFound") && !removed.error().is("Conflict")) co_return removed.error();
+  co_return Result<void>{};
+}
+
+}  // namespace rusternetes::kubelet

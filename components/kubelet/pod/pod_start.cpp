@@ -1,0 +1,320 @@
+// The running half of a Pod's life: sandbox, containers, their failures.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/log.h"
+#include "kubelet/pod/pod_worker.h"
+#include "kubelet/container/resources.h"
+
+namespace rusternetes::kubelet {
+
+using engine::ContainerState;
+
+namespace {
+constexpr auto kRetry = std::chrono::seconds(5);
+constexpr auto kFinished = std::chrono::milliseconds(50);
+constexpr auto kNetworkRetry = std::chrono::seconds(1);
+}  // namespace
+
+Task<PodWorker::Deadline> PodWorker::run_pod() {
+  const auto now = context_.options.clock->now();
+  PodActions actions = compute_pod_actions(view(), state_, crashes_, now);
+  // A failure is over once its container runs.
+  std::erase_if(failures_, [&](const auto& failure) {
+    const auto* container = state_.find(failure.first);
+    return container && container->state == ContainerState::running;
+  });
+  note_back_off(actions);
+  auto published = co_await publish();
+  if (!published) log::warn("kubelet", "status of pod {}: {}", full_name(view()), published.error().message);
+  if (is_ending()) co_return after({});  // it ended meanwhile, or has just reached a terminal phase
+  Deadline next = after(context_.options.sync_frequency);
+  if (!published) next = std::min(next, after(kRetry));
+  if (actions.next) next = std::min(next, after(*actions.next - now));
+  if (view().spec().has_activeDeadlineSeconds() && view().status().has_startTime()) {
+    const SystemTime end(std::chrono::microseconds(view().status().startTime()) + std::chrono::seconds(view().spec().activeDeadlineSeconds()));
+    next = std::min(next, after(std::max<SystemTime::duration>(end - now, {})));
+  }
+
+  // Volumes first, and again from time to time: changed objects are to be seen in them.
+  if (!is_prepared_ || std::chrono::steady_clock::now() >= refresh_at_) {
+    auto prepared = co_await context_.volumes.prepare(pod_, downward());
+    if (!prepared) {
+      if (told_mount_failure_ != prepared.error().message)
+        context_.events.warning(pod_, "v1", "Pod", "FailedMount", prepared.error().message);
+      told_mount_failure_ = prepared.error().message;
+      if (!is_prepared_) co_return std::min(next, after(kRetry));
+    } else {
+      told_mount_failure_.clear();
+      is_prepared_ = true;
+    }
+    refresh_at_ = after(context_.options.sync_frequency);
+  }
+
+  if (actions.kill_pod) {
+    if (!state_.sandboxes.empty() && actions.create_sandbox)
+      context_.events.normal(pod_, "v1", "Pod", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.");
+    auto stopped = co_await stop_everything();
+    if (!stopped) {
+      context_.events.warning(pod_, "v1", "Pod", "FailedKillPod", "error killing pod: " + stopped.error().message);
+      co_return std::min(next, after(kRetry));
+    }
+    if (!actions.create_sandbox) co_return published ? after(kFinished) : after(kRetry);  // the phase will say so
+  }
+  if (actions.create_sandbox) {
+    if (const auto reason = context_.network.not_ready(); !reason.empty() && !is_host_network(view())) {
+      context_.events.warning(pod_, "v1", "Pod", "NetworkNotReady", "network is not ready: " + reason);
+      co_return std::min(next, after(kNetworkRetry));
+    }
+    auto created = co_await create_sandbox(actions.sandbox_attempt);
+    if (!created) {
+      context_.events.warning(pod_, "v1", "Pod", "FailedCreatePodSandBox", "Failed to create pod sandbox: " + created.error().message);
+      const auto pause = std::chrono::seconds(1 << std::min(sandbox_failures_++, 5));
+      co_return std::min(next, after(pause));
+    }
+    sandbox_failures_ = 0;
+  }
+  for (const auto& kill : actions.containers_to_kill)
+    for (const auto& container : state_.containers)
+      if (container.id == kill.id)
+        begin_stop(container, std::chrono::seconds(view().spec().terminationGracePeriodSeconds(30)), kill.message);
+  const auto failures_before = failures_;
+  for (const auto ref : actions.containers_to_start) {
+    const auto* present = state_.find(container_of(view(), ref).name());
+    if (present && present->state == ContainerState::running) continue;  // it is being killed first
+    if (is_ending()) co_return after({});
+    co_await start_container(ref, next);
+  }
+  if (actions.create_sandbox || failures_ != failures_before) {
+    published = co_await publish();
+    if (!published) next = std::min(next, after(kRetry));
+  }
+  co_return next;
+}
+
+Task<Result<void>> PodWorker::stop_everything() {
+  const std::chrono::seconds grace(view().spec().terminationGracePeriodSeconds(30));
+  for (const auto& group : termination_order(view(), state_))
+    for (const auto* container : group) {
+      const std::string id = container->id;
+      auto stopped = co_await context_.runtime.stop_container(id, grace);
+      if (!stopped) co_return stopped.error();
+    }
+  const auto sandboxes = state_.sandboxes;
+  if (!sandboxes.empty()) {
+    auto unwired = co_await context_.network.unwire(uid_);
+    if (!unwired) co_return unwired.error();
+    wired_sandbox_.clear();
+  }
+  for (const auto& sandbox : sandboxes) {
+    auto stopped = co_await context_.runtime.stop_pod_sandbox(sandbox.id);
+    if (!stopped) co_return stopped.error();
+  }
+  // The newest is kept for what its containers still tell; those before it are forgotten.
+  for (std::size_t i = 1; i < sandboxes.size(); ++i) {
+    auto removed = co_await context_.runtime.remove_pod_sandbox(sandboxes[i].id);
+    if (!removed) co_return removed.error();
+  }
+  co_return Result<void>{};
+}
+
+Task<Result<void>> PodWorker::create_sandbox(std::uint32_t attempt) {
+  const auto pod = view();
+  engine::SandboxConfig config;
+  config.name = pod.metadata().name();
+  config.namespace_name = pod.metadata().namespace_();
+  config.uid = uid_;
+  config.attempt = attempt;
+  config.cgroup_parent = pod_cgroup(context_.options.cgroup_root, pod);
+  for (const auto sysctl : pod.spec().securityContext().sysctls()) config.sysctls[std::string(sysctl.name())] = sysctl.value_();
+  config.uses_host_pid = pod.spec().hostPID();
+  config.uses_host_ipc = pod.spec().hostIPC();
+  config.annotations[annotation::kGracePeriod] = std::to_string(pod.spec().terminationGracePeriodSeconds(30));
+  std::vector<std::string> addresses;
+  if (is_host_network(pod)) {
+    config.network = context_.options.host_network;
+    config.network_container = context_.options.holder_container;
+  } else {
+    config.hostname = pod_hostname(pod);
+    RN_CO_TRY(addresses, context_.network.pool().allocate(uid_));
+    config.annotations[annotation::kPodIps] = fmt::format("{}", fmt::join(addresses, ","));
+  }
+  const auto resources = pod_resources(pod);
+  const std::string cgroup = context_.runtime.pod_cgroup_path(config.cgroup_parent);
+  const auto& cgroups = context_.cgroups;
+  // With systemd the groups are systemd's to make; their files are ours to write afterwards.
+  const bool is_systemd = context_.node.runtime_version().cgroup_driver == "systemd";
+  auto ensure_cgroup = [&cgroups, cgroup, resources] { return cgroups.ensure_pod(cgroup, resources); };
+  if (!is_systemd) {
+    auto made = co_await context_.files.run(ensure_cgroup);
+    if (!made) co_return made.error();
+  }
+  auto id = co_await context_.runtime.run_pod_sandbox(std::move(config));
+  if (!id) co_return id.error();
+  if (is_systemd) {
+    auto made = co_await context_.files.run(ensure_cgroup);
+    if (!made) log::warn("kubelet", "limits of pod {}: {}", full_name(view()), made.error().message);
+  }
+  auto status = co_await context_.runtime.pod_sandbox_status(*id);
+  if (!status) co_return status.error();
+  if (!addresses.empty()) {
+    auto wired = co_await context_.network.wire(uid_, addresses, status->netns_path);
+    if (!wired) {
+      auto removed = co_await context_.runtime.remove_pod_sandbox(*id);
+      if (!removed) log::warn("kubelet", "an unwired sandbox stays: {}", removed.error().message);
+      co_return wired.error();
+    }
+    wired_sandbox_ = *id;
+  }
+  state_.pod_ips = std::move(addresses);
+  state_.sandboxes.insert(state_.sandboxes.begin(), *std::move(status));
+  co_return Result<void>{};
+}
+
+void PodWorker::fail(ContainerRef ref, std::string reason, std::string message) {
+  failures_[std::string(container_of(view(), ref).name())] = {std::move(reason), std::move(message)};
+}
+
+std::string PodWorker::log_path(std::string_view container, std::uint32_t attempt) const {
+  return fmt::format("{}/{}/{}/{}.log", context_.options.log_dir, log_folder(view()), container, attempt);
+}
+
+std::uint32_t PodWorker::next_attempt(const core_v1::Container& container, bool is_init) const {
+  if (const auto* newest = state_.find(container.name())) return newest->attempt + 1;
+  // The runtime has forgotten it: status has not.
+  for (const auto status : is_init ? view().status().initContainerStatuses() : view().status().containerStatuses())
+    if (status.name() == container.name()) {
+      const bool has_run = !status.containerID().empty();
+      return static_cast<std::uint32_t>(status.restartCount() + (has_run ? 1 : 0));
+    }
+  return 0;
+}
+
+Task<Result<ContainerInput>> PodWorker::prepare_container(ContainerRef ref, std::uint32_t attempt, engine::ImageDetails image) {
+  const auto pod = view();
+  const auto container = container_of(pod, ref);
+  ContainerInput out;
+  out.attempt = attempt;
+  out.image = std::move(image);
+  out.log_path = log_path(container.name(), attempt);
+  out.seccomp_root = context_.options.root_dir + "/seccomp";
+  out.node_memory_bytes = context_.node.machine().memory_bytes;
+  out.log_max_bytes = context_.options.container_log_max_bytes;
+  out.log_max_files = context_.options.container_log_max_files;
+
+  auto objects = co_await context_.objects.load(std::string(pod.metadata().namespace_()), environment_references(container));
+  if (!objects) co_return objects.error();
+  co_await context_.services.wait_for_sync();
+  const auto services = service_environment(context_.services.list(), pod.metadata().namespace_(), pod.spec().enableServiceLinks(true));
+  RN_CO_TRY(out.environment, make_environment(pod, container, services, *objects, downward()));
+  auto mounts = co_await context_.volumes.mounts(pod_, ref, out.environment);
+  if (!mounts) co_return mounts.error();
+  out.mounts = *std::move(mounts);
+
+  const auto& options = context_.options;
+  const std::string termination = termination_file(options, uid_, container.name(), attempt);
+  const std::string termination_path(container.terminationMessagePath());
+  const auto addresses = state_.pod_ips;
+  const Document document = pod_;
+  auto write = [&options, document, ref, addresses, termination, termination_path]() -> Result<std::vector<engine::Mount>> {
+    const auto view = pod_view(document);
+    PodFiles files;
+    files.folder = pod_folder(options, view.metadata().uid());
+    files.hosts = hosts_file(view, addresses, options.cluster_domain, is_host_network(view) ? read_text_file("/etc/hosts") : "");
+    const auto node_dns = parse_resolv_conf(options.resolv_conf.empty() ? "" : read_text_file(options.resolv_conf));
+    files.resolv_conf = pod_dns(view, node_dns, options.cluster_dns, options.cluster_domain).to_string();
+    files.hostname = is_host_network(view) ? options.node_name + "\n" : pod_hostname(view) + "\n";
+    RN_TRY(auto out, write_pod_files(files, container_of(view, ref)));
+    if (!termination_path.empty()) {
+      RN_TRY(auto mount, make_termination_file(termination, termination_path));
+      out.push_back(std::move(mount));
+    }
+    return out;
+  };
+  auto files = co_await context_.files.run(write);
+  if (!files) co_return files.error();
+  out.mounts.insert(out.mounts.end(), files->begin(), files->end());
+  co_return out;
+}
+
+Task<> PodWorker::start_container(ContainerRef ref, Deadline& next) {
+  const std::string name(container_of(view(), ref).name());
+  const std::string where = field_path(view(), ref);
+  std::function<void()> wake = [self = weak_from_this()] {
+    if (auto worker = self.lock()) worker->wake();
+  };
+  auto image = co_await context_.images.ensure(pod_, ref, std::move(wake));
+  if (image.kind == ImageAnswer::Kind::pulling) {
+    // What failed before stays to be seen until the pull has ended.
+    co_return;
+  }
+  if (image.kind == ImageAnswer::Kind::failed) {
+    fail(ref, image.failure.reason, image.failure.message);
+    const auto now = context_.options.clock->now();
+    next = std::min(next, image.ask_again ? after(std::max<SystemTime::duration>(*image.ask_again - now, {})) : after(kRetry));
+    co_return;
+  }
+  const auto tell_error = [&](std::string reason, const std::string& message) {
+    context_.events.warning(pod_, "v1", "Pod", "Failed", "Error: " + message, where);
+    fail(ref, std::move(reason), message);
+    next = std::min(next, after(kRetry));
+  };
+  const auto attempt = next_attempt(container_of(view(), ref), ref.is_init);
+  auto input = co_await prepare_container(ref, attempt, std::move(image.image));
+  if (!input) {
+    tell_error("CreateContainerConfigError", input.error().message);
+    co_return;
+  }
+  auto config = make_container_config(view(), ref, *std::move(input));
+  if (!config) {
+    tell_error("CreateContainerConfigError", config.error().message);
+    co_return;
+  }
+  if (const auto* last = state_.find(name); last && last->state == ContainerState::exited && last->finished_at_ns > 0)
+    crashes_.next(back_off_key(view(), name),
+                  SystemTime(std::chrono::duration_cast<SystemTime::duration>(std::chrono::nanoseconds(last->finished_at_ns))));
+  const std::string sandbox = state_.sandbox()->id;
+  auto id = co_await context_.runtime.create_container(sandbox, *std::move(config));
+  if (!id) {
+    tell_error("CreateContainerError", id.error().message);
+    co_return;
+  }
+  context_.events.normal(pod_, "v1", "Pod", "Created", "Container created", where);
+  auto started = co_await context_.runtime.start_container(*id);
+  ended_.erase(*id);
+  if (!started) {
+    tell_error("RunContainerError", started.error().message);
+    co_return;
+  }
+  context_.events.normal(pod_, "v1", "Pod", "Started", "Container started", where);
+  failures_.erase(name);
+  next = after({});  // to say it
+  co_await collect_dead(name);
+}
+
+// One dead container of each name is kept, for its last state and its log.
+Task<> PodWorker::collect_dead(std::string name) {
+  std::vector<engine::ContainerStatus> dead;
+  for (const auto& container : state_.containers)  // as of before the start: the newest of these is the one to keep
+    if (container.name == name && container.state != ContainerState::running) dead.push_back(container);
+  for (std::size_t i = 1; i < dead.size(); ++i) {
+    auto removed = co_await context_.runtime.remove_container(dead[i].id);
+    if (!removed) {
+      log::debug("kubelet", "a dead container stays: {}", removed.error().message);
+      continue;
+    }
+    const std::string log = log_path(name, dead[i].attempt);
+    const std::string words = termination_file(context_.options, uid_, name, dead[i].attempt);
+    auto erase = [log, words] {
+      std::error_code ec;
+      std::filesystem::remove(words, ec);
+      for (const auto& suffix : {"", ".1", ".2", ".3", ".4", ".5"}) std::filesystem::remove(log + suffix, ec);
+    };
+    co_await context_.files.run(erase);
+  }
+}
+
+}  // namespace rusternetes::kubelet

@@ -1,0 +1,230 @@
+#include "kubelet/pod/pod_worker.h"
+
+#include <fmt/format.h>
+
+#include <sstream>
+
+#include "apimachinery/edit.h"
+#include "apimachinery/time.h"
+#include "base/log.h"
+#include "client/object_builder.h"
+#include "kubelet/pod/last_words.h"
+
+namespace rusternetes::kubelet {
+
+using namespace apimachinery;
+using engine::ContainerState;
+
+namespace {
+constexpr client::Resource pods{"", "v1", "pods"};
+constexpr auto kRetry = std::chrono::seconds(2);
+}  // namespace
+
+Document orphan_pod(const engine::Sandbox& sandbox) {
+  using M = meta_v1::ObjectMeta;
+  client::ObjectBuilder builder(core_v1::Pod::schema_type());
+  Arena& arena = builder.arena();
+  Value& metadata = ensure(arena, builder.root(), core_v1::Pod::f_metadata);
+  set_string(arena, metadata, M::f_name, sandbox.name);
+  set_string(arena, metadata, M::f_namespace_, sandbox.namespace_name);
+  set_string(arena, metadata, M::f_uid, sandbox.uid);
+  auto grace = sandbox.annotations.find(annotation::kGracePeriod);
+  if (grace != sandbox.annotations.end()) {
+    Value& spec = ensure(arena, builder.root(), core_v1::Pod::f_spec);
+    set_integer(arena, spec, core_v1::PodSpec::f_terminationGracePeriodSeconds, std::atoll(grace->second.c_str()));
+  }
+  return builder.freeze();
+}
+
+PodWorker::PodWorker(WorkerContext& context, Document pod)
+    : context_(context), pod_(std::move(pod)), uid_(client::uid_of(pod_)), wake_(context.client.executor()) {}
+
+void PodWorker::update(Document pod) {
+  if (!is_newer(pod, pod_)) return;
+  pod_ = std::move(pod);
+  wake_.set();
+}
+
+void PodWorker::removed(Document last) {
+  if (is_newer(last, pod_)) pod_ = std::move(last);
+  is_removed_ = true;
+  wake_.set();
+}
+
+void PodWorker::runtime_event(const std::string& container_id) {
+  ended_.erase(container_id);
+  wake_.set();
+}
+
+bool PodWorker::is_ending() const {
+  return is_removed_ || is_deleting(view()) || has_terminal_phase(view()) || !forced_phase_.empty();
+}
+
+DownwardContext PodWorker::downward() const {
+  DownwardContext out;
+  out.node_name = context_.options.node_name;
+  out.host_ips = {context_.options.node_ip};
+  out.pod_ips = is_host_network(view()) ? out.host_ips : state_.pod_ips;
+  out.allocatable = context_.node.allocatable();
+  return out;
+}
+
+Task<> PodWorker::run() {
+  while (!is_finished_) {
+    const auto deadline = co_await step();
+    if (is_finished_) break;
+    (void)co_await wake_.wait_until(deadline);
+  }
+}
+
+Task<PodWorker::Deadline> PodWorker::step() {
+  auto gathered = co_await gather();
+  if (!gathered) {
+    log::warn("kubelet", "pod {}: {}", full_name(view()), gathered.error().message);
+    co_return after(kRetry);
+  }
+  if (!is_ending() && view().spec().has_activeDeadlineSeconds() && view().status().has_startTime()) {
+    const SystemTime end(std::chrono::microseconds(view().status().startTime()) + std::chrono::seconds(view().spec().activeDeadlineSeconds()));
+    if (context_.options.clock->now() >= end) {
+      forced_phase_ = "Failed";
+      forced_reason_ = "DeadlineExceeded";
+      forced_message_ = "Pod was active on the node longer than the specified deadline";
+      context_.events.normal(pod_, "v1", "Pod", forced_reason_, forced_message_);
+    }
+  }
+  if (is_ending()) co_return co_await end_pod();
+  co_return co_await run_pod();
+}
+
+Task<Result<engine::ContainerStatus>> PodWorker::read_container(std::string id) {
+  if (auto it = ended_.find(id); it != ended_.end()) co_return it->second;
+  auto status = co_await context_.runtime.container_status(id);
+  if (status && status->state == ContainerState::exited) {
+    co_await add_last_words(*status);
+    ended_[id] = *status;
+  }
+  co_return status;
+}
+
+// What the container left in its termination log, or, if its policy says so, at the end of its output.
+Task<> PodWorker::add_last_words(engine::ContainerStatus& container) {
+  core_v1::Container spec;
+  for (const auto& list : {view().spec().containers(), view().spec().initContainers()})
+    for (const auto one : list)
+      if (one.name() == container.name) spec = one;
+  if (!spec) co_return;
+  const std::string file = termination_file(context_.options, uid_, container.name, container.attempt);
+  const std::string log = spec.terminationMessagePolicy() == "FallbackToLogsOnError" && container.exit_code != 0 ? container.log_path : "";
+  auto read = [file, log] {
+    auto words = read_termination_message(file);
+    return words.empty() && !log.empty() ? end_of_log(log) : words;
+  };
+  auto words = co_await context_.files.run(read);
+  if (!words.empty()) container.message = std::move(words);
+}
+
+Task<Result<void>> PodWorker::gather() {
+  PodRuntimeState fresh;
+  auto sandboxes = co_await context_.runtime.list_pod_sandboxes(uid_);
+  if (!sandboxes) co_return sandboxes.error();
+  for (const auto& sandbox : *sandboxes) {
+    auto status = co_await context_.runtime.pod_sandbox_status(sandbox.id);
+    if (status)
+      fresh.sandboxes.push_back(*std::move(status));
+    else if (!status.error().is("NotFound"))
+      co_return status.error();
+  }
+  auto containers = co_await context_.runtime.list_containers(uid_);
+  if (!containers) co_return containers.error();
+  std::set<std::string> present;
+  for (const auto& container : *containers) {
+    auto status = co_await read_container(container.id);
+    if (status) {
+      present.insert(container.id);
+      fresh.containers.push_back(*std::move(status));
+    } else if (!status.error().is("NotFound")) {
+      co_return status.error();
+    }
+  }
+  std::erase_if(ended_, [&](const auto& entry) { return !present.contains(entry.first); });
+  fresh.sort();
+  complete_from_status(view(), fresh);
+  state_ = std::move(fresh);
+  co_return co_await ensure_wired();
+}
+
+// Also after a restart of the kubelet, and when the node's namespace has been replaced: an intact wire is left alone.
+Task<Result<void>> PodWorker::ensure_wired() {
+  const auto* sandbox = state_.sandbox();
+  if (!sandbox || sandbox->state != engine::SandboxState::ready || sandbox->network != engine::SandboxNetwork::own) co_return Result<void>{};
+  auto noted = sandbox->annotations.find(annotation::kPodIps);
+  if (noted == sandbox->annotations.end()) co_return Result<void>{};
+  std::vector<std::string> addresses;
+  std::stringstream words(noted->second);
+  for (std::string one; std::getline(words, one, ',');) addresses.push_back(one);
+  if (wired_sandbox_ != sandbox->id && !is_ending()) {
+    if (auto adopted = context_.network.pool().adopt(uid_, addresses); !adopted) {
+      log::warn("kubelet", "pod {} gets a new sandbox: {}", full_name(view()), adopted.error().message);
+      co_return Result<void>{};  // without an address it counts as unusable
+    }
+    const std::string id = sandbox->id;
+    auto wired = co_await context_.network.wire(uid_, addresses, sandbox->netns_path);
+    if (!wired) co_return wired.error();
+    wired_sandbox_ = id;
+  }
+  state_.pod_ips = std::move(addresses);
+  co_return Result<void>{};
+}
+
+void PodWorker::note_back_off(const PodActions& actions) {
+  for (const auto& one : actions.in_back_off) {
+    const auto container = container_of(view(), one.ref);
+    const auto* last = state_.find(container.name());
+    failures_[std::string(container.name())] = {
+        "CrashLoopBackOff", fmt::format("back-off {} restarting failed container={} pod={}",
+                                        format_duration(std::chrono::nanoseconds(one.delay).count()), container.name(), full_name(view()))};
+    if (last && told_back_off_.insert(last->id).second)
+      context_.events.warning(pod_, "v1", "Pod", "BackOff",
+                              fmt::format("Back-off restarting failed container {} in pod {}", container.name(), full_name(view())),
+                              field_path(view(), one.ref));
+  }
+}
+
+Task<Result<void>> PodWorker::publish() {
+  for (int attempt = 0; attempt < 5 && !is_removed_; ++attempt) {
+    PodStatusInput input;
+    input.state = &state_;
+    input.failures = &failures_;
+    input.runtime_name = context_.node.runtime_name();
+    input.host_ips = {context_.options.node_ip};
+    input.now_us = to_microseconds(context_.options.clock->now());
+    input.is_terminating = is_ending();
+    input.forced_phase = forced_phase_;
+    input.forced_reason = forced_reason_;
+    input.forced_message = forced_message_;
+    input.image_refs = context_.node.image_refs();
+    const Document wanted = compute_pod_status(pod_, input);
+    const Value* before = pod_.root().get(core_v1::Pod::f_status);
+    if (before && equal(*before, *wanted.root().get(core_v1::Pod::f_status))) co_return Result<void>{};
+    const std::string name_space(view().metadata().namespace_()), name(view().metadata().name());
+    auto written = co_await context_.client.update(pods, name_space, name, "status", wanted, {});
+    if (written) {
+      if (is_newer(*written, pod_)) pod_ = *written;
+      co_return Result<void>{};
+    }
+    if (written.error().is("NotFound")) co_return Result<void>{};  // the watch will say so
+    if (!written.error().is("Conflict")) co_return written.error();
+    auto fresh = co_await context_.client.get(pods, name_space, name);
+    if (!fresh && !fresh.error().is("NotFound")) co_return fresh.error();
+    if (!fresh || client::uid_of(*fresh) != uid_) {
+      is_removed_ = true;  // gone, or another one of that name
+      wake_.set();
+      co_return Result<void>{};
+    }
+    if (is_newer(*fresh, pod_)) pod_ = *fresh;
+  }
+  if (is_removed_) co_return Result<void>{};
+  co_return internal_error("the Pod changes faster than its status can be written");
+}
+
+}  // namespace rusternetes::kubelet

@@ -1,0 +1,132 @@
+#pragma once
+// One Pod's life on the node, as a coroutine: look at what the runtime has, say it in status, decide (pod_actions.h), act,
+// and wait for the next event. Long things (pulls, graceful ends) run beside it and wake it.
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/worker.h"
+#include "client/event_recorder.h"
+#include "client/informer.h"
+#include "kubelet/node/cgroups.h"
+#include "kubelet/container/container_config.h"
+#include "kubelet/container/images.h"
+#include "kubelet/node/node_agent.h"
+#include "kubelet/pod/pod_actions.h"
+#include "kubelet/container/pod_files.h"
+#include "kubelet/node/pod_network.h"
+#include "kubelet/pod/pod_status.h"
+#include "kubelet/volumes/volume_manager.h"
+
+namespace rusternetes::kubelet {
+
+// What all workers share.
+struct WorkerContext {
+  const KubeletOptions& options;
+  client::ApiClient& client;
+  engine::Runtime& runtime;
+  client::EventRecorder& events;
+  Objects& objects;
+  Images& images;
+  VolumeManager& volumes;
+  PodNetwork& network;
+  NodeAgent& node;
+  client::Informer& services;
+  const Cgroups& cgroups;
+  WorkerThread& files;
+  TaskGroup& tasks;
+};
+
+// Annotations of sandboxes: what a restarted kubelet must know.
+namespace annotation {
+inline constexpr char kPodIps[] = "pod-ips";                    // "10.1.0.5,fd00::5"
+inline constexpr char kGracePeriod[] = "grace-period-seconds";  // of a Pod that the API has forgotten
+}  // namespace annotation
+
+// Held by shared pointers: what runs beside it keeps it.
+class PodWorker : public std::enable_shared_from_this<PodWorker> {
+ public:
+  PodWorker(WorkerContext& context, Document pod);
+
+  // A newer object of the same UID.
+  void update(Document pod);
+  // The API has it no more; the Pod is ended and everything of it removed.
+  void removed(Document last);
+  void wake() { wake_.set(); }
+  // A container of it died, started or went: what was read of it is stale.
+  void runtime_event(const std::string& container_id);
+  // Returns when nothing of the Pod is left.
+  Task<> run();
+
+  // With the last known status.
+  const Document& pod() const { return pod_; }
+  const PodRuntimeState& state() const { return state_; }
+
+ private:
+  using Deadline = std::chrono::steady_clock::time_point;
+  Deadline after(std::chrono::nanoseconds delay) const { return std::chrono::steady_clock::now() + delay; }
+  core_v1::Pod view() const { return pod_view(pod_); }
+  bool is_ending() const;
+  DownwardContext downward() const;
+
+  Task<Deadline> step();
+  // --- looking
+  Task<Result<void>> gather();
+  Task<Result<engine::ContainerStatus>> read_container(std::string id);
+  Task<> add_last_words(engine::ContainerStatus& container);
+  Task<Result<void>> ensure_wired();
+  // --- saying
+  Task<Result<void>> publish();
+  void note_back_off(const PodActions& actions);
+  // --- running (pod_start.cpp)
+  Task<Deadline> run_pod();
+  Task<Result<void>> create_sandbox(std::uint32_t attempt);
+  Task<Result<void>> stop_everything();
+  Task<> start_container(ContainerRef ref, Deadline& next);
+  Task<Result<ContainerInput>> prepare_container(ContainerRef ref, std::uint32_t attempt, engine::ImageDetails image);
+  std::uint32_t next_attempt(const core_v1::Container& container, bool is_init) const;
+  Task<> collect_dead(std::string name);
+  void fail(ContainerRef ref, std::string reason, std::string message);
+  std::string log_path(std::string_view container, std::uint32_t attempt) const;
+  // --- ending (pod_end.cpp)
+  Task<Deadline> end_pod();
+  SystemTime end_deadline();
+  void begin_stop(const engine::ContainerStatus& container, std::chrono::seconds grace, std::string message);
+  static Task<> stop_container(std::shared_ptr<PodWorker> self, std::string id, std::chrono::seconds grace);
+  Task<Result<void>> take_down();
+  Task<Result<void>> remove_everything();
+  Task<Result<void>> delete_from_api();
+
+  WorkerContext& context_;
+  Document pod_;
+  const std::string uid_;
+  AsyncEvent wake_;
+  bool is_removed_ = false;  // from the API
+  bool is_finished_ = false;
+  PodRuntimeState state_;
+  std::map<std::string, engine::ContainerStatus> ended_;  // exited containers do not change any more
+  StartFailures failures_;
+  BackOff crashes_{std::chrono::seconds(10), std::chrono::seconds(300)};
+  std::set<std::string> told_back_off_;  // container ids whose back-off an event has told
+  std::string wired_sandbox_;
+  int sandbox_failures_ = 0;
+  std::string told_mount_failure_;
+  bool is_prepared_ = false;  // volumes, by this process
+  Deadline refresh_at_{};     // of the volumes
+  std::string forced_phase_, forced_reason_, forced_message_;
+  // Ending.
+  std::optional<SystemTime> end_began_;
+  std::optional<std::chrono::seconds> end_grace_;
+  std::map<std::string, SystemTime> stopping_;  // container id: when it will be killed
+  std::set<std::string> told_killing_;
+  bool is_taken_down_ = false;
+};
+
+// Ends what is left of Pods that the API does not know, found by their sandboxes: a Document with name, namespace and UID.
+Document orphan_pod(const engine::Sandbox& sandbox);
+
+}  // namespace rusternetes::kubelet
