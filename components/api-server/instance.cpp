@@ -10,6 +10,7 @@
 #include "api-server/bootstrap/policy.h"
 #include "api-server/bootstrap/reconcile.h"
 #include "api-server/in_process_client.h"
+#include "api-server/openapi/openapi_paths.h"
 #include "api-server/review_actions.h"
 #include "apimachinery/api/rbac_v1.h"
 #include "apimachinery/edit.h"
@@ -144,6 +145,7 @@ Result<void> Instance::start() {
   }
   RN_CHECK(i.make_server());
   i.serve_openid();
+  add_openapi_paths(*i.server);
   User self;
   self.name = "system:apiserver";
   self.groups = {std::string(group_masters), std::string(group_authenticated)};

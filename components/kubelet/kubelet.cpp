@@ -45,6 +45,7 @@ struct Kubelet::Impl {
         pod_informer(client, pods, with_fields("spec.nodeName=" + options.node_name)),
         node_informer(client, nodes, with_fields("metadata.name=" + options.node_name)),
         service_informer(client, services),
+        cgroups(options.cgroup_mount),
         context{options, client, runtime, events, objects, images, volumes, network, node, service_informer, cgroups, files, tasks},
         housekeeping(context) {
     if (node_reader) routes = std::make_unique<Routes>(*node_reader, options, network);

@@ -22,7 +22,8 @@ struct KubeletOptions {
 
   std::string root_dir = "/var/lib/kubelet";
   std::string log_dir = "/var/log/pods";
-  std::string cgroup_root;  // "/rusternetes-x": kubepods is made below it; empty: the root itself
+  std::string cgroup_mount = "/sys/fs/cgroup";  // where the hierarchies are
+  std::string cgroup_root;                      // "/rusternetes-x": kubepods is made below it; empty: the root itself
 
   // The node's network namespace: "/proc/PID/ns/net" or a bind of one; empty: that of the process.
   std::string netns_path;

@@ -1,11 +1,11 @@
 #include "api-server/openapi/gnostic_yaml.h"
 
 #include <algorithm>
-#include <cctype>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
+#include <cctype>
 #include <string_view>
 
 namespace rusternetes::api_server::openapi {
@@ -16,11 +16,15 @@ namespace json = boost::json;
 // Text that every YAML reader takes for text without quotes.
 bool is_plain(std::string_view text) {
   constexpr std::string_view words[] = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"};
-  if (text.empty() || !((text[0] >= 'A' && text[0] <= 'Z') || (text[0] >= 'a' && text[0] <= 'z'))) return false;
+  if (text.empty() || !((text[0] >= 'A' && text[0] <= 'Z') || (text[0] >= 'a' && text[0] <= 'z')))
+    return false;
   std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   if (std::find(std::begin(words), std::end(words), lower) != std::end(words)) return false;
-  return std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isalnum(c) || c == '.' || c == '-' || c == '+' || c == '_' || c == '/'; });
+  return std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    return std::isalnum(c) || c == '.' || c == '-' || c == '+' || c == ',' || c == '_' || c == '/';
+  });
 }
 
 // JSON's quoted text is YAML's double-quoted text.
@@ -34,7 +38,8 @@ std::string scalar(const json::value& value) {
 }
 
 bool is_block(const json::value& value) {
-  return (value.is_object() && !value.get_object().empty()) || (value.is_array() && !value.get_array().empty());
+  return (value.is_object() && !value.get_object().empty()) ||
+         (value.is_array() && !value.get_array().empty());
 }
 
 void write(std::string& out, const json::value& value, std::size_t indent);

@@ -1,5 +1,6 @@
 #pragma once
-// Writes JSON text front to back. Commas come by themselves: one is due unless something has just been opened.
+// Writes JSON text front to back. Commas come by themselves: one is due unless something has just been
+// opened.
 
 #include <string>
 #include <string_view>

@@ -4,6 +4,7 @@
 #include <openssl/sha.h>
 
 #include "api-server/openapi/gnostic.h"
+#include "api-server/openapi/operation.h"
 #include "api-server/openapi/paths.h"
 #include "api-server/openapi/schemas.h"
 
@@ -26,7 +27,8 @@ std::string hash_of(std::string_view text) {
 }
 
 std::string document_name(const GroupVersion& version) {
-  return version.group.empty() ? fmt::format("api/{}", version.version) : fmt::format("apis/{}/{}", version.group, version.version);
+  return version.group.empty() ? fmt::format("api/{}", version.version)
+                               : fmt::format("apis/{}/{}", version.group, version.version);
 }
 
 const Type* builtin_type(std::string_view name) {
@@ -36,7 +38,8 @@ const Type* builtin_type(std::string_view name) {
 }
 
 const std::vector<std::string_view>& object_types() {
-  static const auto& types = *new std::vector<std::string_view>(std::begin(object_media_types), std::end(object_media_types));
+  static const auto& types =
+      *new std::vector<std::string_view>(std::begin(object_media_types), std::end(object_media_types));
   return types;
 }
 
@@ -44,32 +47,58 @@ const std::vector<std::string_view>& object_types() {
 void add_resource_list(PathItems& paths, Schemas& schemas, const GroupVersion& version) {
   const std::string group = tag_group(version.group);
   add_plain_path(paths, schemas,
-                 {fmt::format("/{}/", document_name(version)), fmt::format("get{}{}APIResources", capitalized(group), capitalized(version.version)),
+                 {fmt::format("/{}/", document_name(version)),
+                  fmt::format("get{}{}APIResources", capitalized(group), capitalized(version.version)),
                   fmt::format("{}_{}", group, version.version), "Lists the resources of this version.",
                   schemas.add(*builtin_type("meta/v1.APIResourceList")), object_types()});
 }
 
 void add_group(PathItems& paths, Schemas& schemas, std::string_view group) {
   const std::string tag = tag_group(group);
-  add_plain_path(paths, schemas, {fmt::format("/apis/{}/", group), fmt::format("get{}APIGroup", capitalized(tag)), tag,
-                                  "Tells the versions of this group.", schemas.add(*builtin_type("meta/v1.APIGroup")), object_types()});
+  add_plain_path(
+      paths, schemas,
+      {fmt::format("/apis/{}/", group), fmt::format("get{}APIGroup", capitalized(tag)), tag,
+       "Tells the versions of this group.", schemas.add(*builtin_type("meta/v1.APIGroup")), object_types()});
 }
 
 // The documents that are about one path each: their names are their paths, without the slashes at both ends.
-constexpr std::string_view plain_names[] = {".well-known/openid-configuration", "api", "apis", "openid/v1/jwks", "version"};
+constexpr std::string_view plain_names[] = {".well-known/openid-configuration", "api", "apis",
+                                            "openid/v1/jwks", "version"};
 
 void add_plain(PathItems& paths, Schemas& schemas, std::string_view name) {
   const std::string path = fmt::format("/{}/", name);
   if (name == "api")
-    add_plain_path(paths, schemas, {path, "getCoreAPIVersions", "core", "Tells the versions of the core group.", schemas.add(*builtin_type("meta/v1.APIVersions")), object_types()});
+    add_plain_path(paths, schemas,
+                   {path, "getCoreAPIVersions", "core", "Tells the versions of the core group.",
+                    schemas.add(*builtin_type("meta/v1.APIVersions")), object_types()});
   else if (name == "apis")
-    add_plain_path(paths, schemas, {path, "getAPIVersions", "apis", "Lists the groups and their versions.", schemas.add(*builtin_type("meta/v1.APIGroupList")), object_types()});
+    add_plain_path(paths, schemas,
+                   {path, "getAPIVersions", "apis", "Lists the groups and their versions.",
+                    schemas.add(*builtin_type("meta/v1.APIGroupList")), object_types()});
   else if (name == "version")
-    add_plain_path(paths, schemas, {path, "getCodeVersion", "version", "Tells the server's version.", schemas.add_word("io.k8s.apimachinery.pkg.version.Info"), {"application/json"}});
+    add_plain_path(paths, schemas,
+                   {path,
+                    "getCodeVersion",
+                    "version",
+                    "Tells the server's version.",
+                    schemas.add_word("io.k8s.apimachinery.pkg.version.Info"),
+                    {"application/json"}});
   else if (name == "openid/v1/jwks")
-    add_plain_path(paths, schemas, {path, "getServiceAccountIssuerOpenIDKeyset", "openid", "The public keys that verify service account tokens.", "", {"application/jwk-set+json"}});
+    add_plain_path(paths, schemas,
+                   {path,
+                    "getServiceAccountIssuerOpenIDKeyset",
+                    "openid",
+                    "The public keys that verify service account tokens.",
+                    "",
+                    {"application/jwk-set+json"}});
   else if (name == ".well-known/openid-configuration")
-    add_plain_path(paths, schemas, {path, "getServiceAccountIssuerOpenIDConfiguration", "WellKnown", "The OpenID discovery document of the issuer of service account tokens.", "", {"application/json"}});
+    add_plain_path(paths, schemas,
+                   {path,
+                    "getServiceAccountIssuerOpenIDConfiguration",
+                    "WellKnown",
+                    "The OpenID discovery document of the issuer of service account tokens.",
+                    "",
+                    {"application/json"}});
   else
     add_group(paths, schemas, name.substr(5));  // "apis/apps"
 }
@@ -183,7 +212,8 @@ std::optional<Result<OpenApi::Document>> OpenApi::v3_protobuf(std::string_view n
   if (found == v3_.end()) return std::nullopt;
   const Entry& entry = found->second;
   if (!entry.protobuf) {
-    const auto text = entry.json ? entry.json : std::make_shared<const std::string>(make_v3(found->first, entry));
+    const auto text =
+        entry.json ? entry.json : std::make_shared<const std::string>(make_v3(found->first, entry));
     auto encoded = gnostic_v3(*text);
     if (!encoded) return Result<Document>(encoded.error());
     if (entry.hash.empty()) entry.hash = hash_of(*text);

@@ -1,6 +1,7 @@
 #pragma once
-// OpenAPI documents of one registry (invariant 2): version 3, one document for each group version with an index over them,
-// and version 2, one document for all. A document is written when somebody asks for it, and kept.
+// OpenAPI documents of one registry (invariant 2): version 3, one document for each group version with an
+// index over them, and version 2, one document for all. A document is written when somebody asks for it, and
+// kept.
 
 #include <map>
 #include <memory>

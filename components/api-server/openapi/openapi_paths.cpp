@@ -25,8 +25,9 @@ std::string_view trim(std::string_view text) {
   return text;
 }
 
-// The form that the Accept header likes best; JSON where it does not mind. Media types are those of kube-openapi: the newer
-// with a dot before "v2", the older with an at sign, which is no valid media type but asked for.
+// The form that the Accept header likes best; JSON where it does not mind. Media types are those of
+// kube-openapi: the newer with a dot before "v2", the older with an at sign, which is no valid media type but
+// asked for.
 Form choose_form(std::string_view accept, std::string_view version) {
   if (trim(accept).empty()) return Form::json;
   Form best = Form::none;
@@ -43,7 +44,8 @@ Form choose_form(std::string_view accept, std::string_view version) {
       clause = trim(clause.substr(0, semicolon));
     }
     Form form = Form::none;
-    if (clause == "*/*" || clause == "application/*" || clause == "application/json") form = Form::json;
+    if (clause == "*/*" || clause == "application/*" || clause == "application/json")
+      form = Form::json;
     else if (clause == fmt::format("application/com.github.proto-openapi.spec.{}@v1.0+protobuf", version) ||
              clause == fmt::format("application/com.github.proto-openapi.spec.{}.v1.0+protobuf", version))
       form = Form::protobuf;
@@ -71,7 +73,8 @@ class Documents {
  public:
   std::shared_ptr<const OpenApi> of(const std::shared_ptr<const apimachinery::Registry>& registry) {
     std::lock_guard lock(mutex_);
-    if (!current_ || current_->registry() != registry.get()) current_ = std::make_shared<const OpenApi>(registry);
+    if (!current_ || current_->registry() != registry.get())
+      current_ = std::make_shared<const OpenApi>(registry);
     return current_;
   }
 
@@ -82,10 +85,14 @@ class Documents {
 
 using Shared = std::shared_ptr<Documents>;
 
-Task<Result<void>> send_document(HandlerContext context, OpenApi::Document document, Form form, std::string version, http::ResponseHead head) {
+Task<Result<void>> send_document(HandlerContext context, OpenApi::Document document, Form form,
+                                 std::string version, http::ResponseHead head) {
   const std::string tag = fmt::format("\"{}\"", document.hash);
   head.headers.set("audit-id", context.call.audit_id);
-  head.headers.set("content-type", form == Form::protobuf ? fmt::format("application/com.github.proto-openapi.spec.{}.v1.0+protobuf", version) : "application/json");
+  head.headers.set("content-type",
+                   form == Form::protobuf
+                       ? fmt::format("application/com.github.proto-openapi.spec.{}.v1.0+protobuf", version)
+                       : "application/json");
   head.headers.set("etag", tag);
   if (!head.headers.get("cache-control")) head.headers.set("cache-control", "no-cache, private");
   if (matches_tag(context.exchange->head().headers.get("if-none-match").value_or(""), tag)) {
@@ -98,7 +105,9 @@ Task<Result<void>> send_document(HandlerContext context, OpenApi::Document docum
   co_return co_await context.exchange->respond(std::move(head), std::move(encoded.body));
 }
 
-bool is_read(const HandlerContext& context) { return context.call.info.verb == "get" || context.call.info.verb == "head"; }
+bool is_read(const HandlerContext& context) {
+  return context.call.info.verb == "get" || context.call.info.verb == "head";
+}
 
 Task<Result<void>> respond_empty(HandlerContext context, int code, http::ResponseHead head) {
   head.status = code;
@@ -109,7 +118,8 @@ Task<Result<void>> respond_empty(HandlerContext context, int code, http::Respons
 
 Task<Result<void>> serve_index(HandlerContext context, Shared documents) {
   if (!is_read(context)) co_return apimachinery::method_not_supported({"", ""}, context.call.info.verb);
-  co_return co_await send_document(context, documents->of(context.call.registry)->index(), Form::json, "v3", {});
+  co_return co_await send_document(context, documents->of(context.call.registry)->index(), Form::json, "v3",
+                                   {});
 }
 
 Task<Result<void>> serve_v2(HandlerContext context, Shared documents) {
@@ -119,13 +129,15 @@ Task<Result<void>> serve_v2(HandlerContext context, Shared documents) {
   const Form form = choose_form(context.exchange->head().headers.get("accept").value_or(""), "v2");
   if (form == Form::none) co_return co_await respond_empty(context, 406, std::move(head));
   const auto open_api = documents->of(context.call.registry);
-  if (form == Form::json) co_return co_await send_document(context, open_api->v2_json(), form, "v2", std::move(head));
+  if (form == Form::json)
+    co_return co_await send_document(context, open_api->v2_json(), form, "v2", std::move(head));
   auto document = open_api->v2_protobuf();
   if (!document) co_return document.error();
   co_return co_await send_document(context, std::move(*document), form, "v2", std::move(head));
 }
 
-// One document of version 3. With the hash of the index in the query it never changes, and may be kept for a year.
+// One document of version 3. With the hash of the index in the query it never changes, and may be kept for a
+// year.
 Task<Result<void>> serve_v3(HandlerContext context, Shared documents, std::string name) {
   if (!is_read(context)) co_return apimachinery::method_not_supported({"", ""}, context.call.info.verb);
   http::ResponseHead head;
@@ -158,13 +170,16 @@ Task<Result<void>> serve_v3(HandlerContext context, Shared documents, std::strin
 
 void add_openapi_paths(ApiServer& server) {
   const auto documents = std::make_shared<Documents>();
-  server.add_path("/openapi/v2", [documents](HandlerContext context) { return serve_v2(std::move(context), documents); });
+  server.add_path("/openapi/v2",
+                  [documents](HandlerContext context) { return serve_v2(std::move(context), documents); });
   for (const std::string path : {"/openapi/v3", "/openapi/v3/"})
-    server.add_path(path, [documents](HandlerContext context) { return serve_index(std::move(context), documents); });
+    server.add_path(
+        path, [documents](HandlerContext context) { return serve_index(std::move(context), documents); });
   const auto now = documents->of(server.resources().cacher().registry());
   for (const std::string& name : now->v3_names())
-    server.add_path(fmt::format("/openapi/v3/{}", name),
-                    [documents, name](HandlerContext context) { return serve_v3(std::move(context), documents, name); });
+    server.add_path(fmt::format("/openapi/v3/{}", name), [documents, name](HandlerContext context) {
+      return serve_v3(std::move(context), documents, name);
+    });
 }
 
 }  // namespace rusternetes::api_server

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <optional>
-#include <span>
+
+#include "api-server/openapi/operation.h"
 
 namespace rusternetes::api_server::openapi {
 
@@ -12,148 +12,27 @@ using namespace apimachinery;
 
 namespace {
 
-constexpr std::string_view watch_media_types[] = {"application/json", "application/yaml", "application/vnd.kubernetes.protobuf",
-                                                  "application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"};
-constexpr std::string_view log_media_types[] = {"text/plain", "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"};
-constexpr std::string_view any_media_type[] = {"*/*"};
-constexpr std::string_view patch_media_types[] = {"application/json-patch+json", "application/merge-patch+json",
-                                                  "application/strategic-merge-patch+json", "application/apply-patch+yaml"};
-
-struct Operation {
-  std::string_view method;  // get, put, post...
-  std::string id, description, tag;
-  std::string action;  // x-kubernetes-action; empty: none, and no kind
-  GroupVersion version;
-  std::string kind;
-  std::vector<Parameter> parameters;
-  std::string body;  // component; empty: none
-  bool is_body_required = false;
-  std::span<const std::string_view> consumes = any_media_type, produces = object_media_types;
-  std::string answer;  // component; empty: text
-  std::vector<int> codes{200};
-};
-
-std::string_view code_words(int code) { return code == 200 ? "OK" : code == 201 ? "Created" : "Accepted"; }
-
-void write_answer_schema(JsonWriter& out, const Schemas& schemas, const std::string& component) {
-  if (!component.empty()) return schemas.write_reference(out, component);
-  out.open('{');
-  out.member("type", "string");
-  out.close('}');
-}
-
-void write_content(JsonWriter& out, const Schemas& schemas, std::span<const std::string_view> types, const std::string& component) {
-  std::vector<std::string_view> sorted(types.begin(), types.end());
-  std::sort(sorted.begin(), sorted.end());
-  out.key("content");
-  out.open('{');
-  for (const auto type : sorted) {
-    out.key(type);
-    out.open('{');
-    out.key("schema");
-    write_answer_schema(out, schemas, component);
-    out.close('}');
-  }
-  out.close('}');
-}
-
-void write_parameters(JsonWriter& out, const Schemas& schemas, const std::vector<Parameter>& parameters, const std::string& body, bool is_body_required) {
-  const bool is_body_here = schemas.dialect() == Dialect::v2 && !body.empty();
-  if (parameters.empty() && !is_body_here) return;
-  out.key("parameters");
-  out.open('[');
-  if (is_body_here) {
-    out.open('{');
-    out.member("name", "body");
-    out.member("in", "body");
-    if (is_body_required) out.member_raw("required", "true");
-    out.key("schema");
-    schemas.write_reference(out, body);
-    out.close('}');
-  }
-  for (const auto& parameter : parameters) write_parameter(out, schemas.dialect(), parameter);
-  out.close(']');
-}
-
-void write_responses(JsonWriter& out, const Schemas& schemas, const Operation& operation) {
-  out.key("responses");
-  out.open('{');
-  for (const int code : operation.codes) {
-    out.key(std::to_string(code));
-    out.open('{');
-    out.member("description", code_words(code));
-    if (schemas.dialect() == Dialect::v3) {
-      write_content(out, schemas, operation.produces, operation.answer);
-    } else {
-      out.key("schema");
-      write_answer_schema(out, schemas, operation.answer);
-    }
-    out.close('}');
-  }
-  out.key("401");
-  out.open('{');
-  out.member("description", "Unauthorized");
-  out.close('}');
-  out.close('}');
-}
-
-void write_operation(JsonWriter& out, const Schemas& schemas, const Operation& operation) {
-  const bool is_v2 = schemas.dialect() == Dialect::v2;
-  out.key(operation.method);
-  out.open('{');
-  if (!is_v2) out.member_list("tags", std::initializer_list<std::string_view>{operation.tag});
-  out.member("description", operation.description);
-  if (is_v2) {
-    if (!operation.consumes.empty()) out.member_list("consumes", operation.consumes);
-    out.member_list("produces", operation.produces);
-    out.member_list("schemes", std::initializer_list<std::string_view>{"https"});
-    out.member_list("tags", std::initializer_list<std::string_view>{operation.tag});
-  }
-  out.member("operationId", operation.id);
-  write_parameters(out, schemas, operation.parameters, operation.body, operation.is_body_required);
-  if (!is_v2 && !operation.body.empty()) {
-    out.key("requestBody");
-    out.open('{');
-    write_content(out, schemas, operation.consumes, operation.body);
-    if (operation.is_body_required) out.member_raw("required", "true");
-    out.close('}');
-  }
-  write_responses(out, schemas, operation);
-  if (!operation.action.empty()) {
-    out.member("x-kubernetes-action", operation.action);
-    out.key("x-kubernetes-group-version-kind");
-    out.open('{');
-    out.member("group", operation.version.group);
-    out.member("kind", operation.kind);
-    out.member("version", operation.version.version);
-    out.close('}');
-  }
-  out.close('}');
-}
+constexpr std::string_view watch_media_types[] = {
+    "application/json", "application/yaml", "application/vnd.kubernetes.protobuf",
+    "application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"};
+constexpr std::string_view log_media_types[] = {"text/plain", "application/json", "application/yaml",
+                                                "application/vnd.kubernetes.protobuf"};
+constexpr std::string_view patch_media_types[] = {
+    "application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml"};
 
 void sort_by_name(std::vector<Parameter>& parameters) {
   std::stable_sort(parameters.begin(), parameters.end(), [](auto& a, auto& b) { return a.name < b.name; });
 }
 
-constexpr std::string_view method_order[] = {"get", "put", "post", "delete", "options", "head", "patch"};
-
-std::string path_item(const Schemas& schemas, std::vector<Operation> operations, const std::vector<Parameter>& parameters) {
-  JsonWriter out;
-  out.open('{');
-  for (const auto method : method_order)
-    for (const auto& operation : operations)
-      if (operation.method == method) write_operation(out, schemas, operation);
-  write_parameters(out, schemas, parameters, {}, false);
-  out.close('}');
-  return out.take();
-}
-
 // Makes the operations of one resource.
 class Resource {
  public:
-  Resource(PathItems& paths, Schemas& schemas, const Kind& kind) : paths_(paths), schemas_(schemas), kind_(kind) {
+  Resource(PathItems& paths, Schemas& schemas, const Kind& kind)
+      : paths_(paths), schemas_(schemas), kind_(kind) {
     const auto& version = kind.group_version;
-    root_ = version.group.empty() ? fmt::format("/api/{}", version.version) : fmt::format("/apis/{}/{}", version.group, version.version);
+    root_ = version.group.empty() ? fmt::format("/api/{}", version.version)
+                                  : fmt::format("/apis/{}/{}", version.group, version.version);
     tag_ = fmt::format("{}_{}", tag_group(version.group), version.version);
     id_ = capitalized(tag_group(version.group)) + capitalized(version.version);
     scope_ = kind.is_namespaced ? "Namespaced" : "";
@@ -165,11 +44,13 @@ class Resource {
     add_collection();
     add_object();
     if (kind_.verbs & verb_watch) add_watches();
-    for (const auto& sub : kind_.subresources) sub.kind.ends_with("Options") ? add_connect(sub) : add_subresource(sub);
+    for (const auto& sub : kind_.subresources)
+      sub.kind.ends_with("Options") ? add_connect(sub) : add_subresource(sub);
   }
 
  private:
-  Operation operation(std::string_view method, std::string action, std::string id, std::string description) const {
+  Operation operation(std::string_view method, std::string action, std::string id,
+                      std::string description) const {
     Operation out;
     out.method = method;
     out.action = std::move(action);
@@ -200,7 +81,8 @@ class Resource {
   }
 
   Operation list(std::string id) {
-    Operation out = operation("get", "list", std::move(id), fmt::format("Lists or watches objects of kind {}.", kind_.kind));
+    Operation out = operation("get", "list", std::move(id),
+                              fmt::format("Lists or watches objects of kind {}.", kind_.kind));
     out.parameters = list_parameters();
     out.produces = watch_media_types;
     out.answer = kind_.list_type ? schemas_.add(*kind_.list_type) : object_;
@@ -234,36 +116,45 @@ class Resource {
 
   void add_collection() {
     std::vector<Operation> operations;
-    if (kind_.verbs & verb_list) operations.push_back(list(fmt::format("list{}{}{}", id_, scope_, kind_.kind)));
+    if (kind_.verbs & verb_list)
+      operations.push_back(list(fmt::format("list{}{}{}", id_, scope_, kind_.kind)));
     if (kind_.verbs & verb_create)
-      operations.push_back(create(fmt::format("create{}{}{}", id_, scope_, kind_.kind), fmt::format("Creates a {}.", kind_.kind), object_));
+      operations.push_back(create(fmt::format("create{}{}{}", id_, scope_, kind_.kind),
+                                  fmt::format("Creates a {}.", kind_.kind), object_));
     if (kind_.verbs & verb_deletecollection) {
-      Operation all = operation("delete", "deletecollection", fmt::format("delete{}Collection{}{}", id_, scope_, kind_.kind),
+      Operation all = operation("delete", "deletecollection",
+                                fmt::format("delete{}Collection{}{}", id_, scope_, kind_.kind),
                                 fmt::format("Deletes all objects of kind {} that match.", kind_.kind));
       all.parameters = delete_collection_parameters();
       all.body = schemas_.add(*find_meta("meta/v1.DeleteOptions"));
       all.answer = status();
       operations.push_back(std::move(all));
     }
-    if (!operations.empty()) paths_[root_ + collection_] = path_item(schemas_, std::move(operations), path_parameters(false, kind_.is_namespaced));
+    if (!operations.empty())
+      paths_[root_ + collection_] =
+          path_item(schemas_, std::move(operations), path_parameters(false, kind_.is_namespaced));
     if (kind_.is_namespaced && (kind_.verbs & verb_list)) {
       Operation everywhere = list(fmt::format("list{}{}ForAllNamespaces", id_, kind_.kind));
       everywhere.parameters.clear();
-      paths_[fmt::format("{}/{}", root_, kind_.resource)] = path_item(schemas_, {everywhere}, list_path_parameters(false, false));
+      paths_[fmt::format("{}/{}", root_, kind_.resource)] =
+          path_item(schemas_, {everywhere}, list_path_parameters(false, false));
     }
   }
 
   void add_object() {
     std::vector<Operation> operations;
     if (kind_.verbs & verb_get) {
-      Operation read = operation("get", "get", fmt::format("read{}{}{}", id_, scope_, kind_.kind), fmt::format("Reads the {}.", kind_.kind));
+      Operation read = operation("get", "get", fmt::format("read{}{}{}", id_, scope_, kind_.kind),
+                                 fmt::format("Reads the {}.", kind_.kind));
       read.answer = object_;
       operations.push_back(std::move(read));
     }
     if (kind_.verbs & verb_update)
-      operations.push_back(replace(fmt::format("replace{}{}{}", id_, scope_, kind_.kind), fmt::format("Replaces the {}.", kind_.kind), object_));
+      operations.push_back(replace(fmt::format("replace{}{}{}", id_, scope_, kind_.kind),
+                                   fmt::format("Replaces the {}.", kind_.kind), object_));
     if (kind_.verbs & verb_delete) {
-      Operation one = operation("delete", "delete", fmt::format("delete{}{}{}", id_, scope_, kind_.kind), fmt::format("Deletes the {}.", kind_.kind));
+      Operation one = operation("delete", "delete", fmt::format("delete{}{}{}", id_, scope_, kind_.kind),
+                                fmt::format("Deletes the {}.", kind_.kind));
       one.parameters = delete_parameters();
       one.body = schemas_.add(*find_meta("meta/v1.DeleteOptions"));
       one.answer = status();
@@ -271,9 +162,11 @@ class Resource {
       operations.push_back(std::move(one));
     }
     if (kind_.verbs & verb_patch)
-      operations.push_back(patch(fmt::format("patch{}{}{}", id_, scope_, kind_.kind), fmt::format("Changes parts of the {}.", kind_.kind), object_));
+      operations.push_back(patch(fmt::format("patch{}{}{}", id_, scope_, kind_.kind),
+                                 fmt::format("Changes parts of the {}.", kind_.kind), object_));
     if (!operations.empty())
-      paths_[root_ + collection_ + "/{name}"] = path_item(schemas_, std::move(operations), path_parameters(true, kind_.is_namespaced));
+      paths_[root_ + collection_ + "/{name}"] =
+          path_item(schemas_, std::move(operations), path_parameters(true, kind_.is_namespaced));
   }
 
   // A watch's options stand at the path, beside the path's own parameters, in the order of names.
@@ -283,19 +176,25 @@ class Resource {
     sort_by_name(out);
     return out;
   }
-  void add_watch(const std::string& path, std::string id, std::string action, bool has_name, bool has_namespace) {
-    Operation watch = operation("get", std::move(action), std::move(id),
-                                fmt::format("Watches objects of kind {}. Deprecated: the watch parameter of a list does the same.", kind_.kind));
+  void add_watch(const std::string& path, std::string id, std::string action, bool has_name,
+                 bool has_namespace) {
+    Operation watch = operation(
+        "get", std::move(action), std::move(id),
+        fmt::format("Watches objects of kind {}. Deprecated: the watch parameter of a list does the same.",
+                    kind_.kind));
     watch.produces = watch_media_types;
     watch.answer = schemas_.add(*find_meta("meta/v1.WatchEvent"));
     paths_[path] = path_item(schemas_, {watch}, list_path_parameters(has_name, has_namespace));
   }
   void add_watches() {
     const std::string root = root_ + "/watch";
-    add_watch(root + collection_, fmt::format("watch{}{}{}List", id_, scope_, kind_.kind), "watchlist", false, kind_.is_namespaced);
-    add_watch(root + collection_ + "/{name}", fmt::format("watch{}{}{}", id_, scope_, kind_.kind), "watch", true, kind_.is_namespaced);
+    add_watch(root + collection_, fmt::format("watch{}{}{}List", id_, scope_, kind_.kind), "watchlist", false,
+              kind_.is_namespaced);
+    add_watch(root + collection_ + "/{name}", fmt::format("watch{}{}{}", id_, scope_, kind_.kind), "watch",
+              true, kind_.is_namespaced);
     if (kind_.is_namespaced)
-      add_watch(fmt::format("{}/{}", root, kind_.resource), fmt::format("watch{}{}ListForAllNamespaces", id_, kind_.kind), "watchlist", false, false);
+      add_watch(fmt::format("{}/{}", root, kind_.resource),
+                fmt::format("watch{}{}ListForAllNamespaces", id_, kind_.kind), "watchlist", false, false);
   }
 
   void add_subresource(const Subresource& sub) {
@@ -305,7 +204,8 @@ class Resource {
     std::vector<Operation> operations;
     std::vector<Parameter> parameters = path_parameters(true, kind_.is_namespaced);
     if (sub.verbs & verb_get) {
-      Operation read = operation("get", "get", "read" + suffix, fmt::format("Reads {} of the {}.", sub.name, kind_.kind));
+      Operation read =
+          operation("get", "get", "read" + suffix, fmt::format("Reads {} of the {}.", sub.name, kind_.kind));
       read.answer = component;
       if (sub.name == "log") {
         read.answer.clear();
@@ -315,21 +215,31 @@ class Resource {
       }
       operations.push_back(std::move(read));
     }
-    if (sub.verbs & verb_update) operations.push_back(replace("replace" + suffix, fmt::format("Replaces {} of the {}.", sub.name, kind_.kind), component));
-    if (sub.verbs & verb_create) operations.push_back(create("create" + suffix, fmt::format("Creates {} of the {}.", sub.name, kind_.kind), component));
-    if (sub.verbs & verb_patch) operations.push_back(patch("patch" + suffix, fmt::format("Changes parts of {} of the {}.", sub.name, kind_.kind), component));
+    if (sub.verbs & verb_update)
+      operations.push_back(replace("replace" + suffix,
+                                   fmt::format("Replaces {} of the {}.", sub.name, kind_.kind), component));
+    if (sub.verbs & verb_create)
+      operations.push_back(
+          create("create" + suffix, fmt::format("Creates {} of the {}.", sub.name, kind_.kind), component));
+    if (sub.verbs & verb_patch)
+      operations.push_back(patch(
+          "patch" + suffix, fmt::format("Changes parts of {} of the {}.", sub.name, kind_.kind), component));
     for (auto& one : operations) {
       one.version = {sub.kind_group, sub.kind_version};
       one.kind = std::string(sub.kind);
     }
     sort_by_name(parameters);
-    paths_[fmt::format("{}{}/{{name}}/{}", root_, collection_, sub.name)] = path_item(schemas_, std::move(operations), parameters);
+    paths_[fmt::format("{}{}/{{name}}/{}", root_, collection_, sub.name)] =
+        path_item(schemas_, std::move(operations), parameters);
   }
 
   // Subresources that are a connection: their kind is the options' (PodExecOptions), which the query carries.
   void add_connect(const Subresource& sub) {
-    constexpr std::pair<std::uint16_t, std::string_view> methods[] = {{verb_get, "get"}, {verb_update, "put"}, {verb_create, "post"},
-                                                                     {verb_delete, "delete"}, {verb_patch, "patch"}};
+    constexpr std::pair<std::uint16_t, std::string_view> methods[] = {{verb_get, "get"},
+                                                                      {verb_update, "put"},
+                                                                      {verb_create, "post"},
+                                                                      {verb_delete, "delete"},
+                                                                      {verb_patch, "patch"}};
     const bool is_proxy = sub.name == "proxy";
     const Kind* kind = schemas_.registry().find_kind(sub.kind_group, sub.kind_version, sub.kind);
     const Type* options = kind ? kind->type : find_meta(fmt::format("core/v1.{}", sub.kind));
@@ -337,7 +247,9 @@ class Resource {
       if (has_path && !is_proxy) continue;
       std::vector<Operation> operations;
       auto add = [&](std::string_view method) {
-        Operation one = operation(method, "connect", fmt::format("connect{}{}{}{}{}{}", id_, capitalized(method), scope_, kind_.kind, capitalized(sub.name), has_path ? "WithPath" : ""),
+        Operation one = operation(method, "connect",
+                                  fmt::format("connect{}{}{}{}{}{}", id_, capitalized(method), scope_,
+                                              kind_.kind, capitalized(sub.name), has_path ? "WithPath" : ""),
                                   fmt::format("Connects to {} of the {}.", sub.name, kind_.kind));
         one.version = {sub.kind_group, sub.kind_version};
         one.kind = std::string(sub.kind);
@@ -354,7 +266,8 @@ class Resource {
         for (auto& parameter : option_parameters(*options)) parameters.push_back(std::move(parameter));
       // A proxied path and the option of that name are two parameters, as Kubernetes has them.
       sort_by_name(parameters);
-      paths_[fmt::format("{}{}/{{name}}/{}{}", root_, collection_, sub.name, has_path ? "/{path}" : "")] = path_item(schemas_, std::move(operations), parameters);
+      paths_[fmt::format("{}{}/{{name}}/{}{}", root_, collection_, sub.name, has_path ? "/{path}" : "")] =
+          path_item(schemas_, std::move(operations), parameters);
     }
   }
 
@@ -385,7 +298,9 @@ std::string tag_group(std::string_view group) {
   return out;
 }
 
-void add_resource_paths(PathItems& paths, Schemas& schemas, const Kind& kind) { Resource(paths, schemas, kind).add(); }
+void add_resource_paths(PathItems& paths, Schemas& schemas, const Kind& kind) {
+  Resource(paths, schemas, kind).add();
+}
 
 void add_plain_path(PathItems& paths, const Schemas& schemas, const PlainPath& plain) {
   Operation read;

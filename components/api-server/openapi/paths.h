@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "api-server/openapi/parameters.h"
 #include "api-server/openapi/schemas.h"
 
 namespace rusternetes::api_server::openapi {
@@ -19,7 +18,7 @@ void add_resource_paths(PathItems& paths, Schemas& schemas, const apimachinery::
 // A path that is no resource and is read with GET.
 struct PlainPath {
   std::string path, operation, tag, description;
-  std::string component;   // of the response; empty: text
+  std::string component;  // of the response; empty: text
   std::vector<std::string_view> media_types;
 };
 void add_plain_path(PathItems& paths, const Schemas& schemas, const PlainPath& plain);
@@ -27,7 +26,5 @@ void add_plain_path(PathItems& paths, const Schemas& schemas, const PlainPath& p
 // "rbac.authorization.k8s.io" → "rbacAuthorization"; "" → "core".
 std::string tag_group(std::string_view group);
 std::string capitalized(std::string_view word);
-
-constexpr std::string_view object_media_types[] = {"application/json", "application/yaml", "application/vnd.kubernetes.protobuf"};
 
 }  // namespace rusternetes::api_server::openapi

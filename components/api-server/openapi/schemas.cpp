@@ -21,40 +21,57 @@ constexpr std::array words{
          R"("type":"string","format":"date-time")", R"("type":"string","format":"date-time")"},
     Word{"io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime", "A moment, as RFC 3339 text with microseconds.",
          R"("type":"string","format":"date-time")", R"("type":"string","format":"date-time")"},
-    Word{"io.k8s.apimachinery.pkg.apis.meta.v1.Duration", "A length of time, such as 1h30m or 15s.", R"("type":"string")", R"("type":"string")"},
+    Word{"io.k8s.apimachinery.pkg.apis.meta.v1.Duration", "A length of time, such as 1h30m or 15s.",
+         R"("type":"string")", R"("type":"string")"},
     Word{"io.k8s.apimachinery.pkg.api.resource.Quantity",
-         "An amount: a decimal number with an optional suffix, binary (Ki, Mi, Gi, Ti, Pi, Ei), decimal (n, u, m, k, M, G, T, P, E) or an exponent (1e3). "
+         "An amount: a decimal number with an optional suffix, binary (Ki, Mi, Gi, Ti, Pi, Ei), decimal (n, "
+         "u, m, k, M, G, T, P, E) or an exponent (1e3). "
          "A half core is 500m, a quarter of a gibibyte 256Mi.",
          R"("type":"string")", R"("oneOf":[{"type":"string"},{"type":"number"}])"},
-    Word{"io.k8s.apimachinery.pkg.util.intstr.IntOrString", "A whole number, or text such as a percentage or the name of a port.",
-         R"("type":"string","format":"int-or-string")", R"("format":"int-or-string","oneOf":[{"type":"integer"},{"type":"string"}])"},
-    Word{"io.k8s.apimachinery.pkg.runtime.RawExtension", "An object of any kind, kept as it is.", R"("type":"object")", R"("type":"object")"},
-    Word{"io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1", "A set of fields: keys name fields or list items, an empty object ends a path.",
+    Word{"io.k8s.apimachinery.pkg.util.intstr.IntOrString",
+         "A whole number, or text such as a percentage or the name of a port.",
+         R"("type":"string","format":"int-or-string")",
+         R"("format":"int-or-string","oneOf":[{"type":"integer"},{"type":"string"}])"},
+    Word{"io.k8s.apimachinery.pkg.runtime.RawExtension", "An object of any kind, kept as it is.",
          R"("type":"object")", R"("type":"object")"},
-    Word{"io.k8s.apimachinery.pkg.apis.meta.v1.Patch", "What a PATCH request carries; its form depends on the content type.",
+    Word{"io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1",
+         "A set of fields: keys name fields or list items, an empty object ends a path.",
          R"("type":"object")", R"("type":"object")"},
-    Word{"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON", "Any JSON value: object, list, text, number, boolean or null.", "", ""},
-    Word{"io.k8s.apimachinery.pkg.version.Info", "The server's version.",
-         R"("type":"object","required":["major","minor","gitVersion","gitCommit","gitTreeState","buildDate","goVersion","compiler","platform"],)"
-         R"("properties":{"buildDate":{"type":"string"},"compiler":{"type":"string"},"emulationMajor":{"type":"string"},"emulationMinor":{"type":"string"},)"
-         R"("gitCommit":{"type":"string"},"gitTreeState":{"type":"string"},"gitVersion":{"type":"string"},"goVersion":{"type":"string"},)"
-         R"("major":{"type":"string"},"minCompatibilityMajor":{"type":"string"},"minCompatibilityMinor":{"type":"string"},"minor":{"type":"string"},"platform":{"type":"string"}})",
-         R"("type":"object","required":["major","minor","gitVersion","gitCommit","gitTreeState","buildDate","goVersion","compiler","platform"],)"
-         R"("properties":{"buildDate":{"type":"string","default":""},"compiler":{"type":"string","default":""},"emulationMajor":{"type":"string"},"emulationMinor":{"type":"string"},)"
-         R"("gitCommit":{"type":"string","default":""},"gitTreeState":{"type":"string","default":""},"gitVersion":{"type":"string","default":""},"goVersion":{"type":"string","default":""},)"
-         R"("major":{"type":"string","default":""},"minCompatibilityMajor":{"type":"string"},"minCompatibilityMinor":{"type":"string"},"minor":{"type":"string","default":""},"platform":{"type":"string","default":""}})"},
+    Word{"io.k8s.apimachinery.pkg.apis.meta.v1.Patch",
+         "What a PATCH request carries; its form depends on the content type.", R"("type":"object")",
+         R"("type":"object")"},
+    Word{"io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON",
+         "Any JSON value: object, list, text, number, boolean or null.", "", ""},
+    Word{
+        "io.k8s.apimachinery.pkg.version.Info", "The server's version.",
+        R"("type":"object","required":["major","minor","gitVersion","gitCommit","gitTreeState","buildDate","goVersion","compiler","platform"],)"
+        R"("properties":{"buildDate":{"type":"string"},"compiler":{"type":"string"},"emulationMajor":{"type":"string"},"emulationMinor":{"type":"string"},)"
+        R"("gitCommit":{"type":"string"},"gitTreeState":{"type":"string"},"gitVersion":{"type":"string"},"goVersion":{"type":"string"},)"
+        R"("major":{"type":"string"},"minCompatibilityMajor":{"type":"string"},"minCompatibilityMinor":{"type":"string"},"minor":{"type":"string"},"platform":{"type":"string"}})",
+        R"("type":"object","required":["major","minor","gitVersion","gitCommit","gitTreeState","buildDate","goVersion","compiler","platform"],)"
+        R"("properties":{"buildDate":{"type":"string","default":""},"compiler":{"type":"string","default":""},"emulationMajor":{"type":"string"},"emulationMinor":{"type":"string"},)"
+        R"("gitCommit":{"type":"string","default":""},"gitTreeState":{"type":"string","default":""},"gitVersion":{"type":"string","default":""},"goVersion":{"type":"string","default":""},)"
+        R"("major":{"type":"string","default":""},"minCompatibilityMajor":{"type":"string"},"minCompatibilityMinor":{"type":"string"},"minor":{"type":"string","default":""},"platform":{"type":"string","default":""}})"},
 };
 
 std::string_view word_component(TypeKind kind, std::string_view owner) {
   switch (kind) {
-    case TypeKind::time: return words[0].name;
-    case TypeKind::micro_time: return words[1].name;
-    case TypeKind::duration: return words[2].name;
-    case TypeKind::quantity: return words[3].name;
-    case TypeKind::int_or_string: return words[4].name;
-    case TypeKind::raw: return owner.starts_with("apiextensions/v1.") ? words[8].name : words[5].name;
-    case TypeKind::fields_v1: return words[6].name;
-    default: return {};
+    case TypeKind::time:
+      return words[0].name;
+    case TypeKind::micro_time:
+      return words[1].name;
+    case TypeKind::duration:
+      return words[2].name;
+    case TypeKind::quantity:
+      return words[3].name;
+    case TypeKind::int_or_string:
+      return words[4].name;
+    case TypeKind::raw:
+      return owner.starts_with("apiextensions/v1.") ? words[8].name : words[5].name;
+    case TypeKind::fields_v1:
+      return words[6].name;
+    default:
+      return {};
   }
 }
 
@@ -81,19 +98,25 @@ std::string reversed(std::string_view group) {
 // The zero value that a version 3 schema states where the field is always written.
 std::string_view zero_default(const Type& type, bool is_omitempty) {
   switch (type.kind) {
-    case TypeKind::structure: return "{}";
-    case TypeKind::string: return is_omitempty ? "" : "\"\"";
-    case TypeKind::boolean: return is_omitempty ? "" : "false";
+    case TypeKind::structure:
+      return "{}";
+    case TypeKind::string:
+      return is_omitempty ? "" : "\"\"";
+    case TypeKind::boolean:
+      return is_omitempty ? "" : "false";
     case TypeKind::int32:
     case TypeKind::int64:
-    case TypeKind::float64: return is_omitempty ? "" : "0";
-    default: return {};
+    case TypeKind::float64:
+      return is_omitempty ? "" : "0";
+    default:
+      return {};
   }
 }
 
 bool is_empty(const FieldRules& rules) {
-  return rules.list_kind == ListKind::unspecified && !rules.is_atomic_map && !rules.patch_merge && !rules.patch_replace &&
-         !rules.patch_retain_keys && rules.merge_key.empty() && rules.description.empty();
+  return rules.list_kind == ListKind::unspecified && !rules.is_atomic_map && !rules.patch_merge &&
+         !rules.patch_replace && !rules.patch_retain_keys && rules.merge_key.empty() &&
+         rules.description.empty();
 }
 
 constexpr std::string_view type_meta_descriptions[] = {
@@ -105,7 +128,8 @@ constexpr std::string_view type_meta_descriptions[] = {
 
 void Schemas::index_kinds() {
   auto add = [&](const Type* type, const GroupVersion& version, std::string kind) {
-    if (type) kinds_of_[type].push_back({std::string(version.group), std::string(version.version), std::move(kind)});
+    if (type)
+      kinds_of_[type].push_back({std::string(version.group), std::string(version.version), std::move(kind)});
   };
   std::vector<GroupVersion> versions;
   for (const Kind* kind : registry_.kinds()) {
@@ -113,18 +137,21 @@ void Schemas::index_kinds() {
     add(kind->type, kind->group_version, std::string(kind->kind));
     add(kind->list_type, kind->group_version, std::string(kind->kind) + "List");
     if (registry_.owner(*kind)) {
-      const std::string prefix = reversed(kind->group_version.group) + std::string(kind->group_version.version) + ".";
+      const std::string prefix =
+          reversed(kind->group_version.group) + std::string(kind->group_version.version) + ".";
       if (kind->type) runtime_names_[kind->type] = prefix + std::string(kind->kind);
       if (kind->list_type) runtime_names_[kind->list_type] = prefix + std::string(kind->kind) + "List";
     }
-    if (!kind->resource.empty() && std::find(versions.begin(), versions.end(), kind->group_version) == versions.end())
+    if (!kind->resource.empty() &&
+        std::find(versions.begin(), versions.end(), kind->group_version) == versions.end())
       versions.push_back(kind->group_version);
   }
   for (const Type* type : builtin_schema().types) {
     if (!type->name.starts_with("meta/v1.")) continue;
     const std::string name(type->name.substr(8));
     const GroupVersion core{"", "v1"};
-    if (name == "Status" || name == "APIGroup" || name == "APIGroupList" || name == "APIResourceList" || name == "APIVersions") {
+    if (name == "Status" || name == "APIGroup" || name == "APIGroupList" || name == "APIResourceList" ||
+        name == "APIVersions") {
       add(type, core, name);
     } else if (name == "DeleteOptions" || name == "WatchEvent") {
       for (const auto& version : versions) add(type, version, name);
@@ -143,7 +170,9 @@ std::string Schemas::component_name(const Type& type, std::string_view owner) co
 
 void Schemas::collect(const Type& type, std::string_view owner) {
   const std::string name = component_name(type, owner);
-  if (!name.empty() && !components_.try_emplace(name, Component{word_component(type.kind, owner).empty() ? &type : nullptr}).second)
+  if (!name.empty() &&
+      !components_.try_emplace(name, Component{word_component(type.kind, owner).empty() ? &type : nullptr})
+           .second)
     return;
   if (type.element) collect(*type.element, owner);
   for (const auto& field : type.fields) collect(*field.type, name.empty() ? owner : type.name);
@@ -161,14 +190,17 @@ std::string Schemas::add_word(std::string name) {
 
 void Schemas::write_reference(JsonWriter& out, std::string_view component) const {
   out.open('{');
-  out.member("$ref", std::string(dialect_ == Dialect::v2 ? "#/definitions/" : "#/components/schemas/") + std::string(component));
+  out.member("$ref", std::string(dialect_ == Dialect::v2 ? "#/definitions/" : "#/components/schemas/") +
+                         std::string(component));
   out.close('}');
 }
 
 void Schemas::write_rules(JsonWriter& out, const FieldRules& rules) const {
   if (!rules.list_keys.empty()) out.member_list("x-kubernetes-list-map-keys", rules.list_keys);
   if (rules.list_kind != ListKind::unspecified)
-    out.member("x-kubernetes-list-type", rules.list_kind == ListKind::atomic ? "atomic" : rules.list_kind == ListKind::set ? "set" : "map");
+    out.member("x-kubernetes-list-type", rules.list_kind == ListKind::atomic ? "atomic"
+                                         : rules.list_kind == ListKind::set  ? "set"
+                                                                             : "map");
   if (rules.is_atomic_map) out.member("x-kubernetes-map-type", "atomic");
   if (!rules.merge_key.empty()) out.member("x-kubernetes-patch-merge-key", rules.merge_key);
   std::string strategy;
@@ -184,7 +216,8 @@ void Schemas::write_rules(JsonWriter& out, const FieldRules& rules) const {
 // The members of a schema object that is no reference, without description and default.
 void Schemas::write_type(JsonWriter& out, const Type& type, std::string_view owner) const {
   switch (type.kind) {
-    case TypeKind::structure: return write_members(out, type);
+    case TypeKind::structure:
+      return write_members(out, type);
     case TypeKind::list:
       out.member("type", "array");
       out.key("items");
@@ -193,8 +226,10 @@ void Schemas::write_type(JsonWriter& out, const Type& type, std::string_view own
       out.member("type", "object");
       out.key("additionalProperties");
       return write_element(out, *type.element, owner);
-    case TypeKind::string: return out.member("type", "string");
-    case TypeKind::boolean: return out.member("type", "boolean");
+    case TypeKind::string:
+      return out.member("type", "string");
+    case TypeKind::boolean:
+      return out.member("type", "boolean");
     case TypeKind::int32:
     case TypeKind::int64:
       out.member("type", "integer");
@@ -205,8 +240,10 @@ void Schemas::write_type(JsonWriter& out, const Type& type, std::string_view own
     case TypeKind::bytes:
       out.member("type", "string");
       return out.member("format", "byte");
-    case TypeKind::any: return out.member_raw("x-kubernetes-preserve-unknown-fields", "true");
-    default: return;
+    case TypeKind::any:
+      return out.member_raw("x-kubernetes-preserve-unknown-fields", "true");
+    default:
+      return;
   }
 }
 
@@ -232,9 +269,11 @@ void Schemas::write_field(JsonWriter& out, const Field& field, std::string_view 
   std::string_view default_value;
   if (dialect_ == Dialect::v3) {
     default_value = rules.default_value;
-    if (default_value.empty() && !field.is_pointer) default_value = zero_default(*field.type, field.is_omitempty || field.is_omitzero);
+    if (default_value.empty() && !field.is_pointer)
+      default_value = zero_default(*field.type, field.is_omitempty || field.is_omitzero);
   }
-  if (!component.empty() && dialect_ == Dialect::v3 && default_value.empty() && is_empty(rules)) return write_reference(out, component);
+  if (!component.empty() && dialect_ == Dialect::v3 && default_value.empty() && is_empty(rules))
+    return write_reference(out, component);
   out.open('{');
   if (!rules.description.empty()) out.member("description", rules.description);
   if (component.empty()) write_type(out, *field.type, owner);
@@ -312,7 +351,8 @@ void Schemas::write_all(JsonWriter& out) const {
       write_structure(out, *component.type);
       continue;
     }
-    const auto word = std::find_if(words.begin(), words.end(), [&](const Word& one) { return one.name == name; });
+    const auto word =
+        std::find_if(words.begin(), words.end(), [&](const Word& one) { return one.name == name; });
     out.open('{');
     out.member("description", word->description);
     const std::string_view members = dialect_ == Dialect::v2 ? word->v2 : word->v3;

@@ -1,6 +1,7 @@
 #pragma once
-// The schema part of OpenAPI documents: which component a type is, and what it looks like in version 2 (definitions) and
-// version 3 (components). Names, formats and extensions are those Kubernetes publishes, since clients look them up.
+// The schema part of OpenAPI documents: which component a type is, and what it looks like in version 2
+// (definitions) and version 3 (components). Names, formats and extensions are those Kubernetes publishes,
+// since clients look them up.
 
 #include <map>
 #include <string>
@@ -14,14 +15,17 @@ namespace rusternetes::api_server::openapi {
 
 enum class Dialect { v2, v3 };
 
-// A named schema: of a structure, or of one of the words that stand for a Go type with its own form (Time, Quantity...).
+// A named schema: of a structure, or of one of the words that stand for a Go type with its own form (Time,
+// Quantity...).
 struct Component {
   const apimachinery::Type* type = nullptr;  // null: a word
 };
 
 class Schemas {
  public:
-  Schemas(const apimachinery::Registry& registry, Dialect dialect) : registry_(registry), dialect_(dialect) { index_kinds(); }
+  Schemas(const apimachinery::Registry& registry, Dialect dialect) : registry_(registry), dialect_(dialect) {
+    index_kinds();
+  }
 
   // Takes the type's component, and what it refers to, into the document. Returns the component's name.
   std::string add(const apimachinery::Type& type);

@@ -14,6 +14,7 @@ namespace rusternetes::api_server {
   _("", "pods", pods)                            \
   _("", "secrets", secrets)                      \
   _("", "serviceaccounts", serviceaccounts)      \
+  _("", "services", services)                    \
   _("apps", "deployments", deployments)          \
   _("apps", "replicasets", replicasets)          \
   _("coordination.k8s.io", "leases", leases)

@@ -9,10 +9,10 @@
 #include "server_test_support.h"
 
 using namespace rusternetes;
-using apimachinery::Registry;
 using api_server::openapi::OpenApi;
 using api_server::testing::Answer;
 using api_server::testing::TestServer;
+using apimachinery::Registry;
 namespace json = boost::json;
 
 namespace {
@@ -125,8 +125,10 @@ TEST_CASE("the schemas of version 3 state types, rules of lists, defaults and ki
   const json::value apps = v3("apis/apps/v1");
   const auto& schemas = apps.at("components").at("schemas").as_object();
   const auto& deployment = schemas.at("io.k8s.api.apps.v1.Deployment");
-  CHECK(deployment.at("x-kubernetes-group-version-kind") == json::parse(R"([{"group":"apps","kind":"Deployment","version":"v1"}])"));
-  CHECK(deployment.at("properties").at("spec").at("allOf").at(0).at("$ref") == "#/components/schemas/io.k8s.api.apps.v1.DeploymentSpec");
+  CHECK(deployment.at("x-kubernetes-group-version-kind") ==
+        json::parse(R"([{"group":"apps","kind":"Deployment","version":"v1"}])"));
+  CHECK(deployment.at("properties").at("spec").at("allOf").at(0).at("$ref") ==
+        "#/components/schemas/io.k8s.api.apps.v1.DeploymentSpec");
   CHECK(deployment.at("properties").at("spec").at("default").as_object().empty());
   const auto& spec = schemas.at("io.k8s.api.apps.v1.DeploymentSpec");
   CHECK(spec.at("required") == json::parse(R"(["selector","template"])"));
@@ -137,9 +139,12 @@ TEST_CASE("the schemas of version 3 state types, rules of lists, defaults and ki
   CHECK(ports.at("x-kubernetes-list-type") == "map");
   CHECK(ports.at("x-kubernetes-patch-merge-key") == "containerPort");
   CHECK(ports.at("x-kubernetes-patch-strategy") == "merge");
-  CHECK(schemas.at("io.k8s.api.core.v1.ContainerPort").at("properties").at("protocol").at("default") == "TCP");
-  CHECK(schemas.at("io.k8s.api.core.v1.ContainerPort").at("properties").at("protocol").at("enum") == json::parse(R"(["SCTP","TCP","UDP"])"));
-  CHECK(schemas.at("io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector").at("x-kubernetes-map-type") == "atomic");
+  CHECK(schemas.at("io.k8s.api.core.v1.ContainerPort").at("properties").at("protocol").at("default") ==
+        "TCP");
+  CHECK(schemas.at("io.k8s.api.core.v1.ContainerPort").at("properties").at("protocol").at("enum") ==
+        json::parse(R"(["SCTP","TCP","UDP"])"));
+  CHECK(schemas.at("io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector").at("x-kubernetes-map-type") ==
+        "atomic");
   CHECK(schemas.at("io.k8s.apimachinery.pkg.api.resource.Quantity").at("oneOf").as_array().size() == 2);
   CHECK(schemas.at("io.k8s.apimachinery.pkg.util.intstr.IntOrString").at("format") == "int-or-string");
   CHECK(schemas.at("io.k8s.apimachinery.pkg.apis.meta.v1.Time").at("format") == "date-time");
@@ -151,10 +156,19 @@ TEST_CASE("kubectl explain finds words for the fields that people look up") {
   const auto& schemas = core.at("components").at("schemas").as_object();
   for (const char* type : {"Pod", "PodSpec", "Container", "Service", "ServiceSpec"})
     CHECK(schemas.at(std::string("io.k8s.api.core.v1.") + type).as_object().contains("description"));
-  for (const char* field : {"containers", "initContainers", "volumes", "restartPolicy", "nodeSelector", "tolerations"})
-    CHECK(schemas.at("io.k8s.api.core.v1.PodSpec").at("properties").at(field).as_object().contains("description"));
+  for (const char* field :
+       {"containers", "initContainers", "volumes", "restartPolicy", "nodeSelector", "tolerations"})
+    CHECK(schemas.at("io.k8s.api.core.v1.PodSpec")
+              .at("properties")
+              .at(field)
+              .as_object()
+              .contains("description"));
   for (const char* field : {"name", "namespace", "labels", "annotations"})
-    CHECK(schemas.at("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta").at("properties").at(field).as_object().contains("description"));
+    CHECK(schemas.at("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta")
+              .at("properties")
+              .at(field)
+              .as_object()
+              .contains("description"));
 }
 
 TEST_CASE("a PATCH tells its kind and that it takes dryRun and fieldValidation, in both versions") {
@@ -183,7 +197,8 @@ TEST_CASE("an object's path has an operation for each of its verbs") {
   const auto& exec = v2().at("paths").at("/api/v1/namespaces/{namespace}/pods/{name}/exec");
   CHECK(exec.at("post").at("x-kubernetes-action") == "connect");
   CHECK(exec.at("post").at("x-kubernetes-group-version-kind").at("kind") == "PodExecOptions");
-  const auto& scale = v2().at("paths").at("/apis/apps/v1/namespaces/{namespace}/deployments/{name}/scale").at("put");
+  const auto& scale =
+      v2().at("paths").at("/apis/apps/v1/namespaces/{namespace}/deployments/{name}/scale").at("put");
   CHECK(scale.at("x-kubernetes-group-version-kind").at("group") == "autoscaling");
   CHECK_FALSE(v2().at("paths").as_object().contains("/api/v1/namespaces/{namespace}/bindings/{name}"));
 }
@@ -210,7 +225,8 @@ TEST_CASE("the protobuf of version 2 is gnostic's: definitions, paths, extension
   const auto paths = proto_get(bytes, {8});
   CHECK(proto_fields(paths).size() == v2().at("paths").as_object().size());
   const auto patch = proto_get(proto_named(paths, 2, "/api/v1/namespaces/{namespace}/pods/{name}"), {8});
-  CHECK(proto_get(proto_named(patch, 13, "x-kubernetes-group-version-kind"), {2}) == "group: \"\"\nkind: Pod\nversion: v1\n");
+  CHECK(proto_get(proto_named(patch, 13, "x-kubernetes-group-version-kind"), {2}) ==
+        "group: \"\"\nkind: Pod\nversion: v1\n");
   std::set<std::string> queries;
   for (const auto& field : proto_fields(patch))
     if (field.number == 8) queries.insert(std::string(proto_get(field.bytes, {1, 2, 3, 4})));
@@ -229,10 +245,16 @@ TEST_CASE("the protobuf of version 3 is gnostic's") {
   CHECK(proto_fields(schemas).size() == apps.at("components").at("schemas").as_object().size());
   const auto spec = proto_get(proto_named(schemas, 1, "io.k8s.api.apps.v1.DeploymentSpec"), {1});
   const auto selector = proto_get(proto_named(proto_get(spec, {31}), 1, "selector"), {1});
-  CHECK(proto_get(selector, {26, 2, 1}) == "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector");
-  const auto protocol = proto_get(proto_named(proto_get(proto_get(proto_named(schemas, 1, "io.k8s.api.core.v1.ContainerPort"), {1}), {31}), 1, "protocol"), {1});
+  CHECK(proto_get(selector, {26, 2, 1}) ==
+        "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector");
+  const auto protocol = proto_get(
+      proto_named(
+          proto_get(proto_get(proto_named(schemas, 1, "io.k8s.api.core.v1.ContainerPort"), {1}), {31}), 1,
+          "protocol"),
+      {1});
   CHECK(proto_get(protocol, {33, 3}) == "TCP");
-  const auto item = proto_named(proto_get(bytes, {4}), 1, "/apis/apps/v1/namespaces/{namespace}/deployments/{name}");
+  const auto item =
+      proto_named(proto_get(bytes, {4}), 1, "/apis/apps/v1/namespaces/{namespace}/deployments/{name}");
   CHECK(proto_get(item, {10, 5}) == "patchAppsV1NamespacedDeployment");
   CHECK_FALSE(documents().v3_protobuf("apis/none/v1"));
 }
@@ -249,7 +271,8 @@ TEST_CASE("the index names every document with its hash, and the hash is stable"
   for (const char* name : {"api/v1", "apis/apps/v1", "apis/apps", "api", "apis", "version"}) {
     REQUIRE(paths.contains(name));
     const auto document = documents().v3_json(name);
-    CHECK(std::string(paths.at(name).at("serverRelativeURL").as_string()) == "/openapi/v3/" + std::string(name) + "?hash=" + document->hash);
+    CHECK(std::string(paths.at(name).at("serverRelativeURL").as_string()) ==
+          "/openapi/v3/" + std::string(name) + "?hash=" + document->hash);
   }
   const OpenApi again(Registry::builtin());
   CHECK(again.v3_json("api/v1")->hash == documents().v3_json("api/v1")->hash);
@@ -260,21 +283,44 @@ TEST_CASE("documents are served with their tag, and answered with 304, 301, 404 
   TestServer server;
   const Answer index = server.send("GET", "/openapi/v3");
   REQUIRE(index.code == 200);
-  const std::string url(json::parse(index.body).at("paths").at("apis/apps/v1").at("serverRelativeURL").as_string());
+  const std::string url(
+      json::parse(index.body).at("paths").at("apis/apps/v1").at("serverRelativeURL").as_string());
   const Answer apps = server.send("GET", url);
   REQUIRE(apps.code == 200);
   CHECK(apps.headers.get("cache-control") == "public, immutable");
   CHECK(apps.headers.get("expires").value_or("").ends_with(" GMT"));
   CHECK(apps.headers.get("vary").value_or("").find("Accept") != std::string_view::npos);
-  CHECK("/openapi/v3/apis/apps/v1?hash=" + std::string(apps.headers.get("etag").value_or("\"\"").substr(1, 128)) == url);
+  CHECK("/openapi/v3/apis/apps/v1?hash=" +
+            std::string(apps.headers.get("etag").value_or("\"\"").substr(1, 128)) ==
+        url);
   const Answer stale = server.send("GET", "/openapi/v3/apis/apps/v1?hash=0");
   CHECK(stale.code == 301);
   CHECK(stale.headers.get("location") == url);
-  CHECK(server.send("GET", "/openapi/v3/apis/apps/v1", "", "", "admin-token", "application/yaml").code == 406);
+  CHECK(server.send("GET", "/openapi/v3/apis/apps/v1", "", "", "admin-token", "application/yaml").code ==
+        406);
   CHECK(server.send("GET", "/openapi/v3/apis/apps/v7").code == 404);
-  const Answer two = server.send("GET", "/openapi/v2", "", "", "admin-token", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf");
+  const Answer two = server.send("GET", "/openapi/v2", "", "", "admin-token",
+                                 "application/com.github.proto-openapi.spec.v2@v1.0+protobuf");
   CHECK(two.code == 200);
   CHECK(two.headers.get("content-type") == "application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
   CHECK(proto_get(two.body, {1}) == "2.0");
   CHECK(server.send("GET", "/openapi/v2").headers.get("etag") == two.headers.get("etag"));
+  CHECK(server.send("POST", "/openapi/v2", "{}").code == 405);
+  Answer unchanged;
+  server.run([&]() -> Task<> {
+    auto client = http::Client::create(server.thread().executor(),
+                                       {"http://127.0.0.1:" + std::to_string(server.instance().port()), {}});
+    if (!client) co_return;
+    http::ClientRequest request;
+    request.target = "/openapi/v2";
+    request.headers.set("authorization", "Bearer admin-token");
+    request.headers.set("if-none-match", std::string(two.headers.get("etag").value_or("")));
+    auto response = co_await (*client)->send(std::move(request));
+    if (!response) co_return;
+    unchanged.code = (*response)->head().status;
+    auto text = co_await (*response)->read_all(1 << 20);
+    if (text) unchanged.body = *text;
+  });
+  CHECK(unchanged.code == 304);
+  CHECK(unchanged.body.empty());
 }

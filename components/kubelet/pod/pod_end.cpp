@@ -121,16 +121,33 @@ Task<Result<void>> PodWorker::remove_everything() {
   for (const auto qos : {QosClass::guaranteed, QosClass::burstable, QosClass::best_effort})
     groups.push_back(context_.runtime.pod_cgroup_path(qos_cgroup(context_.options.cgroup_root, qos) + "/pod" + uid_));
   const std::string logs = context_.options.log_dir + "/" + log_folder(view());
-  const auto& cgroups = context_.cgroups;
-  auto clean = [&cgroups, groups, logs] {
+  auto clean = [logs] {
     std::error_code ec;
     std::filesystem::remove_all(logs, ec);
-    // Busy ones (an exec's monitor lives on for a while) are taken by the housekeeping.
-    for (const auto& group : groups)
-      if (auto removed = cgroups.remove(group); !removed) log::debug("kubelet", "{}", removed.error().message);
   };
   co_await context_.files.run(clean);
+  context_.tasks.spawn("remove cgroups", remove_cgroups(context_, std::move(groups)));
   co_return Result<void>{};
+}
+
+// Containers' monitors leave a moment after them; an exec's may stay for minutes: the housekeeping takes those.
+Task<> PodWorker::remove_cgroups(WorkerContext& context, std::vector<std::string> groups) {
+  const auto& cgroups = context.cgroups;
+  auto remove = [&cgroups, groups]() -> Result<void> {
+    Result<void> out;
+    for (const auto& group : groups)
+      if (auto removed = cgroups.remove(group); !removed) out = std::move(removed);
+    return out;
+  };
+  for (auto pause = std::chrono::milliseconds(20);; pause *= 2) {
+    auto removed = co_await context.files.run(remove);
+    if (removed) co_return;
+    if (pause > std::chrono::seconds(5)) {
+      log::debug("kubelet", "{}", removed.error().message);
+      co_return;
+    }
+    co_await sleep_for(pause);
+  }
 }
 
 Task<Result<void>> PodWorker::delete_from_api() {

@@ -99,6 +99,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   static Task<> stop_container(std::shared_ptr<PodWorker> self, std::string id, std::chrono::seconds grace);
   Task<Result<void>> take_down();
   Task<Result<void>> remove_everything();
+  static Task<> remove_cgroups(WorkerContext& context, std::vector<std::string> groups);
   Task<Result<void>> delete_from_api();
 
   WorkerContext& context_;

@@ -1,0 +1,71 @@
+#pragma once
+// A runtime in memory: containers are records that tests end, fail and forget.
+
+#include <map>
+#include <set>
+
+#include "engine/runtime.h"
+
+namespace rusternetes::kubelet::testing {
+
+class FakeRuntime final : public engine::Runtime {
+ public:
+  explicit FakeRuntime(asio::any_io_executor executor) : changed_(std::move(executor)) {}
+
+  // What tests turn.
+  std::set<std::string> images;                                // references that are here
+  std::map<std::string, Status> pull_errors;                   // by reference; else a pull succeeds
+  std::map<std::string, int> exits_at_once;                    // container name -> exit code
+  std::map<std::string, std::string> start_errors;             // container name -> StartError's message
+  bool ignores_stop_signal = false;                            // then only SIGKILL ends a container
+  std::vector<std::string> calls;                              // "create web/0", "stop web 30", ...
+  std::map<std::string, engine::ContainerConfig> configs;      // by container id
+  std::map<std::string, engine::SandboxConfig> sandbox_configs;  // by sandbox id
+  std::map<std::string, engine::ContainerStatus> containers;
+  std::map<std::string, engine::SandboxStatus> sandboxes;
+
+  // The newest container of that name ends.
+  void end_container(const std::string& name, int exit_code);
+  // As after the host's restart: nothing runs.
+  void reboot();
+  engine::ContainerStatus* newest(const std::string& name);
+  bool is_running(const std::string& name) {
+    auto* found = newest(name);
+    return found && found->state == engine::ContainerState::running;
+  }
+
+  Task<Result<engine::RuntimeVersion>> version() override;
+  Task<engine::RuntimeStatus> status() override;
+  Task<Result<std::string>> run_pod_sandbox(engine::SandboxConfig config) override;
+  Task<Result<void>> stop_pod_sandbox(std::string id) override;
+  Task<Result<void>> remove_pod_sandbox(std::string id) override;
+  Task<Result<std::vector<engine::Sandbox>>> list_pod_sandboxes(std::string pod_uid) override;
+  Task<Result<engine::SandboxStatus>> pod_sandbox_status(std::string id) override;
+  Task<Result<std::string>> create_container(std::string sandbox_id, engine::ContainerConfig config) override;
+  Task<Result<void>> start_container(std::string id) override;
+  Task<Result<void>> stop_container(std::string id, std::chrono::seconds grace) override;
+  Task<Result<void>> remove_container(std::string id) override;
+  Task<Result<std::vector<engine::Container>>> list_containers(std::string pod_uid) override;
+  Task<Result<engine::ContainerStatus>> container_status(std::string id) override;
+  Task<Result<void>> update_container_resources(std::string, engine::Resources) override { co_return Result<void>{}; }
+  Task<Result<engine::ExecOutput>> exec_sync(std::string, std::vector<std::string>, std::chrono::milliseconds) override {
+    co_return engine::ExecOutput{};
+  }
+  Task<Result<std::unique_ptr<engine::ExecSession>>> exec(std::string, engine::ExecSpec) override { co_return internal_error("no exec here"); }
+  Task<Result<std::unique_ptr<engine::ExecSession>>> attach(std::string, bool) override { co_return internal_error("no attach here"); }
+  Task<Result<engine::ImageDetails>> image_status(std::string reference) override;
+  Task<Result<std::vector<engine::ImageSummary>>> list_images() override;
+  Task<Result<std::string>> pull_image(std::string reference, engine::RegistryAuth auth) override;
+  Task<Result<void>> remove_image(std::string) override { co_return Result<void>{}; }
+  Task<> watch_events(std::function<void(const engine::RuntimeEvent&)> on_event) override;
+  std::string pod_cgroup_path(std::string_view cgroup_parent) const override { return std::string(cgroup_parent); }
+
+ private:
+  void tell(engine::RuntimeEvent::Kind kind, const std::string& id, bool is_sandbox = false);
+  void end(engine::ContainerStatus& container, int exit_code);
+  AsyncEvent changed_;
+  std::function<void(const engine::RuntimeEvent&)> on_event_;
+  int next_id_ = 0;
+};
+
+}  // namespace rusternetes::kubelet::testing
