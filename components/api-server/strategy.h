@@ -25,8 +25,6 @@ struct StrategyContext {
   Warnings* warnings = nullptr;
   std::string_view subresource = {};  // of an update: "", "status", "ephemeralcontainers", "resize", ...
   bool allow_privileged = true;       // --allow-privileged
-  // The version that the request speaks, where it is not `kind` itself (events).
-  const apimachinery::Kind* request_kind = nullptr;
 };
 
 class Strategy {

@@ -35,7 +35,8 @@ def test_create_makes_a_ready_node_and_delete_leaves_nothing(context):
     assert state(context) != before, "a cluster without a link, a route and a rule cannot be right"
     cluster.remove()
     left = [line for line in state(context) if line not in before]
-    gone = [line for line in before if line not in state(context)]
+    after = set(state(context))
+    gone = [line for line in before if line not in after]
     assert (left, gone) == ([], []), f"left: {left}; gone: {gone}"
     assert containers(context) == names
     assert "short" not in cluster.run_ctl("list").stdout

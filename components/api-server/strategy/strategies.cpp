@@ -7,23 +7,33 @@
 namespace rusternetes::api_server {
 
 // Each is defined in the kind's own file.
-#define RUSTERNETES_STRATEGIES(_)                \
-  _("", "events", events)                        \
-  _("", "namespaces", namespaces)                \
-  _("", "nodes", nodes)                          \
-  _("", "pods", pods)                            \
-  _("", "secrets", secrets)                      \
-  _("", "serviceaccounts", serviceaccounts)      \
-  _("", "services", services)                    \
-  _("apps", "deployments", deployments)          \
-  _("apps", "replicasets", replicasets)          \
-  _("coordination.k8s.io", "leases", leases)
+#define RUSTERNETES_STRATEGIES(_)                                             \
+  _("", "configmaps", configmaps)                                             \
+  _("", "endpoints", endpoints)                                               \
+  _("", "events", events)                                                     \
+  _("", "namespaces", namespaces)                                             \
+  _("", "nodes", nodes)                                                       \
+  _("", "pods", pods)                                                         \
+  _("", "secrets", secrets)                                                   \
+  _("", "serviceaccounts", serviceaccounts)                                   \
+  _("", "services", services)                                                 \
+  _("apiregistration.k8s.io", "apiservices", path_named)                      \
+  _("apps", "deployments", deployments)                                       \
+  _("apps", "replicasets", replicasets)                                       \
+  _("coordination.k8s.io", "leases", leases)                                  \
+  _("discovery.k8s.io", "endpointslices", endpointslices)                     \
+  _("events.k8s.io", "events", new_events)                                    \
+  _("networking.k8s.io", "ipaddresses", ipaddresses)                          \
+  _("networking.k8s.io", "servicecidrs", servicecidrs)                        \
+  _("rbac.authorization.k8s.io", "clusterrolebindings", clusterrolebindings)  \
+  _("rbac.authorization.k8s.io", "clusterroles", clusterroles)                \
+  _("rbac.authorization.k8s.io", "rolebindings", rolebindings)                \
+  _("rbac.authorization.k8s.io", "roles", roles)                              \
+  _("scheduling.k8s.io", "priorityclasses", priorityclasses)
 
 #define DECLARE(group, resource, name) const Strategy& name##_strategy();
 RUSTERNETES_STRATEGIES(DECLARE)
 #undef DECLARE
-
-const Strategy& path_named_strategy();
 
 const Strategy& strategy_for(std::string_view group, std::string_view resource) {
   static const Strategy plain;
@@ -32,8 +42,7 @@ const Strategy& strategy_for(std::string_view group, std::string_view resource) 
       RUSTERNETES_STRATEGIES(ENTRY)
 #undef ENTRY
   };
-  if ((group == "rbac.authorization.k8s.io" || group == "apiregistration.k8s.io") && !table.contains({group, resource})) return path_named_strategy();
-  auto found = table.find({group, resource});
+  const auto found = table.find({group, resource});
   return found == table.end() ? plain : *found->second;
 }
 

@@ -1,0 +1,219 @@
+#!/usr/bin/env python3
+"""Sends a list of requests to an API server and writes down what it answers; compares two such recordings.
+
+    oracle.py record --server https://127.0.0.1:6443 --cert admin.crt --key admin.key --requests requests.jsonl --out ours.jsonl
+    oracle.py compare answers.jsonl ours.jsonl --exceptions exceptions.tsv
+
+A request is a line {"name", "method", "path", "body", "type"}. Of an answer are kept: the status code, the reason, the set
+of fields that causes name, and the object without what differs from run to run (uids, times, resource versions, random
+suffixes, allocated addresses). "$rv" and "$uid" in a body stand for those of the object at the request's path.
+"""
+import argparse
+import http.client
+import json
+import re
+import ssl
+import sys
+import urllib.parse
+
+VOLATILE = {"uid", "resourceVersion", "creationTimestamp", "time", "lastTransitionTime", "lastProbeTime",
+            "lastHeartbeatTime", "selfLink"}
+ALLOCATED = {"clusterIP", "clusterIPs", "nodePort", "healthCheckNodePort"}
+
+
+def scrub(value, sent, key=""):
+    """The part of an answer that every server gives alike. `sent` is what the request said at the same place."""
+    if isinstance(value, dict):
+        out = {}
+        for name, item in value.items():
+            if name in VOLATILE and not (name == "uid" and key in ("involvedObject", "regarding", "parentRef")):
+                continue
+            if name == "deletionTimestamp":
+                out[name] = "<set>"
+                continue
+            said = sent.get(name) if isinstance(sent, dict) else None
+            if name in ALLOCATED and said in (None, 0, "", []) and item not in ("None", ["None"]):
+                out[name] = "<allocated>"
+                continue
+            out[name] = scrub(item, said, name)
+        if "generateName" in out and "name" in out and out["name"].startswith(out["generateName"]):
+            out["name"] = out["generateName"] + "<random>"
+        return out
+    if isinstance(value, list):
+        said = sent if isinstance(sent, list) else []
+        return [scrub(item, said[i] if i < len(said) else None, key) for i, item in enumerate(value)]
+    if isinstance(value, str):
+        return re.sub(r"kube-api-access-[a-z0-9]{5}", "kube-api-access-*", value)
+    return value
+
+
+class Client:
+    def __init__(self, options):
+        url = urllib.parse.urlsplit(options.server)
+        context = None
+        if url.scheme == "https":
+            context = ssl.create_default_context(cafile=options.ca)
+            if not options.ca:
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
+            if options.cert:
+                context.load_cert_chain(options.cert, options.key)
+        self.make = lambda: (http.client.HTTPSConnection(url.hostname, url.port, context=context, timeout=30)
+                             if context else http.client.HTTPConnection(url.hostname, url.port, timeout=30))
+        self.connection = self.make()
+        self.token = options.token
+
+    def send(self, method, path, body=None, content_type="application/json"):
+        headers = {"User-Agent": "oracle/1", "Accept": "application/json"}
+        if self.token:
+            headers["Authorization"] = "Bearer " + self.token
+        data = None
+        if body is not None:
+            data = body if isinstance(body, str) else json.dumps(body)
+            headers["Content-Type"] = content_type
+        for attempt in (0, 1):
+            try:
+                self.connection.request(method, path, data.encode() if data is not None else None, headers)
+                response = self.connection.getresponse()
+                text = response.read().decode("utf-8", "replace")
+                warnings = response.msg.get_all("Warning") or []
+                return response.status, text, warnings
+            except (http.client.HTTPException, ConnectionError):
+                self.connection.close()
+                self.connection = self.make()
+                if attempt:
+                    raise
+
+
+def fill(client, request):
+    """The body with $rv and $uid replaced by the object's own."""
+    body = request.get("body")
+    text = json.dumps(body)
+    if "$rv" not in text and "$uid" not in text:
+        return body
+    path = request["path"].split("?")[0]
+    path = re.sub(r"/(status|scale|finalize|ephemeralcontainers|resize)$", "", path)
+    code, answer, _ = client.send("GET", path)
+    metadata = json.loads(answer).get("metadata", {}) if code == 200 else {}
+    text = text.replace("$rv", metadata.get("resourceVersion", "1")).replace("$uid", metadata.get("uid", "0"))
+    return json.loads(text)
+
+
+def record(options):
+    client = Client(options)
+    with open(options.requests) as lines, open(options.out, "w") as out:
+        for line in lines:
+            request = json.loads(line)
+            body = fill(client, request) if "body" in request else request.get("text")
+            code, text, warnings = client.send(request["method"], request["path"], body,
+                                               request.get("type", "application/json"))
+            answer = {"name": request["name"], "code": code}
+            try:
+                document = json.loads(text)
+            except ValueError:
+                document = {"text": text[:200]}
+            if isinstance(document, dict) and document.get("kind") == "Status" and "status" in document:
+                answer["status"] = document["status"]
+                answer["reason"] = document.get("reason", "")
+                details = document.get("details") or {}
+                answer["fields"] = sorted({cause.get("field", "") for cause in details.get("causes") or []})
+                answer["causes"] = sorted({cause.get("reason", "") + " " + cause.get("field", "")
+                                           for cause in details.get("causes") or []})
+                answer["message"] = document.get("message", "")
+            else:
+                answer["object"] = scrub(document, request.get("body"))
+            if warnings:
+                answer["warnings"] = sorted(warnings)
+            out.write(json.dumps(answer, sort_keys=True) + "\n")
+    return 0
+
+
+def load(path):
+    with open(path) as lines:
+        return {answer["name"]: answer for answer in map(json.loads, lines)}
+
+
+def difference(a, b):
+    """In a word, what differs; None when nothing that counts does."""
+    for key in ("code", "reason", "fields"):
+        if a.get(key) != b.get(key):
+            return f"{key}: {a.get(key)!r} and {b.get(key)!r}"
+    if a.get("object") != b.get("object"):
+        return "object: " + "; ".join(changes(a.get("object"), b.get("object"), ""))[:400]
+    return None
+
+
+def changes(a, b, path):
+    if isinstance(a, dict) and isinstance(b, dict):
+        for key in sorted(set(a) | set(b)):
+            if a.get(key) != b.get(key):
+                yield from changes(a.get(key), b.get(key), f"{path}.{key}")
+    elif isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
+        for i, (x, y) in enumerate(zip(a, b)):
+            if x != y:
+                yield from changes(x, y, f"{path}[{i}]")
+    else:
+        yield f"{path} {json.dumps(a)} / {json.dumps(b)}"
+
+
+def compare(options):
+    expected, got = load(options.a), load(options.b)
+    exceptions = {}
+    if options.exceptions:
+        with open(options.exceptions) as lines:
+            for line in lines:
+                if line.strip() and not line.startswith("#"):
+                    name, _, reason = line.rstrip("\n").partition("\t")
+                    exceptions[name] = reason
+    equal = excused = 0
+    bad = []
+    for name, answer in expected.items():
+        why = "not answered" if name not in got else difference(answer, got[name])
+        if why is None:
+            equal += 1
+            if name in exceptions:
+                bad.append((name, "is equal, and so no exception any more"))
+        elif name in exceptions:
+            excused += 1
+        else:
+            bad.append((name, why))
+    for name in exceptions:
+        if name not in expected:
+            bad.append((name, "stands among the exceptions but not among the requests"))
+    for name, why in bad:
+        print(f"{name}: {why}")
+    if options.messages:
+        for name, answer in expected.items():
+            other = got.get(name, {})
+            if answer.get("message") != other.get("message"):
+                print(f"message {name}:\n   {answer.get('message')}\n   {other.get('message')}")
+    share = 100 * equal / max(1, len(expected))
+    print(f"{equal} of {len(expected)} equal ({share:.1f} %), {excused} excused, {len(bad)} not")
+    return 1 if bad or share < options.share else 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = parser.add_subparsers(dest="word", required=True)
+    word = words.add_parser("record")
+    word.add_argument("--server", required=True)
+    word.add_argument("--cert")
+    word.add_argument("--key")
+    word.add_argument("--ca")
+    word.add_argument("--token")
+    word.add_argument("--requests", required=True)
+    word.add_argument("--out", required=True)
+    word.set_defaults(run=record)
+    word = words.add_parser("compare")
+    word.add_argument("a")
+    word.add_argument("b")
+    word.add_argument("--exceptions")
+    word.add_argument("--share", type=float, default=95.0, help="the least share of equal answers, in percent")
+    word.add_argument("--messages", action="store_true", help="also print where the wording differs")
+    word.set_defaults(run=compare)
+    options = parser.parse_args()
+    return options.run(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
