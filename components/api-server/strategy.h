@@ -11,6 +11,7 @@
 
 #include "api-server/request_context.h"
 #include "apimachinery/field_error.h"
+#include "apimachinery/field_set.h"
 #include "apimachinery/schema.h"
 #include "apimachinery/value.h"
 
@@ -56,6 +57,13 @@ class Strategy {
   virtual void validate_status_update(const StrategyContext& context, const apimachinery::Value& object,
                                       const apimachinery::Value& old, apimachinery::FieldErrorList& errors) const;
 
+  // What this endpoint ("" is the whole object) does not change whatever the client sends, so that nobody owns it by such
+  // a request: for update_managed_fields(). The base: status, and for "status" the spec.
+  virtual apimachinery::FieldSet reset_fields(apimachinery::Arena& arena, const apimachinery::Kind& kind,
+                                              std::string_view subresource) const;
+  // Finalizers must be qualified or one of Kubernetes' own: so for all kinds but a few.
+  virtual bool requires_qualified_finalizers() const { return true; }
+
   // Whether PUT of an absent name creates the object (Kubernetes: false for most, true for a few such as leases,
   // events, endpoints, services, limitranges, nodes=false...).
   virtual bool allows_create_on_update() const { return false; }
@@ -64,6 +72,8 @@ class Strategy {
   virtual bool has_generation() const { return false; }
   // Seconds of graceful deletion for this object, given what the request asks for; 0: deleted at once.
   virtual std::int64_t grace_period(const apimachinery::Value& object, std::optional<std::int64_t> requested) const;
+  // A deletion passes through metadata.deletionTimestamp even when it is immediate (Pods).
+  virtual bool deletes_gracefully() const { return false; }
   // DELETE answers with the object that was removed rather than with a Status.
   virtual bool returns_deleted_object() const { return false; }
   // What a field selector may name beyond metadata.name and metadata.namespace, and the value there.

@@ -75,6 +75,9 @@ class DeploymentKind final : public Strategy {
     set_pod_template_defaults(arena, ensure(arena, spec, DeploymentSpec::f_template_));
   }
   bool has_generation() const override { return true; }
+  FieldSet reset_fields(Arena& arena, const Kind&, std::string_view subresource) const override {
+    return subresource == "status" ? field_set_of(arena, {{"spec"}, {"metadata", "labels"}}) : field_set_of(arena, {{"status"}});
+  }
 
   void prepare_for_create(const StrategyContext& context, Value& object) const override {
     Strategy::prepare_for_create(context, object);

@@ -52,6 +52,7 @@ class EventStrategy final : public Strategy {
   std::vector<std::string> name_problems(std::string_view name, bool is_prefix) const override {
     return is_new_api_ ? Strategy::name_problems(name, is_prefix) : is_valid_path_segment_name(name);
   }
+  bool requires_qualified_finalizers() const override { return is_new_api_; }
   bool allows_create_on_update() const override { return true; }
 
   std::vector<std::string_view> selectable_fields() const override {

@@ -33,6 +33,7 @@ class LeaseStrategy final : public Strategy {
       errors.push_back(field::invalid(path.child("leaseDurationSeconds"), spec.leaseDurationSeconds(), "must be greater than 0"));
     check_nonnegative(spec.leaseTransitions(), path.child("leaseTransitions"), errors);
   }
+  bool requires_qualified_finalizers() const override { return false; }
   bool allows_create_on_update() const override { return true; }
   bool allows_unconditional_update() const override { return false; }
 };

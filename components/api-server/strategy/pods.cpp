@@ -111,8 +111,25 @@ class PodStrategy final : public Strategy {
     drop_disabled_pod_status_fields(status, before);
   }
 
+  FieldSet reset_fields(Arena& arena, const Kind&, std::string_view subresource) const override {
+    if (subresource == "status")
+      return field_set_of(arena, {{"spec"}, {"metadata", "deletionTimestamp"}, {"metadata", "ownerReferences"}});
+    if (subresource != "ephemeralcontainers" && subresource != "resize") return field_set_of(arena, {{"status"}});
+    // Only one part of the spec counts there.
+    std::vector<FieldSet::Entry> entries{{PathElement::of_field("metadata"), {}, true}, {PathElement::of_field("status"), {}, true}};
+    std::vector<FieldSet::Entry> spec;
+    for (const Field& field : PodSpec::schema_type().fields) {
+      const bool is_kept = subresource == "resize" ? field.name == "containers" || field.name == "initContainers"
+                                                   : field.name == "ephemeralContainers";
+      if (!is_kept) spec.push_back({PathElement::of_field(field.name), {}, true});
+    }
+    entries.push_back({PathElement::of_field("spec"), make_field_set(arena, spec), false});
+    return make_field_set(arena, entries);
+  }
+
   bool has_generation() const override { return true; }
   bool returns_deleted_object() const override { return true; }
+  bool deletes_gracefully() const override { return true; }
 
   void validate(const StrategyContext& context, const Value& object, FieldErrorList& errors) const override {
     PodValidationOptions options;

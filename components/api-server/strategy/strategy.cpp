@@ -83,6 +83,12 @@ void Strategy::prepare_for_status_update(const StrategyContext& context, Value& 
   keep_all_but_status(context, object, old);
 }
 
+FieldSet Strategy::reset_fields(Arena& arena, const Kind& kind, std::string_view subresource) const {
+  if (!has_status_subresource(kind)) return {};
+  if (subresource == "status") return field_set_of(arena, {{"spec"}});
+  return field_set_of(arena, {{"status"}});
+}
+
 std::vector<std::string> Strategy::name_problems(std::string_view name, bool is_prefix) const {
   return is_dns1123_subdomain(is_prefix ? mask_trailing_dash(name) : std::string(name));
 }

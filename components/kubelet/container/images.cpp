@@ -173,7 +173,6 @@ Task<> Images::pull(std::string flight, std::string reference, engine::RegistryA
                                reference, took, image ? image->size_bytes : 0), where);
   } else {
     events_.warning(pod, "v1", "Pod", "Failed", fmt::format("Failed to pull image \"{}\": {}", reference, pulled.error().message), where);
-    events_.warning(pod, "v1", "Pod", "Failed", "Error: ErrImagePull", where);
   }
   finish(flight, pulled);
 }

@@ -25,6 +25,7 @@ SystemTime PodWorker::end_deadline() {
   if (!end_began_) end_began_ = now;
   seconds grace(view().spec().terminationGracePeriodSeconds(30));
   if (view().metadata().has_deletionGracePeriodSeconds()) grace = seconds(view().metadata().deletionGracePeriodSeconds());
+  if (is_removed_ && !is_orphan_) grace = kLeastGrace;  // taken away by force: nobody waits for it
   grace = std::max(grace, kLeastGrace);
   if (!end_grace_ || grace < *end_grace_) {
     // A later, shorter word counts from when it came.

@@ -252,6 +252,9 @@ Task<> PodWorker::start_container(ContainerRef ref, Deadline& next) {
     co_return;
   }
   if (image.kind == ImageAnswer::Kind::failed) {
+    const auto before = failures_.find(name);
+    if (before == failures_.end() || before->second.reason != image.failure.reason)
+      context_.events.warning(pod_, "v1", "Pod", "Failed", "Error: " + image.failure.reason, where);
     fail(ref, image.failure.reason, image.failure.message);
     const auto now = context_.options.clock->now();
     next = std::min(next, image.ask_again ? after(std::max<SystemTime::duration>(*image.ask_again - now, {})) : after(kRetry));

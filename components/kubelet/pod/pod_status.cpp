@@ -36,7 +36,8 @@ void write_state(Arena& arena, Value& owner, int field, const StateModel& model)
     put(arena, terminated, T::f_exitCode, model.exit_code);
     put(arena, terminated, T::f_reason, model.reason);
     put(arena, terminated, T::f_message, model.message);
-    if (model.started_at_us) set_time(arena, terminated, T::f_startedAt, model.started_at_us);
+    // One that never started says 1970, as clients know it; one of which nothing is known says nothing.
+    if (model.started_at_us || !model.container_id.empty()) set_time(arena, terminated, T::f_startedAt, model.started_at_us);
     if (model.finished_at_us) set_time(arena, terminated, T::f_finishedAt, model.finished_at_us);
     put(arena, terminated, T::f_containerID, model.container_id);
   }

@@ -46,6 +46,7 @@ void PodWorker::update(Document pod) {
 }
 
 void PodWorker::removed(Document last) {
+  is_orphan_ = !last;
   if (is_newer(last, pod_)) pod_ = std::move(last);
   is_removed_ = true;
   wake_.set();

@@ -54,7 +54,8 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
 
   // A newer object of the same UID.
   void update(Document pod);
-  // The API has it no more; the Pod is ended and everything of it removed.
+  // The API has it no more; the Pod is ended and everything of it removed. Without `last` it was removed while nobody
+  // looked, and gets the grace that it was made with.
   void removed(Document last);
   void wake() { wake_.set(); }
   // A container of it died, started or went: what was read of it is stale.
@@ -107,6 +108,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   const std::string uid_;
   AsyncEvent wake_;
   bool is_removed_ = false;  // from the API
+  bool is_orphan_ = false;
   bool is_finished_ = false;
   PodRuntimeState state_;
   std::map<std::string, engine::ContainerStatus> ended_;  // exited containers do not change any more

@@ -96,6 +96,13 @@ Document FakeApi::find(std::string_view resource, std::string_view name_space, s
   return it == objects_.end() ? Document{} : it->second;
 }
 
+std::vector<Document> FakeApi::all(std::string_view resource) const {
+  std::vector<Document> out;
+  for (const auto& [key, object] : objects_)
+    if (key.starts_with(fmt::format("{}/", resource))) out.push_back(object);
+  return out;
+}
+
 void FakeApi::erase(std::string_view resource, std::string_view name_space, std::string_view name) {
   const std::string key = key_of(resource, name_space, name);
   auto node = objects_.extract(key);

@@ -19,6 +19,7 @@ class FakeApi final : public client::ApiClient {
   // What tests do from the executor's thread.
   Document put(std::string_view resource, const std::string& json);  // of a core kind; makes or replaces
   Document find(std::string_view resource, std::string_view name_space, std::string_view name) const;
+  std::vector<Document> all(std::string_view resource) const;
   // A Pod is marked with its grace; 0 takes it away at once.
   void delete_pod(const std::string& name, std::int64_t grace_s);
   void erase(std::string_view resource, std::string_view name_space, std::string_view name);

@@ -5,11 +5,17 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/task.h"
+
 #include "kubelet/node/cgroups.h"
 #include "kubelet/node/housekeeping.h"
 #include "kubelet/node/ip_pool.h"
 #include "kubelet/node/node_status.h"
+#include "kubelet/node/pod_network.h"
 #include "kubelet/node/routes.h"
+#include "network/masquerade.h"
+#include "network/netlink.h"
+#include "network/pod_link.h"
 #include "objects.h"
 
 using namespace rusternetes;
@@ -200,4 +206,56 @@ TEST_CASE("cgroups of v2 get the Pod's limits, and children are listed") {
   CHECK(text_of(group / "memory.max") == "1048576");
   CHECK(text_of(group / "cpu.weight") == "20");
   CHECK(cgroups.children("/kubepods/burstable") == std::vector<std::string>{"podu1"});
+}
+
+namespace {
+Task<> wire_and_unwire(PodNetwork& pods, std::string pod_path, Result<void>& started, Result<void>& wired, std::vector<std::string>& ids,
+                       std::string& address) {
+  started = co_await pods.start();
+  if (!started) co_return;
+  CHECK(pods.not_ready() == "the node has no Pod CIDR yet");
+  started = co_await pods.set_pod_cidrs({"10.99.0.0/24"});
+  if (!started) co_return;
+  CHECK(pods.not_ready().empty());
+  auto addresses = pods.pool().allocate("u1");
+  address = addresses->front();
+  wired = co_await pods.wire("u1", *addresses, pod_path);
+  if (!wired) co_return;
+  auto again = co_await pods.wire("u1", *addresses, pod_path);
+  CHECK(again);
+  auto present = co_await pods.wired();
+  if (present) ids = *present;
+  auto unwired = co_await pods.unwire("u1");
+  CHECK(unwired);
+  auto left = co_await pods.wired();
+  CHECK((left && left->empty()));
+}
+}  // namespace
+
+TEST_CASE("a Pod is wired to the node's namespace and unwired again (needs root)") {
+  if (::geteuid() != 0) {
+    WARN("SKIPPED: needs root to make network namespaces");
+    return;
+  }
+  const auto node = network::NetworkNamespace::create();
+  const auto pod = network::NetworkNamespace::create();
+  REQUIRE(node);
+  REQUIRE(pod);
+  auto given = options();
+  given.cluster = "kubelet-test";
+  given.netns_path = "/proc/self/fd/" + std::to_string(node->fd());
+  given.uplink = "lo";
+  given.cluster_cidrs = {"10.99.0.0/16"};
+  EventThread thread("network-test");
+  PodNetwork pods(given);
+  Result<void> started = internal_error("not run"), wired = internal_error("not run");
+  std::vector<std::string> ids;
+  std::string address;
+  run_blocking(thread.executor(), wire_and_unwire(pods, "/proc/self/fd/" + std::to_string(pod->fd()), started, wired, ids, address));
+  REQUIRE(started);
+  REQUIRE(wired);
+  CHECK(ids == std::vector<std::string>{"u1"});
+  CHECK(address == "10.99.0.2");
+  CHECK(*network::has_masquerade(*node, "kubelet-test"));
+  CHECK(port_of(-1) == 0);
 }

@@ -36,8 +36,6 @@ def scrub(value, sent, key=""):
                 out[name] = "<allocated>"
                 continue
             out[name] = scrub(item, said, name)
-        if "generateName" in out and "name" in out and out["name"].startswith(out["generateName"]):
-            out["name"] = out["generateName"] + "<random>"
         return out
     if isinstance(value, list):
         said = sent if isinstance(sent, list) else []
@@ -45,6 +43,16 @@ def scrub(value, sent, key=""):
     if isinstance(value, str):
         return re.sub(r"kube-api-access-[a-z0-9]{5}", "kube-api-access-*", value)
     return value
+
+
+def scrub_answer(document, sent):
+    """Also without the random end of a generated name, wherever it stands."""
+    generate = (document.get("metadata") or {}).get("generateName") if isinstance(document, dict) else None
+    out = scrub(document, sent)
+    if generate:
+        text = re.sub(re.escape(json.dumps(generate)[1:-1]) + r"[a-z0-9]{5}\b", generate + "<random>", json.dumps(out))
+        out = json.loads(text)
+    return out
 
 
 class Client:
@@ -121,7 +129,7 @@ def record(options):
                                            for cause in details.get("causes") or []})
                 answer["message"] = document.get("message", "")
             else:
-                answer["object"] = scrub(document, request.get("body"))
+                answer["object"] = scrub_answer(document, request.get("body"))
             if warnings:
                 answer["warnings"] = sorted(warnings)
             out.write(json.dumps(answer, sort_keys=True) + "\n")

@@ -57,7 +57,10 @@ class List:
         self.seen = set()
 
     def add(self, name, method, path, body=None, content_type=None, text=None):
-        assert name not in self.seen, name
+        plain, number = name, 1
+        while name in self.seen:
+            number += 1
+            name = f"{plain} #{number}"
         self.seen.add(name)
         request = {"name": name, "method": method, "path": path}
         if body is not None:
@@ -199,7 +202,7 @@ def update_requests(out, kind, one):
             put(f"update of status {number} {short(status)}", changed(base, "status", status), one + "/status")
         patch("merge patch of status", {"status": kind["status"]["values"][0]}, one + "/status")
     for name, (method, path, body) in kind.get("subresources", {}).items():
-        out.add(f"{label}: {name}", method, one + path, body)
+        out.add(f"{label}: {name}", method, one + path, body, STRATEGIC if method == "PATCH" else None)
 
 
 def main():
