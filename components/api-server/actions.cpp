@@ -11,6 +11,7 @@
 #include "apimachinery/edit.h"
 #include "apimachinery/errors.h"
 #include "apimachinery/json.h"
+#include "apimachinery/quote.h"
 #include "apimachinery/strategic_patch.h"
 
 namespace rusternetes::api_server {
@@ -39,13 +40,12 @@ Written success(Call& call) {
 
 // POST pods/NAME/binding: the scheduler's word on where the Pod runs (pkg/registry/core/pod/storage BindingREST).
 Task<Result<Written>> bind_pod(Resources& resources, Call& call, Value object) {
+  // Kubernetes answers these mistakes with a bare 500.
   const core_v1::Binding binding(&object);
   const std::string node(binding.target().name());
   if (!binding.target().kind().empty() && binding.target().kind() != "Node" && binding.target().kind() != "Minion")
-    co_return invalid("", "Binding", call.info.name, {{"FieldValueNotSupported", fmt::format("Unsupported value: \"{}\": supported values: \"Node\", \"<empty>\"", binding.target().kind()), "target.kind"}},
-                      fmt::format("target.kind: Unsupported value: \"{}\": supported values: \"Node\", \"<empty>\"", binding.target().kind()));
-  if (node.empty())
-    co_return invalid("", "Binding", call.info.name, {{"FieldValueRequired", "Required value", "target.name"}}, "target.name: Required value");
+    co_return Status(500, "", fmt::format("target.kind: Unsupported value: {}: supported values: \"Node\", \"<empty>\"", quote(binding.target().kind())));
+  if (node.empty()) co_return Status(500, "", "target.name: Required value");
   Resources::Change change = [&call, &object, node](const EntryPtr& before, Value& pod) -> Result<void> {
     const core_v1::Pod old(&before->document.root());
     const core_v1::Binding wanted(&object);
@@ -202,18 +202,6 @@ Task<Result<Written>> scale(Resources& resources, Call& call, Value object) {
   co_return Written{scale_of(call.arena, written->object, *kind.type, *at), scale_kind, false, false};
 }
 
-// PUT namespaces/NAME/finalize: only spec.finalizers changes; the last one gone removes a terminating namespace.
-Task<Result<Written>> finalize_namespace(Resources& resources, Call& call, Value object) {
-  Resources::Change change = [&call, &object](const EntryPtr&, Value& target) -> Result<void> {
-    const Value* wanted = descend(&object, core_v1::Namespace::f_spec);
-    Value& spec = ensure(call.arena, target, core_v1::Namespace::f_spec);
-    if (wanted) take_field(call.arena, spec, *wanted, core_v1::NamespaceSpec::f_finalizers);
-    else erase_field(spec, core_v1::NamespaceSpec::f_finalizers);
-    return {};
-  };
-  co_return co_await resources.modify(call, call.info.name, change);
-}
-
 }  // namespace
 
 void add_core_actions(ApiServer& server) {
@@ -223,7 +211,6 @@ void add_core_actions(ApiServer& server) {
   };
   add("/pods/binding", bind_pod);
   add("/pods/eviction", evict_pod);
-  add("/namespaces/finalize", finalize_namespace);
   for (const char* path : {"apps/deployments/scale", "apps/replicasets/scale", "apps/statefulsets/scale", "/replicationcontrollers/scale"})
     add(path, scale);
 }

@@ -10,6 +10,7 @@
 #include "apimachinery/registry.h"
 #include "apimachinery/value.h"
 #include "base/clock.h"
+#include "storage/store.h"
 
 namespace rusternetes::api_server {
 
@@ -29,6 +30,7 @@ struct Call {
   FieldValidation field_validation = FieldValidation::warn;
   std::string user_agent;
   std::string audit_id;
+  storage::TxnRequest companions;  // writes that go into the object's own transaction (api-server/companions.h)
   std::string patch_type, patch_body;  // of a PATCH to a subresource that is an action
 
   std::string group_resource() const;  // "deployments.apps", for messages

@@ -1,5 +1,6 @@
 #include "api-server/conversion.h"
 
+#include "api-server/strategy/event_conversion.h"
 #include "apimachinery/json.h"
 
 namespace rusternetes::api_server {
@@ -22,7 +23,7 @@ Value by_name(Arena& arena, const Value& value, const Type& from, const Type& to
   if (value.kind == ValueKind::structure && from.kind == TypeKind::structure && to.kind == TypeKind::structure) {
     Value out = Value::empty(ValueKind::structure);
     for (const auto& child : value.children()) {
-      const int index = to.find(from.fields[child.field].name);
+      const int index = to.find(converted_field_name(from, to, from.fields[child.field].name));
       if (index < 0) continue;
       Value converted = by_name(arena, child, *from.fields[child.field].type, *to.fields[static_cast<std::size_t>(index)].type);
       converted.field = static_cast<std::uint16_t>(index);

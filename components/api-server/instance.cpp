@@ -124,7 +124,7 @@ Result<void> Instance::Impl::make_server() {
   }, server_options);
   add_core_actions(*server);
   add_review_actions(*server, *authenticator, *authorizers.chain, tokens->keys().empty() ? nullptr : tokens.get());
-  if (options.kubelet_client) add_pod_log(*server, *options.kubelet_client);
+  add_pod_log(*server, options.kubelet_client);
   return {};
 }
 

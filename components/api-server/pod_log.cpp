@@ -45,7 +45,7 @@ Result<std::string> choose_container(const Pod& pod, std::string_view wanted) {
   return bad_request(fmt::format("container {} is not valid for pod {}", wanted, pod.metadata().name()));
 }
 
-Task<Result<void>> fetch_log(ApiServer& server, http::ClientTls tls, HandlerContext context) {
+Task<Result<void>> fetch_log(ApiServer& server, std::optional<http::ClientTls> tls, HandlerContext context) {
   Call& call = context.call;
   auto entry = co_await server.resources().get(call);
   if (!entry) co_return entry.error();
@@ -54,9 +54,10 @@ Task<Result<void>> fetch_log(ApiServer& server, http::ClientTls tls, HandlerCont
   if (!container) co_return container.error();
   if (pod.spec().nodeName().empty()) {  // nothing has run yet
     http::ResponseHead head;
-    head.headers.add("content-type", "text/plain");
+    head.status = 204;
     co_return co_await context.exchange->respond(std::move(head), {});
   }
+  if (!tls) co_return internal_error("logs are not fetched: no client certificate for kubelets is configured (--kubelet-client-certificate)");
   const Document node_document = server.resources().cacher().get("", "nodes", "", pod.spec().nodeName());
   if (!node_document) co_return not_found({"", "nodes"}, pod.spec().nodeName());
   const core_v1::Node node(&node_document.root());
@@ -76,7 +77,7 @@ Task<Result<void>> fetch_log(ApiServer& server, http::ClientTls tls, HandlerCont
   request.target = fmt::format("/containerLogs/{}/{}/{}{}", call.info.name_space, call.info.name, *container, query);
   auto executor = co_await asio::this_coro::executor;
   const std::string url = address.find(':') == std::string::npos ? fmt::format("https://{}:{}", address, port) : fmt::format("https://[{}]:{}", address, port);
-  auto client = http::Client::create(executor, {url, tls});
+  auto client = http::Client::create(executor, {url, *tls});
   if (!client) co_return client.error();
   auto response = co_await (*client)->send(std::move(request));
   if (!response) co_return internal_error(fmt::format("Get \"{}/containerLogs/{}/{}/{}\": {}", url, call.info.name_space, call.info.name, *container, response.error().message));
@@ -107,7 +108,7 @@ Task<Result<void>> fetch_log(ApiServer& server, http::ClientTls tls, HandlerCont
 
 }  // namespace
 
-void add_pod_log(ApiServer& server, http::ClientTls kubelet_client) {
+void add_pod_log(ApiServer& server, std::optional<http::ClientTls> kubelet_client) {
   server.add_extension("/pods/log", [&server, kubelet_client](HandlerContext context) { return fetch_log(server, kubelet_client, context); });
 }
 

@@ -9,7 +9,9 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <charconv>
+#include <iterator>
 
+#include "api-server/companions.h"
 #include "api-server/continue_token.h"
 #include "api-server/conversion.h"
 #include "api-server/storage_codec.h"
@@ -24,6 +26,28 @@ using meta_v1::ObjectMeta;
 
 Resources::Resources(Cacher& cacher, const AdmissionChain& admission, Options options)
     : cacher_(cacher), admission_(admission), options_(options) {}
+
+namespace {
+
+// Protobuf knows no empty list or map; the answer to a write shows what a later get will show.
+void drop_empty(Value& value) {
+  if (value.kind != ValueKind::structure && value.kind != ValueKind::list) return;
+  auto children = value.children();
+  for (Value& child : children) drop_empty(child);
+  if (value.kind != ValueKind::structure) return;
+  for (std::size_t i = value.children().size(); i-- > 0;) {
+    const Value& child = value.children()[i];
+    if ((child.kind == ValueKind::list || child.kind == ValueKind::map) && child.size == 0) erase_field(value, child.field);
+  }
+}
+
+void add_companions(Call& call, storage::TxnRequest& request) {
+  std::move(call.companions.compares.begin(), call.companions.compares.end(), std::back_inserter(request.compares));
+  std::move(call.companions.success.begin(), call.companions.success.end(), std::back_inserter(request.success));
+  call.companions = {};
+}
+
+}  // namespace
 
 std::int64_t Resources::now_us() const {
   return std::chrono::duration_cast<std::chrono::microseconds>(options_.clock->now().time_since_epoch()).count();
@@ -78,9 +102,18 @@ Task<Result<EntryPtr>> Resources::get(Call& call) {
 
 Result<Written> Resources::finish(Call& call, Value object, storage::Revision revision, bool created) {
   const Kind& stored = storage_kind(call);
+  if (stored.storage_encoding == Encoding::protobuf) drop_empty(object);
   if (revision) set_resource_version(call.arena, *stored.type, object, revision);
   if (stored.type != call.kind->type) object = convert_value(call.arena, object, *stored.type, *call.kind->type);
   return Written{object, call.kind, created, false};
+}
+
+Result<void> Resources::claim(Call& call, const StrategyContext& context, Value* object, const Value* old) {
+  Companions companions(cacher_, *call.registry, call.dry_run);
+  call.companions = {};
+  RN_CHECK(strategy_for(call.kind->group_version.group, call.kind->resource).claim(context, companions, object, old));
+  companions.move_to(call.companions);
+  return {};
 }
 
 // Puts an object in place of `before` (null: creates it). A Conflict means that somebody else was quicker.
@@ -98,16 +131,23 @@ Task<Result<Written>> Resources::store_object(Call& call, const EntryPtr& before
   if (before) {
     // A write that changes nothing makes no revision.
     const auto old_bytes = encode_for_storage(stored, before->document.root());
-    if (*old_bytes == *bytes) co_return finish(call, object, before->revision, false);
+    if (*old_bytes == *bytes && call.companions.success.empty()) co_return finish(call, object, before->revision, false);
   }
   storage::PutRequest put;
   put.key = key;
   put.value = std::move(bytes);
   request.success.emplace_back(std::move(put));
+  const bool has_companions = !call.companions.success.empty();
+  add_companions(call, request);
   auto response = co_await commit(std::move(request));
   if (!response) co_return response.error();
   if (!response->succeeded) {
-    if (!before) co_return already_exists(what, name);
+    if (before) co_return stale_update(what, name);
+    if (!has_companions) co_return already_exists(what, name);
+    // The name, or something that was claimed with it?
+    auto found = co_await fresh(call, name);
+    if (!found) co_return found.error();
+    if (*found) co_return already_exists(what, name);
     co_return stale_update(what, name);
   }
   co_return finish(call, object, response->revision, !before);
@@ -120,6 +160,7 @@ Task<Result<Written>> Resources::modify(Call& call, std::string name, Change cha
     if (!found) co_return found.error();
     EntryPtr before = *found;
     if (!before && !allow_create) co_return not_found(what, name);
+    call.companions = {};
     Value object = before ? deep_copy(call.arena, before->document.root()) : Value::empty(ValueKind::structure);
     auto changed = change(before, object);
     if (!changed) co_return changed.error();
@@ -158,6 +199,13 @@ Task<Result<Written>> Resources::erase(Call& call, EntryPtr before, Value last, 
     remove.key = compare.key;
     request.compares.push_back(std::move(compare));
     request.success.emplace_back(std::move(remove));
+    const Strategy& strategy = strategy_for(what.group, what.resource);
+    if (strategy.has_claims()) {
+      const StrategyContext context{stored, call.arena, call.now_us, call.info.name_space, name, &call.user, &call.warnings};
+      auto claimed = claim(call, context, nullptr, &before->document.root());
+      if (!claimed) co_return claimed.error();
+      add_companions(call, request);
+    }
     auto response = co_await commit(std::move(request));
     if (!response) co_return response.error();
     if (!response->succeeded) co_return stale_update(what, name);

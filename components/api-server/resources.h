@@ -78,6 +78,8 @@ class Resources {
   // Removes the object for good; `last` is what the answer shows.
   Task<Result<Written>> erase(Call& call, EntryPtr before, apimachinery::Value last, std::string name);
   Task<Result<Written>> remove_one(Call& call, std::string name, DeleteOptions options);
+  // The strategy's claims for a write, put into call.companions.
+  Result<void> claim(Call& call, const StrategyContext& context, apimachinery::Value* object, const apimachinery::Value* old);
   bool keeps_when_deleted(const Call& call, const apimachinery::Value& object) const;
   Result<Written> finish(Call& call, apimachinery::Value object, storage::Revision revision, bool created);
   Result<Snapshot> read_past(const Call& call, storage::Revision revision);

@@ -36,6 +36,13 @@ void set_propagation(Arena& arena, Value& metadata, const DeleteOptions& options
     erase_field(metadata, ObjectMeta::f_finalizers);
 }
 
+void mark_deleted(Call& call, const Strategy& strategy, Value& metadata, std::int64_t end_us, std::int64_t grace_s, bool is_first = true) {
+  set_time(call.arena, metadata, ObjectMeta::f_deletionTimestamp, end_us - end_us % 1'000'000);
+  set_integer(call.arena, metadata, ObjectMeta::f_deletionGracePeriodSeconds, grace_s);
+  if (is_first && strategy.has_generation())
+    set_integer(call.arena, metadata, ObjectMeta::f_generation, ObjectMeta(&metadata).generation() + 1);
+}
+
 bool is_namespace(const Kind& kind) { return kind.group_version.group.empty() && kind.resource == "namespaces"; }
 
 }  // namespace
@@ -69,6 +76,7 @@ Task<Result<Written>> Resources::remove_one(Call& call, std::string name, Delete
     const bool is_now = grace_s == 0 && !has_finalizers;
     Result<Written> written = Status{};
     if (is_now) {
+      if (strategy.deletes_gracefully() && !is_terminating) mark_deleted(call, strategy, metadata, call.now_us, 0);
       written = co_await erase(call, before, object, name);
     } else {
       const std::int64_t left_s = old.deletionGracePeriodSeconds();
@@ -76,12 +84,11 @@ Task<Result<Written>> Resources::remove_one(Call& call, std::string name, Delete
         // A shorter period moves the end; a longer one changes nothing.
         const std::int64_t start_us = is_terminating ? old.deletionTimestamp() - left_s * 1'000'000 : call.now_us;
         const std::int64_t end_us = start_us + grace_s * 1'000'000;
-        set_time(call.arena, metadata, ObjectMeta::f_deletionTimestamp, end_us - end_us % 1'000'000);
-        set_integer(call.arena, metadata, ObjectMeta::f_deletionGracePeriodSeconds, grace_s);
-        if (!is_terminating && strategy.has_generation())
-          set_integer(call.arena, metadata, ObjectMeta::f_generation, ObjectMeta(&metadata).generation() + 1);
-        if (is_namespace(*call.kind))
+        mark_deleted(call, strategy, metadata, end_us, grace_s, !is_terminating);
+        if (is_namespace(*call.kind)) {
+          erase_field(metadata, ObjectMeta::f_deletionGracePeriodSeconds);
           set_string(call.arena, ensure(call.arena, object, core_v1::Namespace::f_status), core_v1::NamespaceStatus::f_phase, "Terminating");
+        }
       }
       written = co_await store_object(call, before, object, name);
     }

@@ -14,6 +14,7 @@
 #include "apimachinery/json.h"
 #include "apimachinery/managed_fields.h"
 #include "apimachinery/names.h"
+#include "apimachinery/quote.h"
 #include "apimachinery/strategic_patch.h"
 #include "apimachinery/uid.h"
 
@@ -26,13 +27,25 @@ namespace {
 
 // Who writes: the request's fieldManager, else what the user agent calls itself.
 void own_fields(Call& call, const Kind& kind, Value& object, const Value* before) {
+  const Strategy& strategy = strategy_for(call.kind->group_version.group, call.kind->resource);
+  const FieldSet reset_fields = strategy.reset_fields(call.arena, *call.kind, call.info.subresource);
   const std::string agent = manager_from_user_agent(call.user_agent);
   ManagedFieldsRequest request;
   request.manager = call.field_manager.empty() ? std::string_view(agent) : std::string_view(call.field_manager);
   request.subresource = call.info.subresource;
   request.now_us = call.now_us;
-  update_managed_fields(call.arena, kind, object, before, request);
-  if (before) keep_managed_fields_times(call.arena, kind, object, *before);
+  request.reset_fields = &reset_fields;
+  if (&kind == call.kind) {
+    update_managed_fields(call.arena, kind, object, before, request);
+    return;
+  }
+  // Fields are owned under the names of the version that the client speaks.
+  const Type &stored = *kind.type, &sent = *call.kind->type;
+  Value view = convert_value(call.arena, object, stored, sent);
+  std::optional<Value> old_view;
+  if (before) old_view = convert_value(call.arena, *before, stored, sent);
+  update_managed_fields(call.arena, *call.kind, view, old_view ? &*old_view : nullptr, request);
+  take_field(call.arena, ensure(call.arena, object, metadata_field(stored)), *view.get(metadata_field(sent)), ObjectMeta::f_managedFields);
 }
 
 Status invalid_object(const Kind& kind, std::string_view name, const FieldErrorList& errors) {
@@ -46,10 +59,13 @@ Task<Result<Written>> Resources::create(Call& call, Value object) {
   const Strategy& strategy = strategy_for(call.kind->group_version.group, call.kind->resource);
   if (stored.type != call.kind->type) object = convert_value(call.arena, object, *call.kind->type, *stored.type);
   Value& metadata = ensure(call.arena, object, metadata_field(*stored.type));
-  if (metadata.get(ObjectMeta::f_resourceVersion))
+  if (metadata.get(ObjectMeta::f_resourceVersion) && !call.dry_run)
     co_return internal_error("resourceVersion should not be set on objects to be created");
   const std::string_view name_space = ObjectMeta(&metadata).namespace_();
-  if (name_space != call.info.name_space) {
+  erase_field(metadata, ObjectMeta::f_resourceVersion);
+  if (!call.kind->is_namespaced) {
+    erase_field(metadata, ObjectMeta::f_namespace_);
+  } else if (name_space != call.info.name_space) {
     if (!name_space.empty())
       co_return bad_request("the namespace of the provided object does not match the namespace sent on the request");
     set_string(call.arena, metadata, ObjectMeta::f_namespace_, call.info.name_space);
@@ -60,11 +76,14 @@ Task<Result<Written>> Resources::create(Call& call, Value object) {
   auto admitted = admission_.mutate(admission);
   if (!admitted) co_return admitted.error();
 
+  // Each attempt claims anew, for the object as it was before.
+  const std::optional<Value> unclaimed = strategy.has_claims() ? std::optional<Value>(object) : std::nullopt;
   const bool is_generated = ObjectMeta(object.get(metadata_field(*stored.type))).name().empty();
   for (int attempt = 0;; ++attempt) {
+    if (unclaimed) object = deep_copy(call.arena, *unclaimed);
     Value& meta = *object.get(metadata_field(*stored.type));
     if (is_generated && !ObjectMeta(&meta).generateName().empty())
-      set_string(call.arena, meta, ObjectMeta::f_name, generate_name(ObjectMeta(&meta).generateName()));
+      set_string(call.arena, meta, ObjectMeta::f_name, strategy.generated_name(ObjectMeta(&meta).generateName()));
     erase_field(meta, ObjectMeta::f_deletionTimestamp);
     erase_field(meta, ObjectMeta::f_deletionGracePeriodSeconds);
     erase_field(meta, ObjectMeta::f_selfLink);
@@ -73,6 +92,10 @@ Task<Result<Written>> Resources::create(Call& call, Value object) {
     const std::string name(ObjectMeta(&meta).name());
     const StrategyContext context{stored, call.arena, call.now_us, call.info.name_space, name, &call.user, &call.warnings};
     strategy.prepare_for_create(context, object);
+    if (unclaimed) {
+      auto claimed = claim(call, context, &object, nullptr);
+      if (!claimed) co_return claimed.error();
+    }
     FieldErrorList errors;
     validate_object_meta(context, strategy, object, errors);
     strategy.validate(context, object, errors);
@@ -87,7 +110,8 @@ Task<Result<Written>> Resources::create(Call& call, Value object) {
     }
     auto written = co_await store_object(call, nullptr, object, name);
     const bool is_taken = !written && written.error().is("AlreadyExists") && is_generated && attempt < 7;
-    if (!is_taken) co_return written;
+    const bool is_outrun = !written && written.error().is("Conflict") && attempt < 20;  // somebody took what was claimed
+    if (!is_taken && !is_outrun) co_return written;
   }
 }
 
@@ -112,9 +136,7 @@ Result<void> Resources::prepare_update(Call& call, Value& object, const EntryPtr
                      "metadata.resourceVersion: Invalid value: 0: must be specified for an update");
   } else if (version != old_meta.resourceVersion()) {
     if (version.find_first_not_of("0123456789") != std::string_view::npos)
-      return invalid(what.group, call.kind->kind, name,
-                     {{"FieldValueInvalid", fmt::format("Invalid value: \"{}\": strconv.ParseUint: parsing \"{}\": invalid syntax", version, version), "metadata.resourceVersion"}},
-                     "metadata.resourceVersion: Invalid value");
+      return Status(500, "", fmt::format("strconv.ParseUint: parsing {}: invalid syntax", quote(version)));
     return stale_update(what, name);
   }
   // The system's own fields stay as they are; what a client sends there is checked below only where it may differ.
@@ -135,8 +157,10 @@ Result<void> Resources::prepare_update(Call& call, Value& object, const EntryPtr
   own_fields(call, stored, object, &old);
   AdmissionRequest admission{call, "UPDATE", stored, &object, &old, name};
   RN_CHECK(admission_.mutate(admission));
+  keep_managed_fields_times(call.arena, stored, object, old);
 
-  const StrategyContext context{stored, call.arena, call.now_us, call.info.name_space, name, &call.user, &call.warnings};
+  StrategyContext context{stored, call.arena, call.now_us, call.info.name_space, name, &call.user, &call.warnings};
+  context.subresource = call.info.subresource;
   FieldErrorList errors;
   if (call.is_status()) {
     strategy.prepare_for_status_update(context, object, old);
@@ -144,6 +168,7 @@ Result<void> Resources::prepare_update(Call& call, Value& object, const EntryPtr
     strategy.validate_status_update(context, object, old, errors);
   } else {
     strategy.prepare_for_update(context, object, old);
+    if (strategy.has_claims()) RN_CHECK(claim(call, context, &object, &old));
     validate_object_meta_update(context, object, old, errors);
     strategy.validate_update(context, object, old, errors);
   }
@@ -160,6 +185,9 @@ Task<Result<Written>> Resources::update(Call& call, Value object) {
   if (metadata.name().empty()) co_return bad_request("name must be provided");
   if (metadata.name() != call.info.name)
     co_return bad_request(fmt::format("the name of the object ({}) does not match the name on the URL ({})", metadata.name(), call.info.name));
+  if (!call.kind->is_namespaced) {
+    if (Value* meta = object.get(metadata_field(*stored.type))) erase_field(*meta, ObjectMeta::f_namespace_);
+  }
   if (!metadata.namespace_().empty() && metadata.namespace_() != call.info.name_space)
     co_return bad_request(fmt::format("the namespace of the object ({}) does not match the namespace on the URL ({})", metadata.namespace_(), call.info.name_space));
 

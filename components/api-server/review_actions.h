@@ -12,6 +12,7 @@ namespace rusternetes::api_server {
 void add_review_actions(ApiServer& server, const Authenticator& authenticator, const RuleResolver& resolver,
                         const ServiceAccountTokens* tokens);
 // GET pods/NAME/log, from the kubelet of the Pod's node.
-void add_pod_log(ApiServer& server, http::ClientTls kubelet_client);
+// Without credentials for kubelets, only what needs none is answered.
+void add_pod_log(ApiServer& server, std::optional<http::ClientTls> kubelet_client);
 
 }  // namespace rusternetes::api_server

@@ -122,6 +122,8 @@ Task<Result<void>> ApiServer::serve(std::shared_ptr<http::Exchange> exchange, Ca
   if (!negotiated) co_return negotiated.error();
   const auto action = actions_.find(fmt::format("{}/{}/{}", call.info.api_group, call.info.resource, call.info.subresource));
   if (action != actions_.end()) co_return co_await serve_action(context, action->second);
+  if (call.subresource && call.subresource->kind != call.kind->kind)
+    co_return Status(501, "NotImplemented", fmt::format("{}/{} is not served yet", call.info.resource, call.info.subresource));
   co_return co_await serve_resource(context);
 }
 

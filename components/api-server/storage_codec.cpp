@@ -61,7 +61,8 @@ std::shared_ptr<const std::string> encode_for_storage(const Kind& kind, const Va
     assign(*copy.get(at), stripped);
   }
   auto out = std::make_shared<std::string>();
-  const std::string api_version = kind.storage_version.text();
+  // What is stored without being served (ranges) has but one version.
+  const std::string api_version = (kind.storage_version.version.empty() ? kind.group_version : kind.storage_version).text();
   if (kind.storage_encoding == Encoding::json) {
     encode_json(*out, &copy, *kind.type, {api_version, kind.kind, true});
     *out += '\n';

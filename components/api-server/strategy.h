@@ -14,8 +14,11 @@
 #include "apimachinery/field_set.h"
 #include "apimachinery/schema.h"
 #include "apimachinery/value.h"
+#include "base/status.h"
 
 namespace rusternetes::api_server {
+
+class Companions;
 
 struct StrategyContext {
   const apimachinery::Kind& kind;  // the version at hand; its type describes the values
@@ -50,6 +53,8 @@ class Strategy {
   // Metadata common to all kinds (names, labels, annotations, ownerReferences, finalizers, immutable fields) is checked by
   // the pipeline (validation/object_meta.h) before these; name_problems() is the kind's rule for names.
   virtual std::vector<std::string> name_problems(std::string_view name, bool is_prefix) const;
+  // metadata.name for metadata.generateName.
+  virtual std::string generated_name(std::string_view base) const;
   virtual void validate(const StrategyContext& context, const apimachinery::Value& object,
                         apimachinery::FieldErrorList& errors) const;
   virtual void validate_update(const StrategyContext& context, const apimachinery::Value& object,
@@ -63,6 +68,13 @@ class Strategy {
                                               std::string_view subresource) const;
   // Finalizers must be qualified or one of Kubernetes' own: so for all kinds but a few.
   virtual bool requires_qualified_finalizers() const { return true; }
+
+  // What the object claims of pools that all share, and gives back: written in the object's own transaction. After
+  // preparation, before validation (as BeginCreate and BeginUpdate of the registry are); `object` becomes complete. Null `old`: it is created; null `object`: it goes. The one member that reads
+  // anything but its arguments.
+  virtual bool has_claims() const { return false; }
+  virtual Result<void> claim(const StrategyContext& context, Companions& companions, apimachinery::Value* object,
+                             const apimachinery::Value* old) const;
 
   // Whether PUT of an absent name creates the object (Kubernetes: false for most, true for a few such as leases,
   // events, endpoints, services, limitranges, nodes=false...).

@@ -39,6 +39,8 @@ class IPAddressStrategy final : public Strategy {
     validate_immutable(IPAddress(&object).spec().parentRef().value(), IPAddress(&old).spec().parentRef().value(),
                        networking_v1::ParentReference::schema_type(), spec.child("parentRef"), errors);
   }
+  // A random end would make no address.
+  std::string generated_name(std::string_view base) const override { return std::string(base); }
   std::vector<std::string> name_problems(std::string_view name, bool) const override { return is_valid_ip(name); }
 };
 

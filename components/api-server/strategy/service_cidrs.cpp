@@ -50,6 +50,10 @@ class ServiceCIDRStrategy final : public Strategy {
     keep_metadata(context, object, old);
   }
 
+  FieldSet reset_fields(Arena& arena, const Kind& kind, std::string_view subresource) const override {
+    return subresource == "status" ? FieldSet{} : Strategy::reset_fields(arena, kind, subresource);
+  }
+
   void validate(const StrategyContext&, const Value& object, FieldErrorList& errors) const override {
     const FieldPath spec("spec");
     check_blocks(ServiceCIDR(&object).spec(), spec.child("cidrs"), errors);

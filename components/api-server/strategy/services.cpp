@@ -1,7 +1,8 @@
-// Services (pkg/registry/core/service), but for the allocation of addresses and ports.
+// Services (pkg/registry/core/service); what they claim is in service_allocation.cpp.
 
 #include "api-server/strategy.h"
 #include "api-server/strategy/defaulting.h"
+#include "api-server/strategy/service_allocation.h"
 #include "api-server/strategy/service_fields.h"
 
 namespace rusternetes::api_server {
@@ -84,6 +85,11 @@ class ServiceStrategy final : public Strategy {
   }
   void validate_status_update(const StrategyContext&, const Value& object, const Value& old, FieldErrorList& errors) const override {
     validate_load_balancer_status(Service(&object), Service(&old), errors);
+  }
+
+  bool has_claims() const override { return true; }
+  Result<void> claim(const StrategyContext& context, Companions& companions, Value* object, const Value* old) const override {
+    return allocate_for_service(context, companions, object, old);
   }
 
   std::vector<std::string> name_problems(std::string_view name, bool is_prefix) const override {

@@ -89,6 +89,10 @@ FieldSet Strategy::reset_fields(Arena& arena, const Kind& kind, std::string_view
   return field_set_of(arena, {{"status"}});
 }
 
+Result<void> Strategy::claim(const StrategyContext&, Companions&, Value*, const Value*) const { return {}; }
+
+std::string Strategy::generated_name(std::string_view base) const { return generate_name(base); }
+
 std::vector<std::string> Strategy::name_problems(std::string_view name, bool is_prefix) const {
   return is_dns1123_subdomain(is_prefix ? mask_trailing_dash(name) : std::string(name));
 }

@@ -3,6 +3,7 @@
 
     oracle.py record --server https://127.0.0.1:6443 --cert admin.crt --key admin.key --requests requests.jsonl --out ours.jsonl
     oracle.py compare answers.jsonl ours.jsonl --exceptions exceptions.tsv
+    oracle.py check --program build/dev/bin/api-server      # records our answers and compares them with those kept here
 
 A request is a line {"name", "method", "path", "body", "type"}. Of an answer are kept: the status code, the reason, the set
 of fields that causes name, and the object without what differs from run to run (uids, times, resource versions, random
@@ -11,9 +12,16 @@ suffixes, allocated addresses). "$rv" and "$uid" in a body stand for those of th
 import argparse
 import http.client
 import json
+import pathlib
 import re
+import secrets
+import shutil
+import socket
 import ssl
+import subprocess
 import sys
+import tempfile
+import time
 import urllib.parse
 
 VOLATILE = {"uid", "resourceVersion", "creationTimestamp", "time", "lastTransitionTime", "lastProbeTime",
@@ -200,6 +208,55 @@ def compare(options):
     return 1 if bad or share < options.share else 0
 
 
+def check(options):
+    """Starts our server, asks it everything in requests.jsonl and compares with answers.jsonl and exceptions.tsv."""
+    here = pathlib.Path(__file__).parent
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="rusternetes-oracle-"))
+    token = secrets.token_hex(16)
+    (folder / "tokens.csv").write_text(f'{token},admin,admin,"system:masters"\n')
+    key = folder / "sa.key"
+    subprocess.run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key], check=True)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [options.program, "--data-dir", folder / "data", "--cert-dir", folder / "certs", "--bind-address", "127.0.0.1",
+               "--secure-port", str(port), "--token-auth-file", folder / "tokens.csv", "--service-account-key-file", key,
+               "--service-account-signing-key-file", key, "--service-account-issuer", "https://kubernetes.default.svc",
+               "--authorization-mode", "Node", "--authorization-mode", "RBAC", "--service-cluster-ip-range", "10.96.0.0/16",
+               "--allow-privileged=true", "--enable-admission-plugins", "NodeRestriction"]
+    with open(folder / "log", "w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        options.server, options.token = f"https://127.0.0.1:{port}", token
+        options.cert = options.key = options.ca = None
+        options.requests, options.out = here / "requests.jsonl", folder / "ours.jsonl"
+        wait_for_port(process, port)
+        record(options)
+        options.a, options.b, options.exceptions, options.messages = here / "answers.jsonl", options.out, here / "exceptions.tsv", False
+        result = compare(options)
+    finally:
+        process.terminate()
+        process.wait(30)
+    if result == 0:
+        shutil.rmtree(folder)
+    else:
+        print(f"our answers and the server's log are in {folder}")
+    return result
+
+
+def wait_for_port(process, port):
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise SystemExit(f"the server ended with code {process.returncode}")
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.05)  # until the port is open
+    raise SystemExit("the server did not open its port within 30 s")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words = parser.add_subparsers(dest="word", required=True)
@@ -219,6 +276,10 @@ def main():
     word.add_argument("--share", type=float, default=95.0, help="the least share of equal answers, in percent")
     word.add_argument("--messages", action="store_true", help="also print where the wording differs")
     word.set_defaults(run=compare)
+    word = words.add_parser("check")
+    word.add_argument("--program", required=True)
+    word.add_argument("--share", type=float, default=95.0)
+    word.set_defaults(run=check)
     options = parser.parse_args()
     return options.run(options)
 

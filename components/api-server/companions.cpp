@@ -1,0 +1,48 @@
+#include "api-server/companions.h"
+
+#include <iterator>
+
+#include "api-server/storage_codec.h"
+
+namespace rusternetes::api_server {
+
+Snapshot Companions::snapshot(std::string_view group, std::string_view resource) const {
+  const auto cache = cacher_.find(group, resource);
+  return cache ? cache->snapshot() : Snapshot{};
+}
+
+Result<std::optional<storage::KeyValue>> Companions::read(std::string key) const {
+  RN_TRY(auto range, cacher_.store().range({.key = std::move(key)}));
+  if (range.kvs.empty()) return std::optional<storage::KeyValue>{};
+  return std::optional<storage::KeyValue>(std::move(range.kvs.front()));
+}
+
+void Companions::create(const apimachinery::Kind& kind, std::string_view name, const apimachinery::Value& object) {
+  replace(storage_key(kind, "", name), encode_for_storage(kind, object), 0);
+}
+
+void Companions::remove(const apimachinery::Kind& kind, std::string_view name) {
+  storage::DeleteRequest request;
+  request.key = storage_key(kind, "", name);
+  operations_.emplace_back(std::move(request));
+}
+
+void Companions::replace(std::string key, std::shared_ptr<const std::string> value, storage::Revision revision) {
+  storage::Compare compare;
+  compare.key = key;
+  compare.number = revision;
+  compares_.push_back(std::move(compare));
+  storage::PutRequest put;
+  put.key = std::move(key);
+  put.value = std::move(value);
+  operations_.emplace_back(std::move(put));
+}
+
+void Companions::move_to(storage::TxnRequest& request) {
+  std::move(compares_.begin(), compares_.end(), std::back_inserter(request.compares));
+  std::move(operations_.begin(), operations_.end(), std::back_inserter(request.success));
+  compares_.clear();
+  operations_.clear();
+}
+
+}  // namespace rusternetes::api_server
