@@ -160,6 +160,12 @@ Result<void> Instance::start() {
 
 Result<void> Instance::adopt_listener(int fd) { return impl_->listener->adopt_listener(fd, impl_->options.tls); }
 
+Result<void> Instance::set_registry(std::shared_ptr<const Registry> registry) {
+  RN_CHECK(impl_->cacher.set_registry(std::move(registry)));
+  impl_->server->rebuild_discovery();
+  return {};
+}
+
 std::uint16_t Instance::port() const { return impl_->port; }
 
 void Instance::stop(std::chrono::milliseconds grace) {

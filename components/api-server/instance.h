@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "apimachinery/registry.h"
 #include "api-server/request_context.h"
 #include "base/task.h"
 #include "base/worker.h"
@@ -48,6 +49,8 @@ class Instance {
   Result<void> start();
   // A further listening socket, made in another network namespace; owned from here on. After start().
   Result<void> adopt_listener(int fd);
+  // Run-time kinds come or go: caches, routes, discovery and OpenAPI follow (invariant 2). Blocking; from any thread.
+  Result<void> set_registry(std::shared_ptr<const apimachinery::Registry> registry);
   // Lets what is under way end, for at most `grace`. Blocking.
   void stop(std::chrono::milliseconds grace);
   std::uint16_t port() const;

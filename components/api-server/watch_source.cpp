@@ -134,6 +134,7 @@ Task<Result<std::vector<OutEvent>>> WatchSource::next(std::chrono::steady_clock:
     for (const auto& event : events) push(event, out);
     if (!out.empty()) co_return out;
     if (!events.empty()) continue;
+    if (cache_->is_retired()) co_return expired(fmt::format("{} are served no more", cache_->kind().resource));
     const auto now = std::chrono::steady_clock::now();
     if (bookmarks_ && now >= next_bookmark_ && reached > bookmarked_) {
       next_bookmark_ = now + bookmark_interval;

@@ -56,8 +56,9 @@ class OwnedSchema : public SchemaSet {
 const Type* word_type(std::string_view word);
 const FieldRules& no_rules();
 
-// Parses the text form. `sources` are (file name, text); an error names file and line.
+// Parses the text form. `sources` are (file name, text); an error names file and line. They may refer to types of
+// `imported`, which must live longer.
 Result<std::unique_ptr<OwnedSchema>> parse_schema_text(
-    const std::vector<std::pair<std::string, std::string>>& sources);
+    const std::vector<std::pair<std::string, std::string>>& sources, const SchemaSet* imported = nullptr);
 
 }  // namespace rusternetes::apimachinery

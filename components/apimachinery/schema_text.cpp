@@ -73,6 +73,8 @@ Line split(const std::string& file, int number, std::string text) {
 
 class Parser {
  public:
+  explicit Parser(const SchemaSet* imported) : imported_(imported) {}
+
   Result<std::unique_ptr<OwnedSchema>> run(const std::vector<std::pair<std::string, std::string>>& sources) {
     for (const auto& [file, text] : sources) RN_CHECK(read(file, text));
     for (auto& [name, source] : types_) {
@@ -154,6 +156,9 @@ class Parser {
     if (const Type* word_kind = word_type(word)) return word_kind;
     const bool is_qualified = word.find('.') != std::string_view::npos;
     auto found = types_.find(is_qualified ? std::string(word) : fmt::format("{}.{}", package, word));
+    if (found == types_.end() && imported_)
+      for (const Type* type : imported_->types)
+        if (type->name == word) return type;
     if (found == types_.end()) return fail(line, fmt::format("there is no type {}", word));
     return found->second.type;
   }
@@ -331,6 +336,7 @@ class Parser {
     return found;
   }
 
+  const SchemaSet* imported_;
   std::unique_ptr<OwnedSchema> schema_ = std::make_unique<OwnedSchema>();
   std::map<std::string, Package> packages_;
   std::map<std::string, TypeSource> types_;
@@ -340,8 +346,8 @@ class Parser {
 }  // namespace
 
 Result<std::unique_ptr<OwnedSchema>> parse_schema_text(
-    const std::vector<std::pair<std::string, std::string>>& sources) {
-  return Parser{}.run(sources);
+    const std::vector<std::pair<std::string, std::string>>& sources, const SchemaSet* imported) {
+  return Parser(imported).run(sources);
 }
 
 }  // namespace rusternetes::apimachinery

@@ -48,8 +48,10 @@ def run_command(command, directory, timeout):
 
 def failure_text(case):
     """What failed in a <TestCase>, as an editor can jump to it."""
-    lines = []
+    lines, infos = [], []
     for node in case.iter():
+        if node.tag == "Info" and node.text and node.text.strip() not in infos:
+            infos.append(node.text.strip())
         if node.tag == "Expression" and node.get("success") == "false":
             expanded = " ".join((node.findtext("Expanded") or "").split())
             lines.append(f"{node.get('filename')}:{node.get('line')}: {(node.findtext('Original') or '').strip()}"
@@ -57,7 +59,7 @@ def failure_text(case):
             lines += [f"  threw {(e.text or '').strip()[:400]}" for e in node.findall("Exception")]
         elif node.tag in ("Failure", "FatalErrorCondition", "Exception") and node.text:
             lines.append(f"{node.get('filename', '')}:{node.get('line', '')}: {node.tag}: {node.text.strip()[:400]}")
-    return lines
+    return lines + [f"  with: {info[:600]}" for info in infos if lines]
 
 
 def read_cases(report):

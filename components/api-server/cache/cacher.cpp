@@ -43,7 +43,7 @@ Result<void> Cacher::load_all() {
     const std::string prefix = storage_prefix(*stored);
     auto& cache = by_prefix_[prefix];
     if (!cache) {
-      cache = std::make_shared<ResourceCache>(*stored, clock_);
+      cache = std::make_shared<ResourceCache>(*stored, clock_, registry_->owner(*stored));
       RN_TRY(const auto all, store_.range({.key = prefix, .range_end = storage::prefix_end(prefix), .revision = revision}));
       PersistentMap map;
       for (const auto& kv : all.kvs) {
@@ -81,9 +81,8 @@ Result<void> Cacher::set_registry(std::shared_ptr<const Registry> registry) {
     if (auto it = by_prefix_.find(prefix); !cache && it != by_prefix_.end() && &it->second->kind() == stored)
       cache = it->second;
     if (!cache) {
-      cache = std::make_shared<ResourceCache>(*stored, clock_);
-      cache->load({}, revision_);
-      // What is there already is read by the cache thread's next batch; a new kind starts empty or is loaded here.
+      cache = std::make_shared<ResourceCache>(*stored, clock_, registry_->owner(*stored));
+      // The cache thread, which waits for this lock, leaves out what is read here.
       RN_TRY(const auto all, store_.range({.key = prefix, .range_end = storage::prefix_end(prefix)}));
       PersistentMap map;
       for (const auto& kv : all.kvs)
@@ -92,7 +91,13 @@ Result<void> Cacher::set_registry(std::shared_ptr<const Registry> registry) {
     }
     by_resource_[{std::string(kind->group_version.group), std::string(kind->resource)}] = cache;
   }
-  by_prefix_ = std::move(kept);
+  by_prefix_.swap(kept);
+  std::erase_if(kept, [&](const auto& entry) {
+    const auto it = by_prefix_.find(entry.first);
+    return it != by_prefix_.end() && it->second == entry.second;
+  });
+  lock.unlock();
+  for (const auto& entry : kept) entry.second->retire();
   return {};
 }
 
@@ -106,7 +111,7 @@ Result<EntryPtr> Cacher::decode(const Kind& stored, const storage::KeyValue& kv)
 }
 
 // "/registry/pods/..." or "/registry/services/specs/...": one segment, or two.
-ResourceCache* Cacher::cache_of_key(std::string_view key, std::string_view& rest) const {
+std::shared_ptr<ResourceCache> Cacher::cache_of_key(std::string_view key, std::string_view& rest) const {
   std::size_t at = registry_root.size();
   for (int segments = 0; segments < 2; ++segments) {
     at = key.find('/', at);
@@ -114,7 +119,7 @@ ResourceCache* Cacher::cache_of_key(std::string_view key, std::string_view& rest
     ++at;
     if (auto it = by_prefix_.find(key.substr(0, at)); it != by_prefix_.end()) {
       rest = key.substr(at);
-      return it->second.get();
+      return it->second;
     }
   }
   return nullptr;
@@ -125,13 +130,13 @@ void Cacher::on_batch(std::shared_ptr<const storage::WatchBatch> batch) {
     log::error("watch-cache", "the store's watch ended: {}", batch->error.message);
     return;
   }
-  std::map<ResourceCache*, std::vector<CacheEvent>> changes;
+  std::map<std::shared_ptr<ResourceCache>, std::vector<CacheEvent>> changes;
   {
     std::lock_guard lock(mutex_);
     for (const auto& event : batch->events) {
       std::string_view rest;
-      ResourceCache* cache = cache_of_key(event.kv.key, rest);
-      if (!cache) continue;
+      const auto cache = cache_of_key(event.kv.key, rest);
+      if (!cache || event.kv.mod_revision <= cache->loaded_revision()) continue;
       auto& events = changes[cache];
       // What the key was: the newest of this batch, else the cache.
       EntryPtr before;
@@ -143,7 +148,6 @@ void Cacher::on_batch(std::shared_ptr<const storage::WatchBatch> batch) {
         }
       if (!before && std::none_of(events.begin(), events.end(), [&](const auto& e) { return e.now->key == rest; }))
         before = cache->snapshot().map.find(rest);
-      if (before && before->revision >= event.kv.mod_revision) continue;  // read when the cache was made
       CacheEvent out;
       out.revision = event.kv.mod_revision;
       out.before = before;

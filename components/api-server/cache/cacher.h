@@ -55,7 +55,7 @@ class Cacher final : public ObjectSource {
 
  private:
   void on_batch(std::shared_ptr<const storage::WatchBatch> batch);
-  ResourceCache* cache_of_key(std::string_view key, std::string_view& rest) const;
+  std::shared_ptr<ResourceCache> cache_of_key(std::string_view key, std::string_view& rest) const;
   Result<void> load_all();
   void advance(storage::Revision revision);
 

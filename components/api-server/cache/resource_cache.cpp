@@ -13,8 +13,9 @@ constexpr std::size_t kept_bytes = 64u << 20;
 constexpr std::size_t kept_events = 100;  // at least so many, however old
 }  // namespace
 
-ResourceCache::ResourceCache(const apimachinery::Kind& storage_kind, const Clock& clock)
-    : kind_(storage_kind), clock_(clock) {}
+ResourceCache::ResourceCache(const apimachinery::Kind& storage_kind, const Clock& clock,
+                             std::shared_ptr<const apimachinery::SchemaSet> owner)
+    : kind_(storage_kind), owner_(std::move(owner)), clock_(clock) {}
 
 Snapshot ResourceCache::snapshot() const {
   std::lock_guard lock(mutex_);
@@ -63,6 +64,7 @@ void ResourceCache::load(PersistentMap map, storage::Revision revision) {
   first_sequence_ += events_.size() + 1;  // whoever is in the middle must list again
   events_.clear();
   events_start_ = revision;
+  loaded_revision_.store(revision, std::memory_order_release);
   generation_.fetch_add(1, std::memory_order_acq_rel);
 }
 
@@ -99,6 +101,11 @@ void ResourceCache::trim(SteadyTime now) {
     events_.pop_front();
     ++first_sequence_;
   }
+}
+
+void ResourceCache::retire() {
+  is_retired_.store(true, std::memory_order_release);
+  wake_all();
 }
 
 void ResourceCache::wake_all() {

@@ -34,7 +34,9 @@ struct Snapshot {
 
 class ResourceCache {
  public:
-  ResourceCache(const apimachinery::Kind& storage_kind, const Clock& clock);
+  // `owner` keeps a run-time kind alive.
+  ResourceCache(const apimachinery::Kind& storage_kind, const Clock& clock,
+                std::shared_ptr<const apimachinery::SchemaSet> owner = {});
   const apimachinery::Kind& kind() const { return kind_; }
 
   Snapshot snapshot() const;
@@ -65,8 +67,13 @@ class ResourceCache {
   // From the cache thread.
   void load(PersistentMap map, storage::Revision revision);
   void apply(std::vector<CacheEvent> events);
+  // What was written up to here is in what load() brought.
+  storage::Revision loaded_revision() const { return loaded_revision_.load(std::memory_order_acquire); }
   // Wakes the subscribers without a change (bookmarks).
   void wake_all();
+  // The resource is served no more: its watches end.
+  void retire();
+  bool is_retired() const { return is_retired_.load(std::memory_order_acquire); }
 
  private:
   struct Past {
@@ -77,7 +84,10 @@ class ResourceCache {
   void trim(SteadyTime now);
 
   const apimachinery::Kind& kind_;
+  const std::shared_ptr<const apimachinery::SchemaSet> owner_;
   const Clock& clock_;
+  std::atomic<storage::Revision> loaded_revision_{0};
+  std::atomic<bool> is_retired_{false};
   mutable std::mutex mutex_;
   Snapshot present_;
   std::deque<Past> past_;  // ascending; past_.back() is the one before the present

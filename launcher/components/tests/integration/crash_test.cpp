@@ -163,7 +163,7 @@ void killed_create(Launcher& launcher) {
     INFO("create killed at point " << n);
     REQUIRE(launcher.run(launcher.create(), n).code == 137);
     const auto next = launcher.run({"list", "--names"});
-    INFO(next.err);
+    INFO("the next command printed \"" << next.out << "\" and said: " << next.err);
     CHECK(next.code == 0);
     if (next.out == "a\n") {
       const auto deleted = launcher.run({"delete", "a", "--yes"});
@@ -183,7 +183,7 @@ void killed_delete(Launcher& launcher) {
     REQUIRE(launcher.run(launcher.create()).code == 0);
     REQUIRE(launcher.run({"delete", "a", "--yes"}, n).code == 137);
     const auto next = launcher.run({"list", "--names"});
-    INFO(next.err);
+    INFO("the next command printed \"" << next.out << "\" and said: " << next.err);
     CHECK(next.code == 0);
     if (next.out == "a\n") CHECK(launcher.run({"delete", "a", "--yes"}).code == 0);
     launcher.check_nothing_is_left();
