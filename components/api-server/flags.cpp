@@ -32,7 +32,7 @@ const std::set<std::string_view>& unsupported() {
       "logging-format", "max-connection-bytes-per-sec", "min-compatibility-version", "min-request-timeout", "oidc-ca-file", "oidc-client-id",
       "oidc-groups-claim", "oidc-groups-prefix", "oidc-issuer-url", "oidc-required-claim", "oidc-signing-algs", "oidc-username-claim", "oidc-username-prefix",
       "peer-advertise-ip", "peer-advertise-port", "peer-ca-file", "permit-address-sharing", "permit-port-sharing", "profiling", "proxy-client-cert-file",
-      "proxy-client-key-file", "request-timeout", "requestheader-allowed-names", "requestheader-client-ca-file", "requestheader-extra-headers-prefix",
+      "proxy-client-key-file", "requestheader-allowed-names", "requestheader-client-ca-file", "requestheader-extra-headers-prefix",
       "requestheader-group-headers", "requestheader-uid-headers", "requestheader-username-headers", "runtime-config", "runtime-config-emulation-forward-compatible",
       "service-account-extend-token-expiration", "service-account-jwks-uri", "service-account-lookup", "service-account-max-token-expiration",
       "service-account-signing-endpoint", "service-node-port-range", "show-hidden-metrics-for-version", "shutdown-delay-duration",

@@ -114,8 +114,9 @@ Result<void> Instance::Impl::make_server() {
   if (!chain) return chain.error();
   admission = std::make_unique<AdmissionChain>(std::move(*chain));
   admission->add(make_rbac_escalation(authorizers.rbac, authorizers.chain));
-  resources = std::make_unique<Resources>(cacher, *admission, Resources::Options{});
+  resources = std::make_unique<Resources>(cacher, *admission, Resources::Options{.allow_privileged = options.allow_privileged});
   ServerOptions server_options;
+  server_options.request_timeout = options.request_timeout;
   server_options.max_requests_inflight = options.max_requests_inflight;
   server_options.max_mutating_requests_inflight = options.max_mutating_requests_inflight;
   server_options.server_address = fmt::format("{}:{}", options.advertise_address.empty() ? options.bind_address : options.advertise_address, port);

@@ -44,6 +44,7 @@ class Resources {
  public:
   struct Options {
     const Clock* clock = &Clock::system();
+    bool allow_privileged = true;
   };
   Resources(Cacher& cacher, const AdmissionChain& admission, Options options);
 

@@ -90,7 +90,8 @@ Task<Result<Written>> Resources::create(Call& call, Value object) {
     set_string(call.arena, meta, ObjectMeta::f_uid, new_uid());
     set_time(call.arena, meta, ObjectMeta::f_creationTimestamp, call.now_us - call.now_us % 1'000'000);
     const std::string name(ObjectMeta(&meta).name());
-    const StrategyContext context{stored, call.arena, call.now_us, call.info.name_space, name, &call.user, &call.warnings};
+    StrategyContext context{stored, call.arena, call.now_us, call.info.name_space, name, &call.user, &call.warnings};
+    context.allow_privileged = options_.allow_privileged;
     strategy.prepare_for_create(context, object);
     if (unclaimed) {
       auto claimed = claim(call, context, &object, nullptr);
@@ -161,6 +162,7 @@ Result<void> Resources::prepare_update(Call& call, Value& object, const EntryPtr
 
   StrategyContext context{stored, call.arena, call.now_us, call.info.name_space, name, &call.user, &call.warnings};
   context.subresource = call.info.subresource;
+  context.allow_privileged = options_.allow_privileged;
   FieldErrorList errors;
   if (call.is_status()) {
     strategy.prepare_for_status_update(context, object, old);

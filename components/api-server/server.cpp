@@ -58,7 +58,7 @@ std::string warning_text(std::string_view text) {
   std::string out;
   for (char c : text) {
     if (c == '"' || c == '\\') out += '\\';
-    out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+    out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
   }
   return fmt::format("299 - \"{}\"", out);
 }
@@ -103,6 +103,7 @@ Task<Result<void>> ApiServer::serve(std::shared_ptr<http::Exchange> exchange, Ca
                      : is_get_like ? options_.max_requests_inflight : options_.max_mutating_requests_inflight);
   if (!in_flight.ok()) co_return too_many_requests("Too many requests, please try again later.", 1);
 
+  if (!is_long_running(call.info)) exchange->set_body_deadline(std::chrono::steady_clock::now() + options_.request_timeout);
   if (call.info.is_resource && call.info.verb.empty()) co_return method_not_supported({call.info.api_group, call.info.resource}, head.method);
   const Attributes attributes = attributes_of(call);
   const Verdict verdict = authorizer_.authorize(attributes);

@@ -23,7 +23,7 @@ struct ServerOptions {
   std::size_t body_limit_bytes = 3u << 20;
   std::size_t max_requests_inflight = 400;
   std::size_t max_mutating_requests_inflight = 200;
-  std::chrono::seconds request_timeout{60};
+  std::chrono::milliseconds request_timeout{60'000};  // of what is not long-running
   std::chrono::seconds min_watch_timeout{1800};
   std::string git_version = "v1.35.4";
   std::string server_address;  // "10.0.0.1:6443", as discovery tells clients

@@ -38,6 +38,8 @@ class Exchange {
   virtual Task<Result<std::string>> read_body(std::size_t limit) = 0;
   // The next piece of the body, empty at its end.
   virtual Task<Result<std::string>> read_some() = 0;
+  // Reading the body fails with 504 Timeout from then on.
+  void set_body_deadline(std::chrono::steady_clock::time_point deadline) { body_deadline_ = deadline; }
 
   // A whole response. `content-length` is set here; the body of HEAD, 204 and 304 is not sent.
   virtual Task<Result<void>> respond(ResponseHead head, std::vector<Slice> body) = 0;
@@ -53,6 +55,7 @@ class Exchange {
 
  protected:
   bool has_begun_ = false;
+  std::chrono::steady_clock::time_point body_deadline_ = std::chrono::steady_clock::time_point::max();
 };
 
 using Handler = std::function<Task<>(std::shared_ptr<Exchange>)>;

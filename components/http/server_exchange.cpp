@@ -79,6 +79,8 @@ void ServerExchange::ended(std::exception_ptr error) {
   on_handler_ended();
 }
 
+Status body_too_slow() { return Status{504, "Timeout", "request did not complete within the allotted timeout"}; }
+
 Task<Result<std::string>> ServerExchange::read_body(std::size_t limit) {
   auto self = shared_from_this();
   std::string all;

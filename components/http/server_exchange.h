@@ -73,6 +73,8 @@ class ServerExchange : public Exchange, public std::enable_shared_from_this<Serv
 // Empty: the handler may see it. Otherwise why it is a bad request.
 std::string_view fault_of(const RequestHead& head);
 
+// The request took longer than it may (Kubernetes' --request-timeout).
+Status body_too_slow();
 Status client_gone();
 Status already_begun();
 

@@ -40,7 +40,7 @@ class Http1Exchange final : public ServerExchange {
     if (connection->is_upgraded_) co_return internal_error("the connection was handed over");
     if (must_continue_ && !has_begun_) connection->transport_->queue("HTTP/1.1 100 Continue\r\n\r\n");
     must_continue_ = false;
-    Result<std::string> piece = co_await connection->read_body_piece();
+    Result<std::string> piece = co_await connection->read_body_piece(body_deadline_);
     co_return piece;
   }
 
@@ -301,7 +301,7 @@ void Http1ServerConnection::refuse(int status, std::string_view text) {
   must_linger_ = true;
 }
 
-Task<Result<std::string>> Http1ServerConnection::read_body_piece() {
+Task<Result<std::string>> Http1ServerConnection::read_body_piece(Time deadline) {
   auto self = shared_from_this();
   std::string out;
   while (!decoder_->is_done()) {
@@ -328,8 +328,9 @@ Task<Result<std::string>> Http1ServerConnection::read_body_piece() {
     if (got != Transport::Io::would_block)
       co_return Status{400, "BadRequest", "the request's body ended too early"};
     set_read_deadline(now() + core_->limits.idle_timeout);
-    const bool is_up = co_await transport_->wait_readable();
+    const bool is_up = co_await transport_->wait_readable(deadline);
     if (!is_up) co_return client_gone();
+    if (now() >= deadline) co_return body_too_slow();
   }
   set_read_deadline(Time::max());
   if (decoder_->is_done()) watch_peer();

@@ -38,7 +38,7 @@ class Http1ServerConnection final : public ServerConnection,
   Transport::Io pull();
 
   // For the exchange.
-  Task<Result<std::string>> read_body_piece();
+  Task<Result<std::string>> read_body_piece(Time deadline = Time::max());
   Task<Result<void>> push(std::vector<Slice> slices);
   void watch_peer();
   void watch_writing();

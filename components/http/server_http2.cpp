@@ -125,7 +125,8 @@ Task<Result<std::string>> Http2Exchange::read_some() {
     }
     if (is_peer_done_) co_return std::string();
     if (is_gone()) co_return client_gone();
-    co_await event(readable_).wait();
+    const bool is_woken = co_await event(readable_).wait_until(body_deadline_);
+    if (!is_woken) co_return body_too_slow();
   }
 }
 

@@ -172,11 +172,14 @@ void Transport::arm_read() {
                          });
 }
 
-Task<bool> Transport::wait_readable() {
+Task<bool> Transport::wait_readable(Time until) {
   auto self = shared_from_this();
   if (!is_open_) co_return false;
   arm_read();
-  co_await readable_.wait();
+  if (until == Time::max())
+    co_await readable_.wait();
+  else
+    (void)co_await readable_.wait_until(until);
   co_return is_open_;
 }
 

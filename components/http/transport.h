@@ -74,8 +74,8 @@ class Transport final : public std::enable_shared_from_this<Transport> {
   Time last_progress() const { return last_progress_; }
 
   void arm_read();
-  // False: closed or failed.
-  Task<bool> wait_readable();
+  // False: closed or failed. Also returns at `until`.
+  Task<bool> wait_readable(Time until = Time::max());
   Task<bool> wait_connected();
   // Flushes and returns when at most `below` bytes are pending.
   Task<bool> wait_pending(std::size_t below);

@@ -7,7 +7,7 @@
 
 #include "certs/key.h"
 #include "launcher/addresses.h"
-#include "launcher/duration.h"
+#include "base/duration.h"
 #include "launcher/failure.h"
 #include "launcher/ports/host_port.h"
 #include "launcher/ports/network_port.h"

@@ -4,7 +4,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
-#include "launcher/duration.h"
+#include "base/duration.h"
 #include "launcher/failure.h"
 #include "launcher/ports/host_port.h"
 #include "launcher/report.h"

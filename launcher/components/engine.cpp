@@ -181,14 +181,22 @@ Result<std::vector<ClusterContainer>> EngineApi::containers(const EngineChoice& 
                                                             const std::string& cluster) {
   RN_TRY(engine::Engine * engine, at(choice));
   RN_TRY(const auto all, run(engine->list_containers({{engine::label::kOwner, ""}})));
-  std::vector<ClusterContainer> out;
+  std::vector<ClusterContainer> out, holders;
   for (const engine::ContainerSummary& one : all) {
     const auto owner = one.labels.find(engine::label::kOwner);
     if (owner == one.labels.end() || !is_owned_by(owner->second, cluster)) continue;
     const auto kind = one.labels.find(engine::label::kKind);
-    out.push_back({one.id, one.name, one.state == engine::ContainerState::running,
-                   kind != one.labels.end() && kind->second == "sandbox"});
+    const auto is = [&](std::string_view word) { return kind != one.labels.end() && kind->second == word; };
+    ClusterContainer container{one.id, one.name, one.state == engine::ContainerState::running, is("sandbox")};
+    if (!is("holder")) {
+      out.push_back(std::move(container));
+      continue;
+    }
+    // Sandboxes of host-network Pods stand on the holder, and Podman refuses to remove what others stand on.
+    container.is_sandbox = true;
+    holders.push_back(std::move(container));
   }
+  out.insert(out.end(), holders.begin(), holders.end());
   return out;
 }
 

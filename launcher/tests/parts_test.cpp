@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "launcher/adapters/host.h"
-#include "launcher/duration.h"
+#include "base/duration.h"
 #include "launcher/home.h"
 #include "launcher/nearest.h"
 #include "launcher/progress.h"

@@ -19,7 +19,7 @@ struct Answer {
 
 class TestServer {
  public:
-  TestServer() {
+  explicit TestServer(InstanceOptions options = {}) : options_(std::move(options)) {
     char name[] = "/tmp/rusternetes-api-XXXXXX";
     folder_ = ::mkdtemp(name);
     std::ofstream(folder_ / "tokens.csv") << "admin-token,admin,1,\"system:masters\"\nbob-token,bob,2,devs\n";
@@ -95,7 +95,7 @@ class TestServer {
     auto store = storage::sqlite::SqliteStore::open(options);
     REQUIRE(store);
     store_ = std::move(*store);
-    InstanceOptions instance_options;
+    InstanceOptions instance_options = options_;
     instance_options.bind_address = "127.0.0.1";
     instance_options.secure_port = 0;
     instance_options.token_auth_file = folder_ / "tokens.csv";
@@ -109,6 +109,7 @@ class TestServer {
     });
     REQUIRE(client_);
   }
+  InstanceOptions options_;
   std::filesystem::path folder_;
   EventThread thread_{"test-client"};
   std::unique_ptr<storage::sqlite::SqliteStore> store_;

@@ -9,7 +9,6 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
-#include <random>
 #include <sstream>
 
 #include "certs/file.h"
@@ -17,6 +16,7 @@
 #include "launcher/components/engine.h"
 #include "launcher/components/network.h"
 #include "launcher/components/program.h"
+#include "support/share.h"
 
 using namespace rusternetes;
 using namespace rusternetes::launcher;
@@ -80,7 +80,10 @@ class Launcher {
       ::setenv("KUBECONFIG", (folder_ / "kubeconfig").c_str(), 1);
       ::setenv(engine_.kind == "docker" ? "DOCKER_HOST" : "CONTAINER_HOST",
                ("unix://" + engine_.socket).c_str(), 1);
-      if (!std::freopen(out.c_str(), "w", stdout) || !std::freopen(err.c_str(), "w", stderr)) ::_exit(99);
+      // Catch's reporters may have put buffers of their own behind the streams.
+      static std::ofstream to_out(out), to_err(err);
+      std::cout.rdbuf(to_out.rdbuf());
+      std::cerr.rdbuf(to_err.rdbuf());
       words.insert(words.begin(), "rusternetes-ctl");
       std::vector<char*> argv;
       for (std::string& word : words) argv.push_back(word.data());
@@ -90,6 +93,7 @@ class Launcher {
       const int code = run_program_main(static_cast<int>(words.size()), argv.data(), hooks, folder_ / "bin");
       std::ofstream(points) << hooks.seen;
       std::cout << std::flush;
+      std::cerr << std::flush;
       ::_exit(code);
     }
     int status = 0;
@@ -128,21 +132,6 @@ class Launcher {
   fs::path folder_;
 };
 
-// Which of the points 1..count are tried: all, or a random share of them.
-std::vector<int> sample(int count) {
-  const char* share_text = std::getenv("RUSTERNETES_TEST_SHARE");
-  const char* seed_text = std::getenv("RUSTERNETES_TEST_SEED");
-  const double share = share_text != nullptr ? std::atof(share_text) : 0.1;
-  const unsigned seed = seed_text != nullptr ? static_cast<unsigned>(std::atoll(seed_text)) : 1;
-  std::cout << "points: " << count << ", share " << share << ", seed " << seed << std::endl;
-  std::mt19937 random(seed);
-  std::vector<int> out;
-  for (int n = 1; n <= count; ++n)
-    if (std::uniform_real_distribution<>(0, 1)(random) < share) out.push_back(n);
-  if (out.empty()) out.push_back(count / 2);
-  return out;
-}
-
 void on_each_engine(void (*test)(Launcher&)) {
   const auto all = engines();
   if (all.empty()) WARN("SKIPPED: no engine is named by RUSTERNETES_TEST_ENGINES");
@@ -159,7 +148,7 @@ void killed_create(Launcher& launcher) {
   REQUIRE(whole.code == 0);
   REQUIRE(launcher.run({"delete", "a", "--yes"}).code == 0);
   launcher.check_nothing_is_left();
-  for (const int n : sample(whole.points)) {
+  for (const int n : rusternetes::testing::sample("points", whole.points)) {
     INFO("create killed at point " << n);
     REQUIRE(launcher.run(launcher.create(), n).code == 137);
     const auto next = launcher.run({"list", "--names"});
@@ -178,7 +167,7 @@ void killed_delete(Launcher& launcher) {
   REQUIRE(launcher.run(launcher.create()).code == 0);
   const auto whole = launcher.run({"delete", "a", "--yes"});
   REQUIRE(whole.code == 0);
-  for (const int n : sample(whole.points)) {
+  for (const int n : rusternetes::testing::sample("points", whole.points)) {
     INFO("delete killed at point " << n);
     REQUIRE(launcher.run(launcher.create()).code == 0);
     REQUIRE(launcher.run({"delete", "a", "--yes"}, n).code == 137);

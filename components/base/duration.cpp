@@ -1,4 +1,4 @@
-#include "launcher/duration.h"
+#include "base/duration.h"
 
 #include <fmt/format.h>
 
@@ -6,13 +6,11 @@
 #include <charconv>
 #include <utility>
 
-#include "launcher/failure.h"
-
-namespace rusternetes::launcher {
+namespace rusternetes {
 
 Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
   const auto bad = [&] {
-    return failure("BadRequest", fmt::format("\"{}\" is not a duration such as 60s, 1m30s or 0", text));
+    return Status(400, "BadRequest", fmt::format("\"{}\" is not a duration such as 60s, 1m30s or 0", text));
   };
   if (text == "0") return std::chrono::milliseconds(0);
   constexpr std::array<std::pair<std::string_view, double>, 4> units{
@@ -41,4 +39,4 @@ Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
   return std::chrono::milliseconds(static_cast<std::int64_t>(total + 0.5));
 }
 
-}  // namespace rusternetes::launcher
+}  // namespace rusternetes

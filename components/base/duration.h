@@ -6,9 +6,9 @@
 
 #include "base/status.h"
 
-namespace rusternetes::launcher {
+namespace rusternetes {
 
 // Go's form: "90s", "1m30s", "1.5h", "250ms", "0". BadRequest otherwise, and for more than a year.
 Result<std::chrono::milliseconds> parse_duration(std::string_view text);
 
-}  // namespace rusternetes::launcher
+}  // namespace rusternetes
