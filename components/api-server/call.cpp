@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "apimachinery/errors.h"
+#include "apimachinery/quote.h"
 
 namespace rusternetes::api_server {
 
@@ -21,28 +22,39 @@ std::string Call::object_key(std::string_view name) const {
   return fmt::format("{}/{}", info.name_space, name);
 }
 
+namespace {
+
+// An option of a write that is not right, in the words of that verb's options.
+Status bad_option(const Call& call, std::string_view field, std::string_view cause, std::string what) {
+  const std::string_view kind = call.info.verb == "create" ? "CreateOptions" : call.info.verb == "patch" ? "PatchOptions" : "UpdateOptions";
+  const std::string aggregate = fmt::format("{}: {}", field, what);
+  return apimachinery::invalid("meta.k8s.io", kind, "", {{std::string(cause), std::move(what), std::string(field)}}, aggregate);
+}
+
+}  // namespace
+
 Result<void> read_write_options(Call& call) {
   for (const auto value : call.info.query.all("dryRun")) {
     if (value != "All")
-      return apimachinery::invalid("meta.k8s.io", "CreateOptions", "",
-                                   {{"FieldValueNotSupported", fmt::format("Unsupported value: \"{}\": supported values: \"All\"", value), "dryRun"}},
-                                   fmt::format("dryRun: Unsupported value: \"{}\": supported values: \"All\"", value));
+      return bad_option(call, "dryRun", "FieldValueNotSupported", fmt::format("Unsupported value: [{}]: supported values: \"All\"", apimachinery::quote(value)));
     call.dry_run = true;
   }
   call.field_manager = call.info.query.get("fieldManager");
   if (call.field_manager.size() > 128)
-    return apimachinery::invalid("meta.k8s.io", "CreateOptions", "",
-                                 {{"FieldValueTooLong", "Too long: may not be more than 128 bytes", "fieldManager"}},
-                                 "fieldManager: Too long: may not be more than 128 bytes");
+    return bad_option(call, "fieldManager", "FieldValueTooLong", "Too long: may not be more than 128 bytes");
+  for (std::size_t i = 0; i < call.field_manager.size(); ++i)
+    if (const auto c = static_cast<unsigned char>(call.field_manager[i]); c < 0x20 || c == 0x7f)
+      return bad_option(call, "fieldManager", "FieldValueInvalid",
+                        fmt::format("Invalid value: {}: invalid character U+{:04X} (at position {})", apimachinery::quote(call.field_manager), c, i));
+  if (call.info.verb == "patch" && call.info.query.has("force"))
+    return bad_option(call, "force", "FieldValueForbidden", "Forbidden: may not be specified for non-apply patch");
   const std::string_view validation = call.info.query.get("fieldValidation");
   if (validation == "Ignore") call.field_validation = FieldValidation::ignore;
   else if (validation == "Strict") call.field_validation = FieldValidation::strict;
   else if (validation.empty() || validation == "Warn") call.field_validation = FieldValidation::warn;
   else
-    return apimachinery::invalid(
-        "meta.k8s.io", "CreateOptions", "",
-        {{"FieldValueNotSupported", fmt::format("Unsupported value: \"{}\": supported values: \"Ignore\", \"Strict\", \"Warn\"", validation), "fieldValidation"}},
-        fmt::format("fieldValidation: Unsupported value: \"{}\": supported values: \"Ignore\", \"Strict\", \"Warn\"", validation));
+    return bad_option(call, "fieldValidation", "FieldValueNotSupported",
+                      fmt::format("Unsupported value: {}: supported values: \"Ignore\", \"Strict\", \"Warn\"", apimachinery::quote(validation)));
   return {};
 }
 

@@ -8,6 +8,7 @@
 #include "apimachinery/errors.h"
 #include "apimachinery/json.h"
 #include "apimachinery/json_text.h"
+#include "apimachinery/quote.h"
 
 namespace rusternetes::api_server {
 
@@ -39,8 +40,7 @@ Result<storage::Revision> parse_resource_version(std::string_view text) {
   storage::Revision revision = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), revision);
   if (error != std::errc{} || end != text.data() + text.size() || revision < 0)
-    return invalid("", "", "", {{"FieldValueInvalid", fmt::format("Invalid value: \"{}\": strconv.ParseUint: parsing \"{}\": invalid syntax", text, text), "resourceVersion"}},
-                   fmt::format("resourceVersion: Invalid value: \"{}\": strconv.ParseUint: parsing \"{}\": invalid syntax", text, text));
+    return Status(500, "", fmt::format("resourceVersion: Invalid value: {0}: strconv.ParseUint: parsing {0}: invalid syntax", quote(text)));
   return revision;
 }
 
@@ -66,6 +66,9 @@ Result<PageRequest> PageRequest::from(const Call& call) {
   }
   const std::string_view version = query.get("resourceVersion"), match = query.get("resourceVersionMatch");
   const std::string_view token = query.get("continue");
+  if (query.has("sendInitialEvents"))
+    return bad_option("sendInitialEvents", "FieldValueForbidden", "Forbidden: sendInitialEvents is forbidden for list");
+  if (version == "0") page.limit = 0;  // whatever a cache has comes whole
   if (!match.empty()) {
     if (!token.empty())
       return bad_option("resourceVersionMatch", "FieldValueForbidden",
@@ -100,7 +103,9 @@ Result<PageRequest> PageRequest::from(const Call& call) {
     return page;
   }
   if (version.empty()) return page;
-  RN_TRY(const auto revision, parse_resource_version(version));
+  const auto parsed = parse_resource_version(version);
+  if (!parsed) return bad_request("invalid resource version: " + parsed.error().message);
+  const storage::Revision revision = *parsed;
   if (match == "Exact" || (match.empty() && page.limit > 0 && revision > 0))
     page.exact_revision = revision;
   else

@@ -12,6 +12,7 @@
 #include "apimachinery/errors.h"
 #include "apimachinery/json.h"
 #include "apimachinery/protobuf.h"
+#include "apimachinery/quote.h"
 #include "apimachinery/yaml.h"
 
 namespace rusternetes::api_server {
@@ -43,6 +44,7 @@ Result<Value> decode_body(Call& call, const Kind& kind, MediaType type, std::str
     if (!kind_name.empty() && (kind_name != kind.kind || api_version != kind.group_version.text())) return wrong_kind(kind, api_version, kind_name);
     RN_TRY(value, decode_protobuf(arena, envelope.raw, *kind.type));
   } else {
+    if (body == "null") body = "{}";  // as Go reads it
     DecodeIssues* sink = call.field_validation == FieldValidation::ignore ? nullptr : &issues;
     auto decoded = type == MediaType::yaml ? decode_yaml(arena, body, *kind.type, sink)
                                            : decode_json(arena, body, *kind.type, sink);
@@ -71,6 +73,7 @@ Result<Value> decode_body(Call& call, const Kind& kind, MediaType type, std::str
 
 Result<DeleteOptions> decode_delete_options(Call& call, MediaType type, std::string_view body) {
   DeleteOptions out;
+  std::vector<std::string> dry_run;
   const Query& query = call.info.query;
   if (body.empty()) {
     if (const auto text = query.get("gracePeriodSeconds"); !text.empty()) {
@@ -81,7 +84,7 @@ Result<DeleteOptions> decode_delete_options(Call& call, MediaType type, std::str
     }
     out.propagation_policy = query.get("propagationPolicy");
     if (query.has("orphanDependents")) out.orphan_dependents = query.boolean("orphanDependents");
-    for (const auto value : query.all("dryRun")) call.dry_run |= value == "All";
+    for (const auto value : query.all("dryRun")) dry_run.emplace_back(value);
   } else {
     using O = meta_v1::DeleteOptions;
     Value value;
@@ -101,11 +104,17 @@ Result<DeleteOptions> decode_delete_options(Call& call, MediaType type, std::str
     out.propagation_policy = options.propagationPolicy();
     if (options.preconditions().has_uid()) out.uid = std::string(options.preconditions().uid());
     if (options.preconditions().has_resourceVersion()) out.resource_version = std::string(options.preconditions().resourceVersion());
-    for (const auto word : options.dryRun()) call.dry_run |= word == "All";
+    for (const auto word : options.dryRun()) dry_run.emplace_back(word);
   }
   auto refuse = [](std::string_view field, std::string what) {
     return invalid("meta.k8s.io", "DeleteOptions", "", {{"FieldValueInvalid", what, std::string(field)}}, fmt::format("{}: {}", field, what));
   };
+  call.dry_run |= !dry_run.empty();
+  for (const auto& word : dry_run)
+    if (word != "All") {
+      const std::string what = fmt::format("Unsupported value: [{}]: supported values: \"All\"", quote(word));
+      return invalid("meta.k8s.io", "DeleteOptions", "", {{"FieldValueNotSupported", what, "dryRun"}}, "dryRun: " + what);
+    }
   if (out.orphan_dependents && !out.propagation_policy.empty())
     return refuse("propagationPolicy", "Invalid value: \"" + out.propagation_policy + "\": orphanDependents and deletionPropagation cannot be both set");
   if (!out.propagation_policy.empty() && out.propagation_policy != "Orphan" && out.propagation_policy != "Background" && out.propagation_policy != "Foreground")

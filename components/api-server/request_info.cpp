@@ -14,9 +14,11 @@ int hex(char c) {
 
 std::vector<std::string> segments_of(std::string_view path) {
   std::vector<std::string> out;
+  while (path.starts_with('/')) path.remove_prefix(1);
+  while (path.ends_with('/')) path.remove_suffix(1);
   while (!path.empty()) {
     const auto slash = path.find('/');
-    if (slash != 0) out.push_back(percent_decode(path.substr(0, slash), false));
+    out.push_back(percent_decode(path.substr(0, slash), false));
     if (slash == std::string_view::npos) break;
     path.remove_prefix(slash + 1);
   }
@@ -146,7 +148,6 @@ RequestInfo parse_request(std::string_view method, std::string_view target) {
   if (info.name.empty() && info.verb == "get") info.verb = "list";
   if (info.verb == "list" && info.query.boolean("watch")) info.verb = "watch";
   if (is_deprecated_watch) info.verb = "watch";
-  if (info.verb == "get" && info.query.boolean("watch") && info.subresource.empty()) info.verb = "watch";
   if (info.name.empty() && info.verb == "delete") info.verb = "deletecollection";
   take_name_from_selector(info);
   return info;

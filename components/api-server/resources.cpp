@@ -8,7 +8,6 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <charconv>
 #include <iterator>
 
 #include "api-server/companions.h"
@@ -89,9 +88,9 @@ Task<Result<EntryPtr>> Resources::get(Call& call) {
   if (!cache) co_return method_not_supported(what, call.info.verb);
   storage::Revision revision = cacher_.store().current_revision();
   if (!wanted.empty()) {
-    const auto [end, error] = std::from_chars(wanted.data(), wanted.data() + wanted.size(), revision);
-    if (error != std::errc{} || end != wanted.data() + wanted.size() || revision < 0)
-      co_return bad_request(fmt::format("Invalid value: \"{}\": strconv.ParseUint: parsing \"{}\": invalid syntax", wanted, wanted));
+    auto parsed = parse_resource_version(wanted);
+    if (!parsed) co_return parsed.error();
+    revision = *parsed;
   }
   auto reached = co_await cacher_.wait_for(revision);
   if (!reached) co_return reached.error();
@@ -229,7 +228,7 @@ Task<Result<Listed>> Resources::list(Call& call) {
   if (page->exact_revision) {  // a continue token, or resourceVersionMatch=Exact
     const storage::Revision revision = *page->exact_revision;
     if (revision > cacher_.store().current_revision())
-      co_return timeout(fmt::format("Too large resource version: {}, current: {}", revision, cacher_.store().current_revision()), 1);
+      co_return too_large_resource_version(revision, cacher_.store().current_revision());
     auto reached = co_await cacher_.wait_for(revision);
     if (!reached) co_return reached.error();
     auto past = cache->snapshot_at(revision);
@@ -244,7 +243,7 @@ Task<Result<Listed>> Resources::list(Call& call) {
     const storage::Revision wanted = page->at_least ? *page->at_least : cacher_.store().current_revision();
     if (wanted > cacher_.store().current_revision() && page->at_least) {
       auto reached = co_await cacher_.wait_for(wanted);
-      if (!reached) co_return timeout(fmt::format("Too large resource version: {}, current: {}", wanted, cacher_.revision()), 1);
+      if (!reached) co_return reached.error();
     }
     auto reached = co_await cacher_.wait_for(wanted);
     if (!reached) co_return reached.error();

@@ -40,6 +40,9 @@ struct DeleteOptions {
 
 enum class PatchKind { json, merge, strategic };
 
+// managedFields of an object that a request writes; `object` and `before` (null at creation) are of `kind`.
+void own_fields(Call& call, const apimachinery::Kind& kind, apimachinery::Value& object, const apimachinery::Value* before);
+
 class Resources {
  public:
   struct Options {

@@ -23,8 +23,6 @@ namespace rusternetes::api_server {
 using namespace apimachinery;
 using meta_v1::ObjectMeta;
 
-namespace {
-
 // Who writes: the request's fieldManager, else what the user agent calls itself.
 void own_fields(Call& call, const Kind& kind, Value& object, const Value* before) {
   const Strategy& strategy = strategy_for(call.kind->group_version.group, call.kind->resource);
@@ -47,6 +45,8 @@ void own_fields(Call& call, const Kind& kind, Value& object, const Value* before
   update_managed_fields(call.arena, *call.kind, view, old_view ? &*old_view : nullptr, request);
   take_field(call.arena, ensure(call.arena, object, metadata_field(stored)), *view.get(metadata_field(sent)), ObjectMeta::f_managedFields);
 }
+
+namespace {
 
 Status invalid_object(const Kind& kind, std::string_view name, const FieldErrorList& errors) {
   return errors.to_status(kind.group_version.group, kind.kind, name);
@@ -236,12 +236,21 @@ Task<Result<Written>> Resources::patch(Call& call, PatchKind patch_kind, std::st
     }
     if (!patched) return patched.error();
     auto typed = convert_any(arena, *patched, type, sink);
-    if (!typed)
-      return invalid("", "", "", {{"FieldValueInvalid", fmt::format("Invalid value: {}", typed.error().message), "patch"}},
-                     fmt::format("patch: Invalid value: {}", typed.error().message));
+    const auto refuse = [&](std::string_view why) {
+      std::string shown;
+      encode_json_any(shown, *patched);
+      const std::string what = fmt::format("Invalid value: {}: {}", quote(shown), why);
+      return invalid("", "", "", {{"FieldValueInvalid", what, "patch"}}, "patch: " + what);
+    };
+    if (!typed) return refuse(typed.error().message);
+    if (type.has_type_meta) {
+      const Value *kind_word = typed->get(0), *version_word = typed->get(1);
+      if (!kind_word || kind_word->str() != call.kind->kind || !version_word || version_word->str() != api_version)
+        return refuse(fmt::format("{} in version \"{}\" cannot be handled as a {}", kind_word ? kind_word->str() : "", version_word ? version_word->str() : "", call.kind->kind));
+    }
     if (!issues.messages.empty()) {
       if (call.field_validation == FieldValidation::strict)
-        return bad_request(fmt::format("strict decoding error: {}", fmt::join(issues.messages, ", ")));
+        return refuse(fmt::format("strict decoding error: {}", fmt::join(issues.messages, ", ")));
       if (call.field_validation == FieldValidation::warn)
         for (auto& message : issues.messages) call.warnings.add(message);
     }
@@ -254,6 +263,8 @@ Task<Result<Written>> Resources::patch(Call& call, PatchKind patch_kind, std::st
     const ObjectMeta metadata(result.get(metadata_field(*stored.type)));
     if (metadata.name() != call.info.name)
       return bad_request(fmt::format("the name of the object ({}) does not match the name on the URL ({})", metadata.name(), call.info.name));
+    if (call.kind->is_namespaced && !metadata.namespace_().empty() && metadata.namespace_() != call.info.name_space)
+      return bad_request("the namespace of the provided object does not match the namespace sent on the request");
     return prepare_update(call, result, before);
   };
   auto written = co_await modify(call, call.info.name, change);

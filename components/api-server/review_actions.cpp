@@ -17,6 +17,7 @@ using Evaluate = std::function<Result<void>(Call&, Value&)>;
 // Answers with the review itself, its status filled in.
 ApiServer::Action review(Evaluate evaluate) {
   return [evaluate = std::move(evaluate)](Call& call, Value object) -> Task<Result<Written>> {
+    if (!call.subresource) own_fields(call, *call.kind, object, nullptr);
     auto done = evaluate(call, object);
     if (!done) co_return done.error();
     const Kind* kind = call.subresource ? call.registry->find_kind(call.subresource->kind_group, call.subresource->kind_version, call.subresource->kind) : call.kind;

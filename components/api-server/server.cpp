@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "api-server/authz/forbidden.h"
 #include "api-server/metrics.h"
 #include "apimachinery/api/core_v1.h"
@@ -48,6 +50,9 @@ class InFlight {
   bool ok_;
 };
 
+// A path that nobody knows gets Go's plain page instead of a Status.
+constexpr const char* reason_page_not_found = "PageNotFound";
+
 bool is_read_only(std::string_view verb) { return verb == "get" || verb == "list" || verb == "watch"; }
 bool is_long_running(const RequestInfo& info) {
   return info.verb == "watch" || info.subresource == "log" || info.subresource == "exec" || info.subresource == "attach" ||
@@ -65,6 +70,8 @@ std::string warning_text(std::string_view text) {
 
 }  // namespace
 
+Status page_not_found() { return Status(404, reason_page_not_found, "404 page not found"); }
+
 Task<> ApiServer::handle(std::shared_ptr<http::Exchange> exchange) {
   Call call;
   Accepted accepted;
@@ -77,6 +84,17 @@ Task<> ApiServer::handle(std::shared_ptr<http::Exchange> exchange) {
       if (code == 500 && !served.error().is("InternalError")) log::warn("api-server", "{} {}: {}", exchange->head().method, call.info.path, served.error().message);
       HandlerContext context{exchange, call, accepted};
       context.accepted.transform = Transform::none;
+      if (served.error().is(reason_page_not_found)) {
+        http::ResponseHead head;
+        head.status = 404;
+        head.headers.add("content-type", "text/plain; charset=utf-8");
+        std::vector<http::Slice> page;
+        page.push_back(http::Slice::literal("404 page not found\n"));
+        auto ended = co_await exchange->respond(std::move(head), std::move(page));
+        (void)ended;
+        metrics_->record(call.info, call.kind, code, std::chrono::steady_clock::now() - started);
+        co_return;
+      }
       auto sent = co_await send(context, served.error().code, encode_status(context.accepted, served.error()));
       (void)sent;  // a client that has gone needs no answer
     }
@@ -104,7 +122,7 @@ Task<Result<void>> ApiServer::serve(std::shared_ptr<http::Exchange> exchange, Ca
   if (!in_flight.ok()) co_return too_many_requests("Too many requests, please try again later.", 1);
 
   if (!is_long_running(call.info)) exchange->set_body_deadline(std::chrono::steady_clock::now() + options_.request_timeout);
-  if (call.info.is_resource && call.info.verb.empty()) co_return method_not_supported({call.info.api_group, call.info.resource}, head.method);
+  if (call.info.is_resource && call.info.verb.empty()) co_return method_not_allowed();
   const Attributes attributes = attributes_of(call);
   const Verdict verdict = authorizer_.authorize(attributes);
   if (verdict.decision != Decision::allow) co_return forbidden_status(attributes, verdict.reason);
@@ -131,11 +149,18 @@ Task<Result<void>> ApiServer::serve(std::shared_ptr<http::Exchange> exchange, Ca
 Result<void> ApiServer::resolve_kind(Call& call) const {
   const RequestInfo& info = call.info;
   call.kind = call.registry->find_resource(info.api_group, info.api_version, info.resource);
-  if (!call.kind) return path_not_found();
+  if (!call.kind) {
+    const auto& all = call.registry->resources();
+    const bool is_group = std::any_of(all.begin(), all.end(), [&](const Kind* kind) { return kind->group_version.group == info.api_group; });
+    return is_group ? path_not_found() : page_not_found();
+  }
   if (!info.subresource.empty()) {
     call.subresource = call.kind->find_subresource(info.subresource);
     if (!call.subresource) return path_not_found();
   }
+  const bool is_one = info.verb == "update" || info.verb == "patch", is_new = info.verb == "create" && info.subresource.empty();
+  if ((is_one && info.name.empty()) || (is_new && (!info.name.empty() || (call.kind->is_namespaced && info.name_space.empty()))))
+    return method_not_allowed();
   const std::uint16_t allowed = call.subresource ? call.subresource->verbs : call.kind->verbs;
   if (!(parse_verbs(info.verb) & allowed))
     return method_not_supported({call.kind->group_version.group, call.kind->resource}, info.verb);
@@ -254,7 +279,7 @@ Task<Result<void>> ApiServer::serve_delete(HandlerContext context) {
   auto written = co_await resources_.remove(call, *options);
   if (!written) co_return written.error();
   const Strategy& strategy = strategy_for(call.kind->group_version.group, call.kind->resource);
-  const bool waits = !written->deleted && ((options->orphan_dependents && !*options->orphan_dependents) || options->propagation_policy == "Foreground");
+  const bool waits = !written->deleted && options->orphan_dependents && !*options->orphan_dependents;
   if (written->deleted && !strategy.returns_deleted_object()) {
     const meta_v1::ObjectMeta metadata(written->object.get(metadata_field(*written->kind->type)));
     context.accepted.transform = Transform::none;

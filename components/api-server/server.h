@@ -100,6 +100,8 @@ class ApiServer {
   std::unique_ptr<RequestMetrics> metrics_;
 };
 
+// For a path that nothing serves: a plain page, as Kubernetes answers.
+Status page_not_found();
 // The body of a write as the kind's value: decoded, with defaults, without TypeMeta; issues become warnings or an error.
 Result<apimachinery::Value> decode_body(Call& call, const apimachinery::Kind& kind, MediaType type, std::string_view body);
 // The body of a DELETE, or its query parameters.

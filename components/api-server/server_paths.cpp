@@ -113,7 +113,7 @@ Task<Result<void>> ApiServer::serve_path(HandlerContext context) {
     paths += ",\"/healthz\",\"/livez\",\"/metrics\",\"/readyz\",\"/version\"]}";
     co_return co_await send(context, 200, text_body(pretty_json(paths) + "\n", "application/json"));
   }
-  co_return path_not_found();
+  co_return page_not_found();
 }
 
 Task<Result<void>> ApiServer::health(HandlerContext context) {
@@ -142,7 +142,7 @@ Task<Result<void>> ApiServer::health(HandlerContext context) {
     is_known = true;
     report("shutdown", is_shutting_down_ ? Result<void>(service_unavailable("shutting down")) : Result<void>{});
   }
-  if (!is_known) co_return path_not_found();
+  if (!is_known) co_return page_not_found();
   if (!is_well) co_return co_await send(context, 500, text_body(text + fmt::format("{} check failed\n", endpoint)));
   if (context.call.info.query.has("verbose") && only.empty())
     co_return co_await send(context, 200, text_body(text + fmt::format("{} check passed\n", endpoint)));

@@ -53,8 +53,6 @@ Task<Result<std::unique_ptr<WatchSource>>> WatchSource::open(Resources& resource
   if (query.has("sendInitialEvents")) {
     if (match != "NotOlderThan")
       co_return refuse("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
-    if (wants_initial && !query.boolean("allowWatchBookmarks"))
-      co_return refuse("allowWatchBookmarks", "sendInitialEvents requires setting allowWatchBookmarks to true");
   } else if (!match.empty()) {
     co_return refuse("resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
   }
@@ -68,7 +66,8 @@ Task<Result<std::unique_ptr<WatchSource>>> WatchSource::open(Resources& resource
   std::unique_ptr<WatchSource> source(new WatchSource(resources, cache, executor, std::move(*selection)));
   source->bookmarks_ = query.boolean("allowWatchBookmarks");
   if (call.kind->is_namespaced && !call.info.name_space.empty()) source->prefix_ = call.info.name_space + "/";
-  // A watch of one name, in the path.
+  // /watch/.../NAME, the old form, or a selector of that name.
+  if (!call.info.name.empty() && (!call.kind->is_namespaced || !source->prefix_.empty())) source->only_key_ = source->prefix_ + call.info.name;
   const bool is_from_now = revision == 0 || wants_initial;
   if (is_from_now) {
     const bool wants_fresh = version.empty() || wants_initial;
@@ -78,7 +77,7 @@ Task<Result<std::unique_ptr<WatchSource>>> WatchSource::open(Resources& resource
     auto [snapshot, place] = cache->snapshot_and_place();
     source->place_ = place;
     if (!query.has("sendInitialEvents") || wants_initial) source->take_initial(call, snapshot);
-    source->owes_initial_end_ = wants_initial;
+    source->owes_initial_end_ = wants_initial && source->bookmarks_;
     source->initial_revision_ = std::max(at_least, snapshot.revision);
   } else {
     auto reached = co_await resources.cacher().wait_for(std::min(revision, resources.cacher().store().current_revision()));
@@ -94,14 +93,14 @@ void WatchSource::take_initial(Call& call, const Snapshot& snapshot) {
   auto cursor = snapshot.map.from(prefix_);
   while (const EntryPtr* entry = cursor.next()) {
     if (!(*entry)->key.starts_with(prefix_)) break;
-    if (selection_.matches((*entry)->document)) initial_.push_back(*entry);
+    if (is_wanted((*entry)->key) && selection_.matches((*entry)->document)) initial_.push_back(*entry);
   }
   (void)call;
 }
 
 // What a change is to somebody who sees only what the selectors match.
 void WatchSource::push(const CacheEvent& event, std::vector<OutEvent>& out) const {
-  if (!event.now->key.starts_with(prefix_)) return;
+  if (!event.now->key.starts_with(prefix_) || !is_wanted(event.now->key)) return;
   const bool is_gone = event.type == CacheEvent::Type::removed;
   const bool before = event.before && selection_.matches(event.before->document);
   const bool now = !is_gone && selection_.matches(event.now->document);

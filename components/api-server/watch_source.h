@@ -34,7 +34,8 @@ class WatchSource {
   Resources& resources_;
   std::shared_ptr<ResourceCache> cache_;
   Selection selection_;
-  std::string prefix_;
+  bool is_wanted(std::string_view key) const { return only_key_.empty() || key == only_key_; }
+  std::string prefix_, only_key_;
   bool bookmarks_ = false;
   std::uint64_t place_ = 0;
   std::vector<EntryPtr> initial_;  // given in slices

@@ -94,6 +94,17 @@ Status method_not_supported(GroupResource what, std::string_view verb) {
           details_of(what, {})};
 }
 
+Status method_not_allowed() {
+  return {405, "MethodNotAllowed", "the server does not allow this method on the requested resource", std::make_shared<StatusDetails>()};
+}
+
+Status too_large_resource_version(std::int64_t wanted, std::int64_t current) {
+  auto details = std::make_shared<StatusDetails>();
+  details->causes.push_back({"ResourceVersionTooLarge", "Too large resource version", ""});
+  details->retry_after_seconds = 1;
+  return {504, "Timeout", fmt::format("Timeout: Too large resource version: {}, current: {}", wanted, current), std::move(details)};
+}
+
 Status not_acceptable(std::string_view accepted) {
   return {406, "NotAcceptable", fmt::format("only the following media types are accepted: {}", accepted)};
 }

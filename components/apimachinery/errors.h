@@ -28,6 +28,10 @@ Status bad_request(std::string message);
 Status forbidden(GroupResource what, std::string_view name, std::string_view why);
 Status unauthorized();
 Status method_not_supported(GroupResource what, std::string_view verb);
+// The path is served, but not by this method.
+Status method_not_allowed();
+// A resourceVersion that no server has come to yet; client-go tells it by its cause.
+Status too_large_resource_version(std::int64_t wanted, std::int64_t current);
 Status not_acceptable(std::string_view accepted);
 Status unsupported_media_type(std::string_view accepted);
 Status expired(std::string message);  // 410 Expired

@@ -156,6 +156,7 @@ bool TypedBuilder::key(std::string_view name) {
   }
   if (frame.seen.test(static_cast<std::size_t>(index))) {
     if (issues_) issues_->messages.push_back(fmt::format("duplicate field \"{}\"", child_path(name)));
+    if (const Value* before = frame.value.get(index)) frame.earlier = *before;
     erase_field(frame.value, index);
   }
   frame.seen.set(static_cast<std::size_t>(index));
@@ -223,6 +224,29 @@ bool is_zero(const Value& value) {
 }
 }  // namespace
 
+namespace {
+
+// A second object of the same name is decoded into the first one: fields and keys that it does not name stay.
+Value merged(Arena& arena, const Value& earlier, const Value& later) {
+  if (earlier.kind != later.kind || (later.kind != ValueKind::structure && later.kind != ValueKind::map)) return later;
+  Value out = earlier;
+  out.growable = 0;
+  if (later.kind == ValueKind::map) {
+    for (std::uint32_t i = 0; i < later.size; ++i) set_key(arena, out, later.items[2 * i].str()) = later.items[2 * i + 1];
+    return out;
+  }
+  for (const Value& child : later.children()) {
+    const Value* before = earlier.get(child.field);
+    const Value value = before ? merged(arena, *before, child) : child;
+    Value& place = set_field(arena, out, child.field);
+    place = value;
+    place.field = child.field;
+  }
+  return out;
+}
+
+}  // namespace
+
 bool TypedBuilder::put(const Value& value, const Type& type) {
   if (frames_.empty()) {
     root_ = value;
@@ -242,9 +266,10 @@ bool TypedBuilder::put(const Value& value, const Type& type) {
     if (keep) {
       Value& place = set_field(arena_, frame.value, frame.field);
       const auto index = place.field;
-      place = value;
+      place = frame.earlier.is_null() ? value : merged(arena_, frame.earlier, value);
       place.field = index;
     }
+    frame.earlier = Value{};
     frame.field = -1;
   } else if (frame.mode == Mode::list) {
     append(arena_, frame.value, value);

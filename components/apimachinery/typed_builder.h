@@ -20,7 +20,7 @@ struct DecodeIssues {
 // Events return false once `error()` is set; the caller stops then. Text given to the builder is copied into the arena.
 class TypedBuilder {
  public:
-  // `issues` may be null: then unknown and duplicate fields pass silently (the last duplicate wins).
+  // `issues` may be null: then unknown and duplicate fields pass silently (the last duplicate wins, but objects are merged, as Go's decoder does).
   TypedBuilder(Arena& arena, const Type& type, DecodeIssues* issues);
 
   bool begin_object();
@@ -48,6 +48,7 @@ class TypedBuilder {
     int field = -1;        // structure: the child that comes next; -1: unknown, skip it
     std::string_view key;  // map
     std::bitset<128> seen;
+    Value earlier;  // what a duplicate field said before; null when there was nothing
   };
 
   const Type* expected() const;

@@ -204,7 +204,7 @@ Task<Result<void>> Cacher::wait_for(storage::Revision revision) {
     waiters_.emplace(revision, [executor, event] { asio::post(executor, [event] { event->set(); }); });
   }
   const bool is_there = co_await event->wait_until(std::chrono::steady_clock::now() + std::chrono::seconds(3));
-  if (!is_there) co_return timeout("Too large resource version", 1);
+  if (!is_there) co_return too_large_resource_version(revision, revision_.load());
   co_return Result<void>{};
 }
 

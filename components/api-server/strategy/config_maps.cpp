@@ -21,7 +21,7 @@ class ConfigMapStrategy final : public Strategy {
       for (const auto& [key, value] : data)
         if (binary.contains(key)) errors.push_back(field::invalid(data_path.key(key), key, "duplicate of key present in binaryData"));
     total += check_data_keys(binary, binary_path, errors);
-    if (total > max_data_bytes) errors.push_back(field::too_long(FieldPath(""), max_data_bytes));
+    if (total > max_data_bytes) errors.push_back(field::too_long(FieldPath("[]"), max_data_bytes));
   }
   void validate_update(const StrategyContext& context, const Value& object, const Value& old, FieldErrorList& errors) const override {
     if (ConfigMap(&old).immutable()) {

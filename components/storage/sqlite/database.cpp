@@ -12,7 +12,9 @@ namespace rusternetes::storage::sqlite {
 Status database_error(sqlite3* handle, int code) {
   const int primary = code & 0xff;
   const std::string text = handle ? sqlite3_errmsg(handle) : sqlite3_errstr(code);
-  const int system = handle ? sqlite3_system_errno(handle) : 0;
+  // The connection remembers the last errno of all; it belongs to this error only if the system was what failed.
+  const bool is_system = primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN;
+  const int system = handle && is_system ? sqlite3_system_errno(handle) : 0;
   if (primary == SQLITE_FULL || system == ENOSPC || system == EDQUOT)
     return Status{500, reason_no_space, fmt::format("the store's disk is full: {}", text)};
   if (primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB)
@@ -97,6 +99,8 @@ Result<void> Database::exec(const char* sql) {
   if (code != SQLITE_OK) return database_error(handle_, code);
   return {};
 }
+
+bool Database::is_in_transaction() const { return sqlite3_get_autocommit(handle_) == 0; }
 
 Result<Statement> Database::prepare(const char* sql) {
   Statement statement;

@@ -51,6 +51,8 @@ class Database {
   Result<void> exec(const char* sql);
   Result<Statement> prepare(const char* sql);
   Result<std::int64_t> query_integer(const char* sql);
+  // SQLite ends a transaction by itself when it cannot go on (disk full, I/O error).
+  bool is_in_transaction() const;
   sqlite3* handle() { return handle_; }
 
  private:

@@ -51,11 +51,13 @@ void SqliteStore::lease_revoke(LeaseId id, std::function<void(Result<void>)> don
              {
                std::lock_guard lock(leases_mutex_);
                auto it = leases_.find(id);
-               if (it == leases_.end()) {
+               if (it == leases_.end() || writer.is_removed(id)) {
                  *result = Status{404, "LeaseNotFound", "requested lease not found"};
                  return;
                }
-               for (const auto& key : it->second.keys) {
+               auto keys = it->second.keys;
+               writer.add_keys_of(id, keys);
+               for (const auto& key : keys) {
                  // Only what still belongs to the lease when its turn comes.
                  auto one = std::make_shared<TxnRequest>();
                  one->compares.push_back({key, {}, Compare::Target::lease, Compare::Relation::equal, id, {}});

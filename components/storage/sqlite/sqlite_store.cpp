@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <pthread.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +18,7 @@ SqliteStore::SqliteStore(StoreOptions options) : options_(std::move(options)) {}
 
 Result<std::unique_ptr<SqliteStore>> SqliteStore::open(StoreOptions options) {
   std::unique_ptr<SqliteStore> store(new SqliteStore(std::move(options)));
+  RN_CHECK(store->open_file());
   RN_CHECK(store->load());
   auto* raw = store.get();
   auto named = [](const char* name, auto body) {
@@ -44,21 +44,27 @@ SqliteStore::~SqliteStore() {
   if (writer_thread_.joinable()) writer_thread_.join();
   if (lease_thread_.joinable()) lease_thread_.join();
   if (catch_up_thread_.joinable()) catch_up_thread_.join();
-  if (lock_file_ >= 0) ::close(lock_file_);
+}
+
+Result<void> SqliteStore::open_file() {
+  // Before anything else: a look at the file opens and closes it, which would end the locks of SQLite in this process.
+  RN_TRY(lock_, FileLock::take(options_.path));
+  auto opened = [&]() -> Result<void> {
+    RN_TRY(const FileState state, inspect_file(options_.path));
+    if (state == FileState::absent)
+      RN_CHECK(create_file(options_.path, options_.vfs));
+    else
+      RN_CHECK(verify_file(options_.path, options_.vfs));
+    ::chmod(options_.path.c_str(), 0600);  // it holds Secrets; what SQLite puts beside it gets the same mode
+    RN_TRY(writer_database_, Database::open(options_.path, false, options_.vfs));
+    RN_CHECK(configure(writer_database_, true));
+    return writer_database_.exec(fmt::format("PRAGMA wal_autocheckpoint={}", options_.checkpoint_pages).c_str());
+  }();
+  if (!opened) lock_.remove_if_new();
+  return opened;
 }
 
 Result<void> SqliteStore::load() {
-  RN_TRY(const FileState state, inspect_file(options_.path));
-  const std::string lock_path = options_.path + ".lock";
-  lock_file_ = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (lock_file_ < 0) return errno_error(fmt::format("cannot open {}", lock_path), errno);
-  if (::flock(lock_file_, LOCK_EX | LOCK_NB) != 0)
-    return Status{409, "InUse", fmt::format("the store {} is in use by another process", options_.path)};
-  RN_TRY(writer_database_, Database::open(options_.path, false, options_.vfs));
-  ::chmod(options_.path.c_str(), 0600);
-  if (state == FileState::absent) RN_CHECK(create_tables(writer_database_));
-  RN_CHECK(configure(writer_database_, true));
-
   RN_TRY(const auto last_id, writer_database_.query_integer("SELECT max(id) FROM log"));
   RN_TRY(const auto floor, writer_database_.query_integer("SELECT value FROM meta WHERE name='revision_floor'"));
   RN_TRY(const auto compacted, writer_database_.query_integer("SELECT value FROM meta WHERE name='compact_revision'"));
@@ -82,26 +88,28 @@ Result<void> SqliteStore::load() {
     index_.put(keys.bytes(0), {keys.integer(1), keys.integer(2), static_cast<std::int32_t>(keys.integer(3)), lease != 0});
     if (auto it = leases_.find(lease); lease && it != leases_.end()) it->second.keys.emplace(keys.bytes(0));
   }
-  return {};
+  writer_ = std::make_unique<Writer>(*this);
+  return writer_->prepare();
 }
 
 bool SqliteStore::enqueue(Job job) {
+  bool is_closing = false;
   {
     std::lock_guard lock(queue_mutex_);
-    if (!stopping_ && queue_.size() < options_.max_queue) {
+    is_closing = stopping_;
+    if (!is_closing && queue_.size() < options_.max_queue) {
       queue_.push_back(std::move(job));
       queue_wake_.notify_one();
       return true;
     }
   }
-  job.finish(stopping_ ? Status{503, "Closed", "the store is closing"}
+  job.finish(is_closing ? Status{503, "Closed", "the store is closing"}
                        : Status{429, "TooManyRequests", "too many writes are waiting for the store"});
   return false;
 }
 
 void SqliteStore::writer_loop() {
-  Writer writer(*this);
-  if (auto ready = writer.prepare(); !ready) log::error("store", "{}", ready.error().message);
+  Writer& writer = *writer_;
   std::vector<Job> batch;
   bool has_rest = true;  // compaction may have been cut off by a restart
   std::unique_lock lock(queue_mutex_);
@@ -147,7 +155,7 @@ void SqliteStore::txn(TxnRequest request, TxnCallback done) {
   auto shared = std::make_shared<Shared>(Shared{std::move(request), std::move(done), Status{}});
   enqueue({[shared](Writer& writer) { shared->result = writer.run(shared->request); },
            [shared](const Result<void>& committed) {
-             if (!committed && (shared->result || committed.error().code != 500))
+             if (!committed)
                shared->done(committed.error());
              else
                shared->done(std::move(shared->result));
@@ -158,16 +166,14 @@ void SqliteStore::compact(Revision revision, std::function<void(Result<void>)> d
   auto result = std::make_shared<Result<void>>();
   auto shared_done = std::make_shared<std::function<void(Result<void>)>>(std::move(done));
   enqueue({[this, revision, result](Writer& writer) {
-             if (revision <= compact_revision())
-               *result = Status{410, reason_compacted, "required revision has been compacted"};
-             else if (revision > current_revision())
+             if (revision > current_revision())
                *result = Status{400, reason_future_revision, "required revision is a future revision"};
              else
                *result = writer.compact_to(revision);
            },
            [this, revision, result, shared_done](const Result<void>& committed) {
              if (!committed) return (*shared_done)(committed.error());
-             if (*result) compact_revision_.store(revision, std::memory_order_release);
+             if (*result) compact_revision_.store(std::max(revision, compact_revision()), std::memory_order_release);
              (*shared_done)(*result);
            }});
 }
@@ -188,6 +194,10 @@ std::size_t SqliteStore::index_bytes() const {
 
 Result<Revision> SqliteStore::copy_to(const std::string& path) {
   RN_TRY(auto reader, open_reader());
+  // SQLite fills an empty file, but makes one that everybody can read.
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) return errno_error(fmt::format("cannot make {}", path), errno);
+  ::close(fd);
   // The copy's own tables say its revision: whatever is committed when VACUUM starts, as one snapshot.
   RN_TRY(auto vacuum, reader.prepare("VACUUM INTO ?"));
   auto copied = vacuum.bind_text(1, path).run();
@@ -202,8 +212,10 @@ Result<Revision> SqliteStore::copy_to(const std::string& path) {
 }
 
 Result<Revision> raise_revision(const std::string& path, Revision by) {
+  RN_TRY(const auto lock, FileLock::take(path));
   RN_TRY(const FileState state, inspect_file(path));
   if (state == FileState::absent) return Status{404, "NotFound", fmt::format("there is no store {}", path)};
+  RN_CHECK(verify_file(path));
   RN_TRY(auto database, Database::open(path, false));
   RN_TRY(const auto last_id, database.query_integer("SELECT max(id) FROM log"));
   RN_TRY(const auto floor, database.query_integer("SELECT value FROM meta WHERE name='revision_floor'"));

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "storage/sqlite/database.h"
+#include "storage/sqlite/file_lock.h"
 #include "storage/sqlite/key_index.h"
 #include "storage/sqlite/watch_hub.h"
 #include "storage/store.h"
@@ -25,6 +26,8 @@ struct StoreOptions {
   std::string path;  // the file; its folder must exist
   std::string vfs;   // a SQLite VFS by name, for tests
   const Clock* clock = &Clock::system();
+  // Pages in the write-ahead log after which they are copied into the file.
+  int checkpoint_pages = 2000;
   std::size_t max_batch = 256;  // transactions a commit
   std::size_t max_queue = 50'000;
 };
@@ -68,6 +71,7 @@ class SqliteStore final : public Store {
   };
 
   explicit SqliteStore(StoreOptions options);
+  Result<void> open_file();
   Result<void> load();
   bool enqueue(Job job);
   void writer_loop();
@@ -84,8 +88,9 @@ class SqliteStore final : public Store {
   void give_reader(std::unique_ptr<Database> reader);
 
   StoreOptions options_;
-  int lock_file_ = -1;
+  FileLock lock_;  // let go after the last connection
   Database writer_database_;
+  std::unique_ptr<class Writer> writer_;
   std::atomic<Revision> revision_{1}, compact_revision_{0};
   std::atomic<std::int64_t> pages_used_{0};
 

@@ -35,6 +35,9 @@ Result<void> Writer::prepare() {
 Result<void> Writer::begin() {
   pending_.clear();
   committed_.clear();
+  broken_.reset();
+  compacted_ = store_.compact_revision();
+  removed_leases_.clear();
   revision_ = store_.current_revision();
   RN_CHECK(begin_.run());
   in_transaction_ = true;
@@ -42,6 +45,10 @@ Result<void> Writer::begin() {
 }
 
 Result<void> Writer::commit() {
+  if (broken_) {
+    roll_back();
+    return *broken_;
+  }
   auto result = commit_.run();
   if (result)
     in_transaction_ = false;
@@ -55,6 +62,11 @@ void Writer::roll_back() {
   in_transaction_ = false;
   pending_.clear();
   committed_.clear();
+}
+
+Result<void> Writer::or_break(Result<void> result) {
+  if (!result && !broken_) broken_ = result.error();
+  return result;
 }
 
 std::optional<Writer::State> Writer::state(std::string_view key) const {
@@ -171,16 +183,21 @@ Result<bool> Writer::holds(const Compare& compare) {
 }
 
 Result<TxnResponse> Writer::run(const TxnRequest& request) {
+  if (broken_) return *broken_;
   undo_.clear();
   events_.clear();
   sub_ = 0;
   // A transaction that may write is guarded, so that a refused operation leaves nothing of the others.
-  RN_CHECK(savepoint_.run());
+  RN_CHECK(or_break(savepoint_.run()));
   TxnResponse response;
   auto done = execute(request, response);
   if (!done) {
-    (void)roll_to_.run();
-    (void)release_.run();
+    if (!store_.writer_database_.is_in_transaction()) {
+      broken_ = done.error();
+      return done.error();
+    }
+    RN_CHECK(or_break(roll_to_.run()));
+    RN_CHECK(or_break(release_.run()));
     for (auto it = undo_.rbegin(); it != undo_.rend(); ++it) {
       if (it->before)
         pending_[it->key] = *it->before;
@@ -189,7 +206,7 @@ Result<TxnResponse> Writer::run(const TxnRequest& request) {
     }
     return done.error();
   }
-  RN_CHECK(release_.run());
+  RN_CHECK(or_break(release_.run()));
   if (sub_ > 0) {
     ++revision_;
     committed_.push_back({revision_, std::move(events_)});
@@ -305,7 +322,7 @@ Result<PutResponse> Writer::execute_put(const PutRequest& request) {
   LeaseId lease = request.ignore_lease ? previous->lease : request.lease;
   if (lease) {
     std::lock_guard lock(store_.leases_mutex_);
-    if (!store_.leases_.contains(lease)) return Status{404, "LeaseNotFound", "requested lease not found"};
+    if (!store_.leases_.contains(lease) || is_removed(lease)) return Status{404, "LeaseNotFound", "requested lease not found"};
   }
   auto value = request.ignore_value ? previous->value : request.value;
   if (!value) value = std::make_shared<const std::string>();
@@ -334,11 +351,20 @@ Result<DeleteResponse> Writer::execute_delete(const DeleteRequest& request) {
   return response;
 }
 
-Result<void> Writer::put_lease(LeaseId id, std::int64_t ttl_s) { return put_lease_.bind(1, id).bind(2, ttl_s).run(); }
-Result<void> Writer::remove_lease(LeaseId id) { return delete_lease_.bind(1, id).run(); }
+Result<void> Writer::put_lease(LeaseId id, std::int64_t ttl_s) {
+  if (broken_) return *broken_;
+  return or_break(put_lease_.bind(1, id).bind(2, ttl_s).run());
+}
 
-Result<void> Writer::compact_to(Revision revision) {
-  return put_meta_.bind_text(1, "compact_revision").bind(2, revision).run();
+Result<void> Writer::remove_lease(LeaseId id) {
+  if (broken_) return *broken_;
+  removed_leases_.insert(id);
+  return or_break(delete_lease_.bind(1, id).run());
+}
+
+void Writer::add_keys_of(LeaseId id, std::set<std::string>& keys) const {
+  for (const auto& [key, pending] : pending_)
+    if (pending.is_live && pending.lease == id) keys.insert(key);
 }
 
 void Writer::publish() {
@@ -367,47 +393,6 @@ void Writer::publish() {
   pending_.clear();
   store_.hub_.publish(std::move(committed_));
   committed_.clear();
-}
-
-// Removes the rows that no readable revision needs: of each change up to the compacted revision, the row it replaced;
-// and the change itself if it is a removal. The very last revision's row stays, since the file tells its revision by it.
-Result<bool> Writer::compact_slice(std::int64_t rows) {
-  const Revision target = store_.compact_revision();
-  if (compact_done_ >= target) return false;
-  Database& db = store_.writer_database_;
-  RN_TRY(auto select, db.prepare("SELECT id, previous, value IS NULL FROM log WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"));
-  select.bind(1, compact_done_ << sub_bits).bind(2, (target + 1) << sub_bits).bind(3, rows);
-  std::vector<std::int64_t> doomed;
-  std::int64_t seen = 0, last = 0;
-  const Revision newest = store_.current_revision();
-  for (;;) {
-    RN_TRY(const bool has_row, select.step());
-    if (!has_row) break;
-    ++seen;
-    last = select.integer(0);
-    if (select.integer(1)) doomed.push_back(select.integer(1));
-    if (select.integer(2) && revision_of(last) != newest) doomed.push_back(last);
-  }
-  select.reset();
-  const bool is_last = seen < rows;
-  const Revision done = is_last ? target : std::max(compact_done_, revision_of(last));
-  RN_TRY(auto remove, db.prepare("DELETE FROM log WHERE id=?"));
-  RN_CHECK(begin_.run());
-  in_transaction_ = true;
-  auto all = [&]() -> Result<void> {
-    for (const auto id : doomed) RN_CHECK(remove.bind(1, id).run());
-    return put_meta_.bind_text(1, "compact_done").bind(2, done).run();
-  }();
-  if (!all) {
-    roll_back();
-    return all.error();
-  }
-  RN_CHECK(commit());
-  // A slice that held one huge revision makes no progress by revision; then it must be taken whole.
-  if (!is_last && done == compact_done_ && rows < (std::int64_t{1} << sub_bits)) return compact_slice(rows * 4);
-  compact_done_ = done;
-  RN_CHECK(db.exec("PRAGMA incremental_vacuum(256)"));
-  return !is_last;
 }
 
 }  // namespace rusternetes::storage::sqlite

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,8 +20,12 @@ class Writer {
   // A transaction of the batch. Its writes are undone when it fails half way (SAVEPOINT).
   Result<TxnResponse> run(const TxnRequest& request);
   Result<void> compact_to(Revision revision);
+  // When one of these fails, so does the batch.
   Result<void> put_lease(LeaseId id, std::int64_t ttl_s);
   Result<void> remove_lease(LeaseId id);
+  // What earlier jobs of this batch have done to leases.
+  bool is_removed(LeaseId id) const { return removed_leases_.contains(id); }
+  void add_keys_of(LeaseId id, std::set<std::string>& keys) const;
 
   // Around the jobs of one batch.
   Result<void> begin();
@@ -49,6 +54,7 @@ class Writer {
     std::optional<Pending> before;
   };
 
+  Result<void> or_break(Result<void> result);
   std::optional<State> state(std::string_view key) const;
   Result<KeyValue> read(const std::string& key, const State& state, bool keys_only);
   Result<bool> holds(const Compare& compare);
@@ -75,6 +81,11 @@ class Writer {
   bool want_previous_ = true;
   Revision compact_done_ = -1;  // deferred compaction has finished up to here
   bool in_transaction_ = false;
+  // Why nothing of this batch can be committed. SQLite ended its SQL transaction by itself, or undoing half a transaction
+  // failed: what came after would be committed one by one, behind the back of `pending_`.
+  std::optional<Status> broken_;
+  Revision compacted_ = 0;  // asked for in this batch
+  std::set<LeaseId> removed_leases_;
 };
 
 }  // namespace rusternetes::storage::sqlite

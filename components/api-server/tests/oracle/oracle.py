@@ -24,7 +24,7 @@ import tempfile
 import time
 import urllib.parse
 
-VOLATILE = {"uid", "resourceVersion", "creationTimestamp", "time", "lastTransitionTime", "lastProbeTime",
+VOLATILE = {"storageVersionHash", "serverAddress", "uid", "resourceVersion", "creationTimestamp", "time", "lastTransitionTime", "lastProbeTime",
             "lastHeartbeatTime", "selfLink"}
 ALLOCATED = {"clusterIP", "clusterIPs", "nodePort", "healthCheckNodePort"}
 
@@ -33,10 +33,13 @@ def scrub(value, sent, key=""):
     """The part of an answer that every server gives alike. `sent` is what the request said at the same place."""
     if isinstance(value, dict):
         out = {}
+        is_column = {"name", "type", "format", "priority"} <= value.keys()
         for name, item in value.items():
+            if is_column and name == "description":  # everybody's own words
+                continue
             if name in VOLATILE and not (name == "uid" and key in ("involvedObject", "regarding", "parentRef")):
                 continue
-            if name == "deletionTimestamp":
+            if name in ("deletionTimestamp", "continue"):
                 out[name] = "<set>"
                 continue
             said = sent.get(name) if isinstance(sent, dict) else None
@@ -49,6 +52,8 @@ def scrub(value, sent, key=""):
         said = sent if isinstance(sent, list) else []
         return [scrub(item, said[i] if i < len(said) else None, key) for i, item in enumerate(value)]
     if isinstance(value, str):
+        if key == "cells" and re.fullmatch(r"\d+s", value):
+            return "<age>"
         return re.sub(r"kube-api-access-[a-z0-9]{5}", "kube-api-access-*", value)
     return value
 
@@ -79,8 +84,8 @@ class Client:
         self.connection = self.make()
         self.token = options.token
 
-    def send(self, method, path, body=None, content_type="application/json"):
-        headers = {"User-Agent": "oracle/1", "Accept": "application/json"}
+    def send(self, method, path, body=None, content_type="application/json", accept="application/json"):
+        headers = {"User-Agent": "oracle/1", "Accept": accept}
         if self.token:
             headers["Authorization"] = "Bearer " + self.token
         data = None
@@ -117,17 +122,23 @@ def fill(client, request):
 
 def record(options):
     client = Client(options)
+    kept = {"$first": "1", "$continue": ""}
     with open(options.requests) as lines, open(options.out, "w") as out:
         for line in lines:
             request = json.loads(line)
             body = fill(client, request) if "body" in request else request.get("text")
-            code, text, warnings = client.send(request["method"], request["path"], body,
-                                               request.get("type", "application/json"))
+            path = request["path"]
+            for word, value in kept.items():
+                path = path.replace(word, value)
+            code, text, warnings = client.send(request["method"], path, body, request.get("type", "application/json"),
+                                               request.get("accept", "application/json"))
             answer = {"name": request["name"], "code": code}
-            try:
-                document = json.loads(text)
-            except ValueError:
-                document = {"text": text[:200]}
+            document = parse(text)
+            if request["name"] == "API: make map 0":
+                kept["$first"] = document["metadata"]["resourceVersion"]
+            token = ((document.get("metadata") or {}).get("continue") if isinstance(document, dict) else None)
+            if token:
+                kept["$continue"] = token
             if isinstance(document, dict) and document.get("kind") == "Status" and "status" in document:
                 answer["status"] = document["status"]
                 answer["reason"] = document.get("reason", "")
@@ -142,6 +153,17 @@ def record(options):
                 answer["warnings"] = sorted(warnings)
             out.write(json.dumps(answer, sort_keys=True) + "\n")
     return 0
+
+
+def parse(text):
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    try:  # a watch: one document a line
+        return {"events": [json.loads(line) for line in text.splitlines()]}
+    except ValueError:
+        return {"text": text[:200]}
 
 
 def load(path):

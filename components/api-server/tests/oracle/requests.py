@@ -8,6 +8,7 @@ import copy
 import json
 import sys
 
+import general
 from objects import KINDS, NAMESPACE, SETUP, TEARDOWN
 
 MERGE, STRATEGIC, JSON_PATCH = ("application/merge-patch+json", "application/strategic-merge-patch+json",
@@ -56,7 +57,7 @@ class List:
     def __init__(self):
         self.seen = set()
 
-    def add(self, name, method, path, body=None, content_type=None, text=None):
+    def add(self, name, method, path, body=None, content_type=None, text=None, accept=None):
         plain, number = name, 1
         while name in self.seen:
             number += 1
@@ -69,6 +70,8 @@ class List:
             request["text"] = text
         if content_type:
             request["type"] = content_type
+        if accept:
+            request["accept"] = accept
         print(json.dumps(request))
 
 
@@ -211,6 +214,8 @@ def main():
         out.add(f"setup: {name}", method, path, body)
     for kind in KINDS:
         kind_requests(out, kind)
+    for name, method, path, body, extra in general.requests():
+        out.add(f"API: {name}", method, path, body, extra.get("type"), extra.get("text"), extra.get("accept"))
     for name, method, path, body in TEARDOWN:
         out.add(f"end: {name}", method, path, body)
 

@@ -239,6 +239,47 @@ TEST_CASE("a lease's keys go in one revision when it ends") {
   CHECK(store->lease_time_to_live(lease->id, true).error().reason == "LeaseNotFound");
 }
 
+TEST_CASE("a lease revoked in the turn of its puts takes their keys, and no later put may use it") {
+  Folder folder;
+  auto store = open_store(folder);
+  for (int round = 0; round < 50; ++round) {
+    std::promise<Result<LeaseInfo>> granted;
+    store->lease_grant(7, 100, [&](Result<LeaseInfo> r) { granted.set_value(r); });
+    REQUIRE(granted.get_future().get());
+    // Queued behind each other, so that most rounds have them in one commit.
+    std::promise<Result<TxnResponse>> first, last;
+    std::promise<Result<void>> revoked, again;
+    auto put_with_lease = [&](const std::string& key, auto& promise) {
+      TxnRequest request;
+      request.success.emplace_back(PutRequest{key, text("x"), 7, false, false, false});
+      store->txn(std::move(request), [&](Result<TxnResponse> r) { promise.set_value(std::move(r)); });
+    };
+    put_with_lease("l1", first);
+    store->lease_revoke(7, [&](Result<void> r) { revoked.set_value(r); });
+    put_with_lease("l2", last);
+    store->lease_revoke(7, [&](Result<void> r) { again.set_value(r); });
+    CHECK(first.get_future().get());
+    CHECK(revoked.get_future().get());
+    CHECK(last.get_future().get().error().reason == "LeaseNotFound");
+    CHECK(again.get_future().get().error().reason == "LeaseNotFound");
+    CHECK(store->range({.key = "l", .range_end = "m"})->count == 0);
+  }
+}
+
+TEST_CASE("of two compactions in one turn the later one holds") {
+  Folder folder;
+  auto store = open_store(folder);
+  for (int i = 0; i < 100; ++i) put(*store, "k", std::to_string(i));
+  for (Revision revision = 10; revision < 90; revision += 4) {
+    std::promise<Result<void>> first, second;
+    store->compact(revision + 2, [&](Result<void> r) { first.set_value(r); });
+    store->compact(revision, [&](Result<void> r) { second.set_value(r); });
+    CHECK(first.get_future().get());
+    CHECK(second.get_future().get().error().reason == reason_compacted);
+    CHECK(store->compact_revision() == revision + 2);
+  }
+}
+
 TEST_CASE("a copy holds one revision, and a raised store compacts its past") {
   Folder folder;
   auto store = open_store(folder);
@@ -247,6 +288,8 @@ TEST_CASE("a copy holds one revision, and a raised store compacts its past") {
   auto revision = store->copy_to(copy);
   REQUIRE(revision);
   CHECK(*revision == store->current_revision());
+  CHECK((std::filesystem::status(copy).permissions() & std::filesystem::perms::others_all) == std::filesystem::perms::none);
+  CHECK_FALSE(store->copy_to(copy));
   auto raised = sqlite::raise_revision(copy, 1'000'000'000);
   REQUIRE(raised);
   sqlite::StoreOptions options;
@@ -256,28 +299,6 @@ TEST_CASE("a copy holds one revision, and a raised store compacts its past") {
   CHECK((*restored)->current_revision() == *revision + 1'000'000'000);
   CHECK((*restored)->range({.key = "k", .range_end = "l"})->count == 50);
   CHECK((*restored)->range({.key = "k", .revision = *revision}).error().reason == reason_compacted);
-}
-
-TEST_CASE("a foreign, newer or garbled file is refused in one sentence and left untouched") {
-  Folder folder;
-  auto refuse = [&](const std::string& content) {
-    std::ofstream(folder.file(), std::ios::binary) << content;
-    sqlite::StoreOptions options;
-    options.path = folder.file();
-    auto store = SqliteStore::open(options);
-    REQUIRE_FALSE(store);
-    CHECK(store.error().message.find("untouched") != std::string::npos);
-    std::ifstream in(folder.file(), std::ios::binary);
-    std::string after((std::istreambuf_iterator<char>(in)), {});
-    CHECK(after == content);
-  };
-  refuse("hello, this is no database");
-  std::string header(4096, '\0');
-  header.replace(0, 16, std::string("SQLite format 3\0", 16));
-  refuse(header);
-  header[68] = 'R', header[69] = 'u', header[70] = 's', header[71] = 't';
-  header[63] = 9;
-  refuse(header);
 }
 
 TEST_CASE("a second opener is told that the store is in use") {
