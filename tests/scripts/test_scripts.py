@@ -1,6 +1,8 @@
 """What people and CI rely on in scripts/ and in the harness itself: counts, time lists, skips, reproducible images."""
 import hashlib
 import os
+import pathlib
+import re
 import stat
 import sys
 
@@ -127,3 +129,21 @@ def test_every_script_says_how_it_is_used(context):
         if os.path.isfile(path) and os.access(path, os.X_OK):
             done = context.run(path, "--help", check=False)
             assert "Usage: scripts/" + name in done.stdout + done.stderr, f"{name}: {done}"
+
+
+def test_every_path_that_the_architecture_names_exists(context):
+    listed = context.run("git", "-C", context.root, "ls-files", check=False)
+    if listed.returncode:
+        raise Skipped("this tree is no clone")
+    files = set(listed.stdout.splitlines())
+    folders = {str(folder) for file in files for folder in pathlib.PurePath(file).parents}
+    missing = []
+    with open(os.path.join(context.root, "docs/ARCHITECTURE.md"), encoding="utf-8") as text:
+        words = re.findall(r"`([^`\n]+)`", text.read())
+    for word in words:
+        if not re.fullmatch(r"[A-Za-z0-9_./*-]+", word) or ("/" not in word and not re.search(r"\.(cpp|h|md|schema)$", word)):
+            continue
+        name = word.replace("*.schema", "core_v1.schema").rstrip("/")
+        if name not in files and name not in folders and not any(f.endswith("/" + name) for f in files | folders):
+            missing.append(word)
+    assert len(words) > 50 and not missing, missing
