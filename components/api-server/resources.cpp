@@ -173,7 +173,7 @@ Task<Result<Written>> Resources::modify(Call& call, std::string name, Change cha
     else
       written = co_await store_object(call, before, object, name);
     const bool is_race = !written && (written.error().is("Conflict") || (written.error().is("AlreadyExists") && allow_create));
-    if (!is_race || attempt >= 20) co_return written;
+    if (!is_race || attempt >= most_attempts(strategy_for(what.group, what.resource))) co_return written;
   }
 }
 

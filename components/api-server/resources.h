@@ -43,6 +43,9 @@ enum class PatchKind { json, merge, strategic };
 // managedFields of an object that a request writes; `object` and `before` (null at creation) are of `kind`.
 void own_fields(Call& call, const apimachinery::Kind& kind, apimachinery::Value& object, const apimachinery::Value* before);
 
+// How often a write is tried again while others are quicker. Those who claim from one pool collide more.
+inline int most_attempts(const Strategy& strategy) { return strategy.has_claims() ? 500 : 20; }
+
 class Resources {
  public:
   struct Options {

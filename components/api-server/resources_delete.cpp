@@ -92,7 +92,7 @@ Task<Result<Written>> Resources::remove_one(Call& call, std::string name, Delete
       }
       written = co_await store_object(call, before, object, name);
     }
-    if (written || !written.error().is("Conflict") || attempt >= 20) co_return written;
+    if (written || !written.error().is("Conflict") || attempt >= most_attempts(strategy)) co_return written;
   }
 }
 

@@ -111,7 +111,7 @@ Task<Result<Written>> Resources::create(Call& call, Value object) {
     }
     auto written = co_await store_object(call, nullptr, object, name);
     const bool is_taken = !written && written.error().is("AlreadyExists") && is_generated && attempt < 7;
-    const bool is_outrun = !written && written.error().is("Conflict") && attempt < 20;  // somebody took what was claimed
+    const bool is_outrun = !written && written.error().is("Conflict") && attempt < most_attempts(strategy);  // somebody took what was claimed
     if (!is_taken && !is_outrun) co_return written;
   }
 }

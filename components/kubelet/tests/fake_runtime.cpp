@@ -104,6 +104,12 @@ Task<Result<engine::SandboxStatus>> FakeRuntime::pod_sandbox_status(std::string 
   co_return it->second;
 }
 
+Task<Result<engine::Holder>> FakeRuntime::run_network_holder(engine::HolderConfig config) {
+  if (holders.empty() || config.is_replacement) holders.push_back(std::move(config));
+  co_return engine::Holder{fmt::format("holder{}", holders.size() - 1), 1, holder_netns};
+}
+Task<Result<void>> FakeRuntime::remove_network_holders(std::string) { co_return Result<void>{}; }
+
 Task<Result<std::string>> FakeRuntime::create_container(std::string sandbox_id, engine::ContainerConfig config) {
   const std::string id = fmt::format("container{}", ++next_id_);
   calls.push_back(fmt::format("create {}/{}", config.name, config.attempt));
@@ -204,6 +210,8 @@ Task<Result<std::string>> FakeRuntime::pull_image(std::string reference, engine:
 
 Task<> FakeRuntime::watch_events(std::function<void(const RuntimeEvent&)> on_event) {
   on_event_ = std::move(on_event);
+  // Whoever watched may be gone when the next thing happens.
+  const std::shared_ptr<void> end(nullptr, [this](void*) { on_event_ = nullptr; });
   on_event_(RuntimeEvent{});
   for (;;) co_await changed_.wait();  // until cancelled
 }
