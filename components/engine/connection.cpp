@@ -102,7 +102,7 @@ Task<> Connection::fetch(http::ClientRequest request, Result<Answer>* out) {
   if (!body)
     *out = std::move(body).error();
   else
-    *out = Answer{(*response)->head().status, *std::move(body)};
+    *out = Answer{(*response)->head().status, *std::move(body), (*response)->head().headers};
 }
 
 Task<Result<Answer>> Connection::request(std::string method, std::string target, std::string body,

@@ -19,6 +19,7 @@ namespace rusternetes::engine {
 struct Answer {
   int status = 0;
   std::string body;
+  http::Headers headers;
 };
 
 // Runs `work` and waits for it at most so long; false when the deadline passed and `work` was cancelled. Zero

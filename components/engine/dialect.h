@@ -42,6 +42,8 @@ class Dialect {
 
   const HostFacts& host() const { return host_; }
   const EngineInfo& info() const { return info_; }
+  // What became known after the start (Engine::learn).
+  void set_info(EngineInfo info) { info_ = std::move(info); }
 
  protected:
   Dialect(EngineInfo info, HostFacts host) : info_(std::move(info)), host_(host) {}

@@ -6,6 +6,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
+#include <optional>
 
 #include "engine/connection.h"
 #include "engine/dialect.h"
@@ -31,6 +32,18 @@ std::string choose_api(std::string_view current, std::string_view oldest) {
   auto chosen =
       std::clamp(kPreferredApi, std::min(parse_api(oldest), parse_api(current)), parse_api(current));
   return fmt::format("{}.{}", chosen.first, chosen.second);
+}
+
+// Podman's /version costs 0.25 s, since it asks the package manager about its helpers; the ping's headers say the same.
+std::optional<EngineInfo> read_ping(const Answer& answer) {
+  const auto version = answer.headers.get("libpod-api-version");
+  const auto api = answer.headers.get("api-version");
+  if (answer.status != 200 || !version || !api) return std::nullopt;
+  EngineInfo info;
+  info.kind = EngineKind::podman;
+  info.version = *version;
+  info.api_version = choose_api(*api, {});
+  return info;
 }
 
 EngineInfo read_version(const json::value& version) {
@@ -60,7 +73,7 @@ void read_info(const json::value& answer, EngineInfo& info) {
   info.data_root = json_string(answer, "DockerRootDir");
   info.memory_bytes = json_int(answer, "MemTotal");
   info.cpus = static_cast<int>(json_int(answer, "NCPU"));
-  info.is_rootless = json_bool(answer, "Rootless");
+  info.is_rootless = info.is_rootless || json_bool(answer, "Rootless");
   for (const auto& option : json_strings(answer, "SecurityOptions")) {
     if (option.find("name=rootless") != std::string::npos) info.is_rootless = true;
     if (option.find("name=apparmor") != std::string::npos) info.has_apparmor = true;
@@ -93,20 +106,42 @@ Task<Result<std::unique_ptr<Engine>>> Engine::connect(asio::any_io_executor exec
   auto created = Connection::create(executor, socket_path, std::move(options));
   if (!created) co_return std::move(created).error();
   auto connection = std::move(*created);
-  auto version = co_await connection->call("GET", "/version");
-  if (!version) co_return std::move(version).error();
-  auto info = read_version(*version);
-  auto answer = co_await connection->call("GET", "/v" + info.api_version + "/info");
-  if (!answer) co_return std::move(answer).error();
-  read_info(*answer, info);
+  auto ping = co_await connection->request("GET", "/_ping");
+  if (!ping) co_return std::move(ping).error();
+  auto info = read_ping(*ping);
+  const bool is_podman = info.has_value();
+  if (!info) {
+    auto version = co_await connection->call("GET", "/version");
+    if (!version) co_return std::move(version).error();
+    info = read_version(*version);
+  }
+  info->is_rootless = is_podman && peer->uid != 0;  // Docker's may be reached through a proxy
   auto host = read_host_facts(peer->pid);
   auto dialect =
-      info.kind == EngineKind::podman ? make_podman_dialect(info, host) : make_docker_dialect(info, host);
+      info->kind == EngineKind::podman ? make_podman_dialect(*info, host) : make_docker_dialect(*info, host);
   connection->set_error_mapper([raw = dialect.get()](int status, std::string message) {
     return raw->map_error(status, std::move(message));
   });
-  co_return std::unique_ptr<Engine>(
-      new Engine(std::move(connection), std::move(info), std::move(dialect), peer->pid));
+  std::unique_ptr<Engine> engine(
+      new Engine(std::move(connection), *std::move(info), std::move(dialect), peer->pid));
+  if (!is_podman) {
+    auto learned = co_await engine->learn();
+    if (!learned && !learned.error().is(reason::kRootless)) co_return std::move(learned).error();
+  }
+  co_return std::move(engine);
+}
+
+Task<Result<void>> Engine::learn() {
+  if (!is_known_) {
+    auto answer = co_await connection_->call("GET", dialect_->api() + "/info");
+    if (!answer) co_return std::move(answer).error();
+    read_info(*answer, info_);
+    dialect_->set_info(info_);
+    is_known_ = true;
+  }
+  if (info_.is_rootless)
+    co_return Status{403, reason::kRootless, fmt::format("the engine on {} is rootless", socket_path()), nullptr};
+  co_return Result<void>();
 }
 
 Task<Result<void>> Engine::ping() {

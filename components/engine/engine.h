@@ -38,14 +38,19 @@ struct StreamSession {
 
 class Engine {
  public:
-  // Connects to the engine behind `socket_path` and reads version and info. Status: EngineUnreachable.
+  // Connects to the engine behind `socket_path` and learns which one it is, and of Docker the rest too. Status:
+  // EngineUnreachable.
   static Task<Result<std::unique_ptr<Engine>>> connect(asio::any_io_executor executor,
                                                        std::string socket_path, EngineOptions options = {});
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
+  // From cgroup_version on empty until learn() was called, since Podman takes 0.1 s to tell it.
   const EngineInfo& info() const { return info_; }
+  // Reads what is not known yet. Containers cannot be made without it: create_container() asks by itself.
+  // Status: RootlessEngine.
+  Task<Result<void>> learn();
   const std::string& socket_path() const;
   asio::any_io_executor executor() const;
   // The engine's process in our PID namespace; 0 when it cannot be seen (another namespace).
@@ -110,6 +115,7 @@ class Engine {
          int process_id);
   std::unique_ptr<Connection> connection_;
   EngineInfo info_;
+  bool is_known_ = false;  // all of info_
   std::unique_ptr<Dialect> dialect_;
   int process_id_ = 0;
 };

@@ -37,6 +37,8 @@ Task<Result<std::string>> Engine::create_container(ContainerSpec spec) {
       co_return Status{400, "Invalid", fmt::format("mount source {} does not exist", mount.host_path),
                        nullptr};
   }
+  auto learned = co_await learn();
+  if (!learned) co_return std::move(learned).error();
   auto request = dialect_->create_container(spec);
   if (!request) co_return std::move(request).error();
   auto answer = co_await connection_->call(request->method, request->target, request->body);

@@ -76,6 +76,8 @@ EngineRuntime::EngineRuntime(Engine& engine, RuntimeOptions options)
       starts_(engine.executor(), std::max(1, options_.parallel_starts)) {}
 
 Task<Result<RuntimeVersion>> EngineRuntime::version() {
+  auto learned = co_await engine_.learn();
+  if (!learned) co_return std::move(learned).error();
   const auto& info = engine_.info();
   co_return RuntimeVersion{std::string(to_string(info.kind)), info.version, info.cgroup_driver,
                            info.cgroup_version};
@@ -153,6 +155,11 @@ bool EngineRuntime::is_gone(int pid) const {
   return ::kill(pid, 0) != 0 && errno == ESRCH;
 }
 
+// For some 100 ms a dead process has a monitor that is about to tell its exit code.
+bool EngineRuntime::is_lost(const ContainerDetails& details) const {
+  return details.state == ContainerState::running && is_gone(details.pid) && (details.monitor_pid <= 0 || is_gone(details.monitor_pid));
+}
+
 Task<Result<void>> EngineRuntime::stop_quietly(std::string id, int grace_seconds) {
   auto stopped = co_await engine_.stop_container(id, grace_seconds);
   if (stopped || stopped.error().is("NotFound")) co_return Result<void>();
@@ -190,7 +197,9 @@ Task<> EngineRuntime::watch_events(std::function<void(const RuntimeEvent&)> on_e
     else
       return;
     out.id = event.id;
-    out.is_sandbox = label_value(event.attributes, label::kKind) == "sandbox";
+    const auto kind = label_value(event.attributes, label::kKind);
+    out.is_sandbox = kind == "sandbox";
+    out.is_holder = kind == "holder";
     out.pod_uid = label_value(event.attributes, label::kPodUid);
     out.time_ns = event.time_ns;
     on_event(out);

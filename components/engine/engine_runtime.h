@@ -47,6 +47,8 @@ class EngineRuntime final : public Runtime {
   Task<Result<void>> remove_pod_sandbox(std::string id) override;
   Task<Result<std::vector<Sandbox>>> list_pod_sandboxes(std::string pod_uid) override;
   Task<Result<SandboxStatus>> pod_sandbox_status(std::string id) override;
+  Task<Result<Holder>> run_network_holder(HolderConfig config) override;
+  Task<Result<void>> remove_network_holders(std::string kept_id) override;
   Task<Result<std::string>> create_container(std::string sandbox_id, ContainerConfig config) override;
   Task<Result<void>> start_container(std::string id) override;
   Task<Result<void>> stop_container(std::string id, std::chrono::seconds grace) override;
@@ -79,6 +81,7 @@ class EngineRuntime final : public Runtime {
   ContainerStatus to_status(const ContainerDetails& details);
   // Podman says "running" of a container whose conmon and process were killed.
   bool is_gone(int pid) const;
+  bool is_lost(const ContainerDetails& details) const;
   Result<void> link_log(const ContainerDetails& details) const;
   Task<> collect(http::ByteStream* stream, Result<ExecOutput>* out);
 

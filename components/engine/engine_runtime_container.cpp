@@ -193,7 +193,7 @@ ContainerStatus EngineRuntime::to_status(const ContainerDetails& details) {
     out.finished_at_ns = failed != failed_starts_.end() ? failed->second.time_ns : details.created_at_ns;
     return out;
   }
-  if (details.state == ContainerState::running && is_gone(details.pid)) {
+  if (is_lost(details)) {
     out.state = ContainerState::exited;
     out.exit_code = kUnknownCode;
     out.reason = "ContainerStatusUnknown";
@@ -215,7 +215,9 @@ ContainerStatus EngineRuntime::to_status(const ContainerDetails& details) {
 }
 
 Task<Result<ContainerStatus>> EngineRuntime::container_status(std::string id) {
-  auto details = co_await inspect_own(std::move(id), kContainer);
+  auto details = co_await inspect_own(id, kContainer);
+  // What ended between the engine's answer and our look at its processes is no mystery to the next answer.
+  if (details && is_lost(*details)) details = co_await inspect_own(std::move(id), kContainer);
   if (!details) co_return std::move(details).error();
   co_return to_status(*details);
 }

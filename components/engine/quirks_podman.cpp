@@ -155,6 +155,7 @@ class PodmanDialect final : public Dialect {
     out.image_id = with_sha256(json_string(answer, "Image"));
     out.state = container_state(json_string(state, "Status"));
     out.pid = static_cast<int>(json_int(state, "Pid"));
+    out.monitor_pid = static_cast<int>(json_int(state, "ConmonPid"));
     out.exit_code = static_cast<int>(json_int(state, "ExitCode"));
     out.is_oom_killed = json_bool(state, "OOMKilled");
     out.error = json_string(state, "Error");

@@ -61,6 +61,21 @@ struct SandboxStatus : Sandbox {
   SandboxNetwork network = SandboxNetwork::own;
 };
 
+// The node's holder: a container whose pause has entered the node's pinned network namespace and then given up its
+// capabilities. Host-network Pods join it on a node that is not the host, since Docker joins containers only.
+struct HolderConfig {
+  std::string netns_path;  // as the engine's PID namespace sees it: "/proc/PID/ns/net"
+  std::string hostname;    // the node's; Pods that join the holder inherit it
+  std::string cgroup_parent;
+  bool is_replacement = false;  // make another one even if there is one for this path
+};
+
+struct Holder {
+  std::string id;
+  int pid = 0;
+  std::string netns_path;  // of the holder's process: the caller compares it with the node's before a Pod joins
+};
+
 struct ContainerConfig {
   std::string name;
   std::uint32_t attempt = 0;
@@ -132,6 +147,7 @@ struct RuntimeEvent {
   Kind kind = Kind::relist;
   std::string id;  // container or sandbox; empty for relist
   bool is_sandbox = false;
+  bool is_holder = false;
   std::string pod_uid;
   std::int64_t time_ns = 0;
 };
@@ -171,6 +187,12 @@ class Runtime {
   virtual Task<Result<void>> remove_pod_sandbox(std::string id) = 0;
   virtual Task<Result<std::vector<Sandbox>>> list_pod_sandboxes(std::string pod_uid = {}) = 0;
   virtual Task<Result<SandboxStatus>> pod_sandbox_status(std::string id) = 0;
+
+  // The holder of that path, made if there is none and started if it has ended. Its process may still be on its way
+  // into the namespace. Conflict while the engine takes a dead one for running: ask again.
+  virtual Task<Result<Holder>> run_network_holder(HolderConfig config) = 0;
+  // All but `kept_id`. Those that containers still depend on stay, which is no error.
+  virtual Task<Result<void>> remove_network_holders(std::string kept_id) = 0;
 
   virtual Task<Result<std::string>> create_container(std::string sandbox_id, ContainerConfig config) = 0;
   // Status StartError when the command cannot be run; the container's status says so from then on.
@@ -219,7 +241,7 @@ std::unique_ptr<Runtime> make_runtime(Engine& engine, RuntimeOptions options);
 // Labels that the runtime adds; they are not in Sandbox::labels or Container::labels.
 namespace label {
 inline constexpr char kOwner[] = "io.rusternetes.owner";
-inline constexpr char kKind[] = "io.rusternetes.kind";  // "sandbox" or "container"
+inline constexpr char kKind[] = "io.rusternetes.kind";  // "sandbox", "container" or "holder"
 inline constexpr char kSandboxId[] = "io.rusternetes.sandbox-id";
 inline constexpr char kPodName[] = "io.rusternetes.pod-name";
 inline constexpr char kPodNamespace[] = "io.rusternetes.pod-namespace";
@@ -229,6 +251,7 @@ inline constexpr char kAttempt[] = "io.rusternetes.attempt";
 inline constexpr char kLogPath[] = "io.rusternetes.log-path";
 inline constexpr char kImage[] = "io.rusternetes.image";
 inline constexpr char kNetwork[] = "io.rusternetes.network";
+inline constexpr char kNetns[] = "io.rusternetes.netns";  // of a holder: the path that it entered
 inline constexpr char kAnnotationPrefix[] = "io.rusternetes.annotation/";
 inline constexpr char kOwnPrefix[] = "io.rusternetes.";
 }  // namespace label

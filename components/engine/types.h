@@ -31,14 +31,14 @@ struct EngineInfo {
   EngineKind kind = EngineKind::podman;
   std::string version;      // "4.3.1"
   std::string api_version;  // of the Docker-compatible API: "1.41"
-  std::string host_name;
+  bool is_rootless = false;
   int cgroup_version = 1;
   std::string cgroup_driver;  // "cgroupfs" or "systemd"
+  std::string host_name;
   std::string default_runtime;
   std::vector<std::string> runtimes;
   std::string log_driver;
   std::string data_root;
-  bool is_rootless = false;
   bool has_apparmor = false;
   bool has_seccomp = false;
   std::int64_t memory_bytes = 0;
@@ -169,7 +169,8 @@ struct ContainerDetails {
   std::string image;     // as it was asked for
   std::string image_id;  // "sha256:..."
   ContainerState state = ContainerState::unknown;
-  int pid = 0;  // in the engine's PID namespace
+  int pid = 0;          // in the engine's PID namespace
+  int monitor_pid = 0;  // Podman: of the conmon that will tell the exit code; 0: unknown
   int exit_code = 0;
   bool is_oom_killed = false;  // Podman never says so (hosts.md §6)
   std::string error;           // why it could not start

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 
@@ -41,12 +42,13 @@ struct Kubelet::Impl {
         images(runtime, objects, events, tasks, *options.clock),
         volumes(client, objects, options, files),
         network(options),
+        holder(client.executor(), runtime, options, network),
         node(client, runtime, options, files, events, [this] { return why_not_ready(); }, [this](const Document& now) { on_node(now); }),
         pod_informer(client, pods, with_fields("spec.nodeName=" + options.node_name)),
         node_informer(client, nodes, with_fields("metadata.name=" + options.node_name)),
         service_informer(client, services),
         cgroups(options.cgroup_mount),
-        context{options, client, runtime, events, objects, images, volumes, network, node, service_informer, cgroups, files, tasks},
+        context{options, client, runtime, events, objects, images, volumes, network, holder, node, service_informer, cgroups, files, tasks},
         housekeeping(context) {
     if (node_reader) routes = std::make_unique<Routes>(*node_reader, options, network);
     pod_informer.add_handler({[this](const Document& before, const Document& now) { on_pod(before, now); }});
@@ -108,6 +110,7 @@ struct Kubelet::Impl {
         for (const auto& pod : pod_informer.list()) on_pod({}, pod);
         for (const auto& sandbox : *sandboxes)
           if (!workers.contains(sandbox.uid)) end_orphan(sandbox);
+        begin_holder();
         break;
       }
       log::warn("kubelet", "containers cannot be listed: {}", sandboxes.error().message);
@@ -182,9 +185,25 @@ struct Kubelet::Impl {
     co_await runtime.watch_events([this](const engine::RuntimeEvent& event) { on_runtime_event(event); });
   }
 
+  // Host-network Pods do not need it to go on, but the next one to join it should not have to wait.
+  void begin_holder() {
+    const auto wants = [](const auto& entry) { return is_host_network(pod_view(entry.second->pod())); };
+    if (holder.is_needed() && std::any_of(workers.begin(), workers.end(), wants)) tasks.spawn("network holder", keep_holder());
+  }
+
+  Task<> keep_holder() {
+    auto kept = co_await holder.ensure();
+    if (!kept) log::warn("kubelet", "{}", kept.error().message);
+  }
+
   void on_runtime_event(const engine::RuntimeEvent& event) {
     if (event.kind == engine::RuntimeEvent::Kind::relist) {
       for (auto& [uid, worker] : workers) worker->wake();
+      begin_holder();
+      return;
+    }
+    if (event.is_holder) {
+      if (event.kind == engine::RuntimeEvent::Kind::died) begin_holder();
       return;
     }
     if (server && event.kind != engine::RuntimeEvent::Kind::created && event.kind != engine::RuntimeEvent::Kind::started)
@@ -213,6 +232,7 @@ struct Kubelet::Impl {
   Images images;
   VolumeManager volumes;
   PodNetwork network;
+  NetworkHolder holder;
   NodeAgent node;
   Informer pod_informer, node_informer, service_informer;
   Cgroups cgroups;

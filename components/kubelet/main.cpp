@@ -67,7 +67,7 @@ void add_flags(CLI::App& app, Flags& flags, kubelet::KubeletOptions& options) {
   app.add_option("--cluster-cidr", options.cluster_cidrs, "Ranges of the cluster that Pods reach with their own address")->delimiter(',');
   app.add_option("--node-netns", options.netns_path, "The node's network namespace; default: that of the process");
   app.add_option("--node-uplink", options.uplink, "The node's link to the outside; empty: the host is the node")->capture_default_str();
-  app.add_option("--host-network-container", flags.host_network_container, "Container whose network is that of host-network Pods; default: the host's");
+  app.add_option("--host-network-container", flags.host_network_container, "Container whose network is that of host-network Pods; default: with --node-netns one that the kubelet makes, else the host's");
   app.add_option("-v,--v", flags.verbosity, "Verbosity of the log; from 4 on, details")->capture_default_str();
 }
 
@@ -88,7 +88,7 @@ Result<void> complete(const Flags& flags, kubelet::KubeletOptions& options) {
   if (!flags.client_ca.empty()) {
     RN_TRY(options.client_ca_pem, read_file(flags.client_ca));
   }
-  if (!flags.host_network_container.empty()) {
+  if (!flags.host_network_container.empty() || !options.netns_path.empty()) {
     options.host_network = engine::SandboxNetwork::container;
     options.holder_container = flags.host_network_container;
   }

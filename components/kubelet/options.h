@@ -32,7 +32,8 @@ struct KubeletOptions {
   // Pods reach what is outside of these ranges from the node's address. Empty: the kubelet makes no such rule.
   std::vector<std::string> cluster_cidrs;
   std::vector<std::string> no_masquerade_cidrs;  // beside cluster_cidrs: the host's and the nodes' addresses
-  // How host-network Pods come to the node's network: `container` joins `holder_container`; `host` when the host is the node.
+  // How host-network Pods come to the node's network: `host` when the host is the node; `container` joins
+  // `holder_container`, or, when that is empty, a holder that the kubelet makes for netns_path and keeps running.
   engine::SandboxNetwork host_network = engine::SandboxNetwork::host;
   std::string holder_container;
 

@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 
 #include "engine/detect.h"
+#include "engine/dialect.h"
 #include "engine/runtime.h"
 #include "fake_engine.h"
 
@@ -46,6 +47,15 @@ Task<> podman(EventThread& thread, FakeEngine& fake) {
   REQUIRE(engine);
   CHECK((*engine)->info().kind == EngineKind::podman);
   CHECK((*engine)->info().version == "4.3.1");
+  CHECK((*engine)->info().api_version == "1.41");
+  CHECK(fake.requests() == std::vector<std::string>{"GET /_ping\n"});  // /version and /info take 0.25 s and 0.1 s
+  auto learned = co_await (*engine)->learn();
+  REQUIRE(learned);
+  CHECK((*engine)->info().cgroup_driver == "cgroupfs");
+  CHECK((*engine)->dialect().info().default_runtime == "runc");
+  learned = co_await (*engine)->learn();
+  CHECK(learned);
+  CHECK(fake.requests().size() == 2);
   CHECK((*engine)->process_id() == ::getpid());
 }
 
@@ -63,14 +73,26 @@ Task<> nobody(EventThread& thread, FakeEngine& fake) {
 }
 
 Task<> rootless(EventThread& thread, FakeEngine& fake) {
-  be_podman(fake);
-  fake.answer_json("GET /v1.41/info", R"({"Rootless":true})");
+  be_docker(fake);
+  fake.answer_json("GET /v1.41/info", R"({"SecurityOptions":["name=rootless"]})");
   DetectOptions options;
   options.socket_path = "unix://" + fake.path();
   auto engine = co_await detect_engine(thread.executor(), options);
   REQUIRE_FALSE(engine);
   CHECK(engine.error().reason == reason::kRootless);
   CHECK(engine.error().message.find("systemctl enable") != std::string::npos);
+}
+
+Task<> rootless_podman(EventThread& thread, FakeEngine& fake) {
+  be_podman(fake);
+  fake.answer_json("GET /v1.41/info", R"({"Rootless":true})");
+  auto engine = co_await Engine::connect(thread.executor(), fake.path());
+  REQUIRE(engine);
+  ContainerSpec spec;
+  spec.image = "localhost/pause:1";
+  auto made = co_await (*engine)->create_container(spec);
+  REQUIRE_FALSE(made);
+  CHECK(made.error().reason == reason::kRootless);
 }
 
 Task<> second_candidate(EventThread& thread, FakeEngine& fake) {
@@ -186,6 +208,14 @@ Task<> dead_but_running(EventThread& thread, FakeEngine& fake) {
   auto list = co_await runtime->list_containers();
   REQUIRE(list);
   CHECK(list->at(0).state == ContainerState::exited);
+  // While its monitor lives, the exit code is still to come.
+  fake.answer_json("GET /v4.0.0/libpod/containers/c1/json",
+                   R"({"Id":"c1","State":{"Status":"running","Pid":999999999,"ConmonPid":)" + std::to_string(::getpid()) +
+                       R"(},"Config":{"Labels":{"io.rusternetes.owner":"default",
+    "io.rusternetes.kind":"container","io.rusternetes.container-name":"app"}}})");
+  auto ending = co_await runtime->container_status("c1");
+  REQUIRE(ending);
+  CHECK(ending->state == ContainerState::running);
 }
 
 Task<> foreign(EventThread& thread, FakeEngine& fake) {
@@ -213,7 +243,7 @@ Task<> observed(EventThread& thread, FakeEngine& fake) {
   };
   auto engine = co_await Engine::connect(thread.executor(), fake.path(), options);
   REQUIRE(engine);
-  CHECK(seen == std::vector<std::string>{"GET /version", "GET /version done", "GET /v1.41/info",
+  CHECK(seen == std::vector<std::string>{"GET /_ping", "GET /_ping done", "GET /version", "GET /version done", "GET /v1.41/info",
                                          "GET /v1.41/info done"});
 }
 
@@ -224,6 +254,7 @@ TEST_CASE("a server older than the preferred API is spoken to in its own") { wit
 TEST_CASE("Podman is told by its components, and its process by the socket") { with_fake(podman); }
 TEST_CASE("without an engine the error names what was tried and what to start") { with_fake(nobody); }
 TEST_CASE("a rootless engine is refused with the fix") { with_fake(rootless); }
+TEST_CASE("a rootless Podman that only its info gives away makes no container") { with_fake(rootless_podman); }
 TEST_CASE("the second candidate is used when the first is silent") { with_fake(second_candidate); }
 TEST_CASE("an engine that hangs is a Timeout") { with_fake(hangs); }
 TEST_CASE("an error inside a successful pull stream is an error") { with_fake(pull_stream); }

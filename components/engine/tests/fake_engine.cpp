@@ -125,15 +125,15 @@ void FakeEngine::serve(int fd) {
 }
 
 void be_podman(FakeEngine& fake) {
-  fake.answer_json("GET /version",
-                   R"({"Components":[{"Name":"Podman Engine","Version":"4.3.1"}],"Version":"4.3.1",
-    "ApiVersion":"1.41","MinAPIVersion":"1.24"})");
+  fake.answer("GET /_ping",
+              "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nLibpod-Api-Version: 4.3.1\r\nContent-Length: 2\r\n\r\nOK");
   fake.answer_json("GET /v1.41/info",
                    R"({"Name":"vm","CgroupDriver":"cgroupfs","CgroupVersion":"1","DefaultRuntime":"runc",
     "Runtimes":{"crun":{},"runc":{}},"Rootless":false,"SecurityOptions":["name=seccomp,profile=default"],"NCPU":2})");
 }
 
 void be_docker(FakeEngine& fake, std::string api, std::string oldest_api) {
+  fake.answer("GET /_ping", "HTTP/1.1 200 OK\r\nApi-Version: " + api + "\r\nContent-Length: 2\r\n\r\nOK");
   fake.answer_json(
       "GET /version",
       R"({"Components":[{"Name":"Engine","Version":"20.10.24"}],"Version":"20.10.24","ApiVersion":")" + api +

@@ -40,7 +40,7 @@ class FakeEngine {
   bool is_stopping_ = false;
 };
 
-// /version and /info as Podman 4.3.1 and Docker 20.10.24 give them, in the fields that are read.
+// /_ping, /version and /info as Podman 4.3.1 and Docker 20.10.24 give them, in the fields that are read.
 void be_podman(FakeEngine& fake);
 void be_docker(FakeEngine& fake, std::string api = "1.41", std::string oldest_api = "1.12");
 

@@ -106,6 +106,7 @@ Task<> Housekeeping::clean(const std::function<bool(const std::string& uid)>& is
       auto unwired = co_await context_.network.unwire(uid);
       if (!unwired) log::warn("kubelet", "wire of a Pod that is gone: {}", unwired.error().message);
     }
+  co_await context_.holder.clean();
   for (const auto qos : {QosClass::guaranteed, QosClass::burstable, QosClass::best_effort}) {
     const std::string parent = qos_cgroup(context_.options.cgroup_root, qos);
     const auto& cgroups = context_.cgroups;

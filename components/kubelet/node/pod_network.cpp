@@ -1,6 +1,9 @@
 #include "kubelet/node/pod_network.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
+
+#include <cctype>
 
 #include "base/log.h"
 #include "network/masquerade.h"
@@ -45,7 +48,7 @@ Task<Result<void>> PodNetwork::start() {
     if (prepares && !uplink.empty()) RN_CHECK(network::prepare_node(node, uplink));
     // The host as the node: what it needs to forward, and nothing that other programs on it would notice.
     if (prepares && uplink.empty()) {
-      RN_TRY([[maybe_unused]] const auto before, network::set_forwarding(node, {true, false}));
+      RN_TRY([[maybe_unused]] const auto before, network::set_forwarding(node, {.ipv4 = true}));
     }
     RN_TRY(const int mtu, network::uplink_mtu(node));
     Opened out{nullptr, mtu, {}};
@@ -75,6 +78,19 @@ std::string PodNetwork::not_ready() const {
   if (!failure_.empty()) return failure_;
   if (!pool_.has_cidrs()) return "the node has no Pod CIDR yet";
   return {};
+}
+
+bool PodNetwork::is_node(const std::string& netns_path) const {
+  if (!node_) return false;
+  const auto other = NetworkNamespace::open(netns_path);
+  return other && *other == *node_;
+}
+
+std::string PodNetwork::pinned_path() const {
+  // That of another process, a supervisor's, outlives this one. A path in the file system means nothing within a container.
+  const std::string& given = options_.netns_path;
+  if (given.starts_with("/proc/") && given.size() > 6 && std::isdigit(static_cast<unsigned char>(given[6]))) return given;
+  return node_ ? fmt::format("/proc/{}/fd/{}", ::getpid(), node_->fd()) : std::string();
 }
 
 Task<Result<void>> PodNetwork::set_pod_cidrs(std::vector<std::string> cidrs) {

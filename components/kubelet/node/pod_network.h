@@ -36,6 +36,11 @@ class PodNetwork {
   Task<Result<std::vector<std::string>>> wired();
   Task<Result<void>> sync_routes(std::vector<network::PodCidrRoute> routes);
 
+  // Whether it is the node's own namespace ("/proc/PID/ns/net"); false when it cannot be opened.
+  bool is_node(const std::string& netns_path) const;
+  // The node's namespace as any process of the PID namespace can open it, for as long as what pins it lives.
+  std::string pinned_path() const;
+
   // A listening TCP socket in the node's namespace.
   Task<Result<int>> listen(std::string address, std::uint16_t port);
 

@@ -137,6 +137,11 @@ Task<Result<void>> PodWorker::create_sandbox(std::uint32_t attempt) {
   if (is_host_network(pod)) {
     config.network = context_.options.host_network;
     config.network_container = context_.options.holder_container;
+    if (context_.holder.is_needed()) {
+      auto holder = co_await context_.holder.ensure();
+      if (!holder) co_return holder.error();
+      config.network_container = *std::move(holder);
+    }
   } else {
     config.hostname = pod_hostname(pod);
     RN_CO_TRY(addresses, context_.network.pool().allocate(uid_));
@@ -160,6 +165,11 @@ Task<Result<void>> PodWorker::create_sandbox(std::uint32_t attempt) {
   }
   auto status = co_await context_.runtime.pod_sandbox_status(*id);
   if (!status) co_return status.error();
+  if (is_host_network(view()) && !status->netns_path.empty() && !context_.network.is_node(status->netns_path)) {
+    auto removed = co_await context_.runtime.remove_pod_sandbox(*id);
+    if (!removed) log::warn("kubelet", "a sandbox in another network stays: {}", removed.error().message);
+    co_return internal_error("the sandbox did not come to the node's network");
+  }
   if (!addresses.empty()) {
     auto wired = co_await context_.network.wire(uid_, addresses, status->netns_path);
     if (!wired) {

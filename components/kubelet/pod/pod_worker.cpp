@@ -130,9 +130,12 @@ Task<Result<void>> PodWorker::gather() {
   if (!sandboxes) co_return sandboxes.error();
   for (const auto& sandbox : *sandboxes) {
     auto status = co_await context_.runtime.pod_sandbox_status(sandbox.id);
-    if (status)
+    if (status) {
+      // One that was left in a namespace which is the node's no more is of no use.
+      if (is_host_network(view()) && !status->netns_path.empty() && !context_.network.is_node(status->netns_path))
+        status->state = engine::SandboxState::not_ready;
       fresh.sandboxes.push_back(*std::move(status));
-    else if (!status.error().is("NotFound"))
+    } else if (!status.error().is("NotFound"))
       co_return status.error();
   }
   auto containers = co_await context_.runtime.list_containers(uid_);

@@ -15,6 +15,7 @@
 #include "kubelet/node/cgroups.h"
 #include "kubelet/container/container_config.h"
 #include "kubelet/container/images.h"
+#include "kubelet/node/network_holder.h"
 #include "kubelet/node/node_agent.h"
 #include "kubelet/pod/pod_actions.h"
 #include "kubelet/container/pod_files.h"
@@ -34,6 +35,7 @@ struct WorkerContext {
   Images& images;
   VolumeManager& volumes;
   PodNetwork& network;
+  NetworkHolder& holder;
   NodeAgent& node;
   client::Informer& services;
   const Cgroups& cgroups;

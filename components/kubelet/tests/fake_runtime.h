@@ -23,6 +23,8 @@ class FakeRuntime final : public engine::Runtime {
   std::map<std::string, engine::SandboxConfig> sandbox_configs;  // by sandbox id
   std::map<std::string, engine::ContainerStatus> containers;
   std::map<std::string, engine::SandboxStatus> sandboxes;
+  std::vector<engine::HolderConfig> holders;  // their ids are holder0, holder1, ...
+  std::string holder_netns;                   // where the newest one is: what run_network_holder says
 
   // The newest container of that name ends.
   void end_container(const std::string& name, int exit_code);
@@ -41,6 +43,8 @@ class FakeRuntime final : public engine::Runtime {
   Task<Result<void>> remove_pod_sandbox(std::string id) override;
   Task<Result<std::vector<engine::Sandbox>>> list_pod_sandboxes(std::string pod_uid) override;
   Task<Result<engine::SandboxStatus>> pod_sandbox_status(std::string id) override;
+  Task<Result<engine::Holder>> run_network_holder(engine::HolderConfig config) override;
+  Task<Result<void>> remove_network_holders(std::string kept_id) override;
   Task<Result<std::string>> create_container(std::string sandbox_id, engine::ContainerConfig config) override;
   Task<Result<void>> start_container(std::string id) override;
   Task<Result<void>> stop_container(std::string id, std::chrono::seconds grace) override;

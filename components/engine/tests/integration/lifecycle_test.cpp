@@ -19,7 +19,9 @@ Task<> engine_basics(RealEngine& real) {
   CHECK(to_string(real.engine->info().kind) == real.kind);
   CHECK_FALSE(real.engine->info().version.empty());
   CHECK_FALSE(real.engine->info().is_rootless);
+  must("learn", co_await real.engine->learn());
   CHECK(real.engine->info().cpus > 0);
+  CHECK_FALSE(real.engine->info().cgroup_driver.empty());
   auto status = co_await real.runtime->status();
   CHECK(status.is_ready);
 }

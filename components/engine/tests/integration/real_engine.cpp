@@ -44,6 +44,7 @@ Task<> remove_leftovers(Runtime& runtime) {
       if (is_last) must("remove sandbox", std::move(removed));
     }
   }
+  must("remove holders", co_await runtime.remove_network_holders({}));
 }
 
 Task<> prepare(RealEngine& real) {
