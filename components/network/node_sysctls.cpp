@@ -44,11 +44,14 @@ Result<> prepare_pod(const NetworkNamespace& pod, PodSysctls wanted) {
 Result<Forwarding> set_forwarding(const NetworkNamespace& host, Forwarding wanted) {
   return inside(host, [&]() -> Result<Forwarding> {
     Forwarding before;
-    RN_TRY(const std::string ipv4, write_sysctl("net/ipv4/ip_forward", digit(wanted.ipv4)));
-    before.ipv4 = ipv4 == "1";
-    if (!has_ipv6()) return before;
-    RN_TRY(const std::string ipv6, write_sysctl("net/ipv6/conf/all/forwarding", digit(wanted.ipv6)));
-    before.ipv6 = ipv6 == "1";
+    if (wanted.ipv4) {
+      RN_TRY(const std::string ipv4, write_sysctl("net/ipv4/ip_forward", digit(*wanted.ipv4)));
+      before.ipv4 = ipv4 == "1";
+    }
+    if (wanted.ipv6 && has_ipv6()) {
+      RN_TRY(const std::string ipv6, write_sysctl("net/ipv6/conf/all/forwarding", digit(*wanted.ipv6)));
+      before.ipv6 = ipv6 == "1";
+    }
     return before;
   });
 }

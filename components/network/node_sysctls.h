@@ -2,6 +2,7 @@
 // The kernel settings of a node's and a Pod's namespace: what routing needs, and what engines set
 // differently.
 
+#include <optional>
 #include <string>
 
 #include "network/namespace.h"
@@ -21,11 +22,11 @@ struct PodSysctls {
 // The same on every engine (Docker's sandboxes have IPv6 off and port 0, Podman's IPv6 on and port 1024).
 Result<> prepare_pod(const NetworkNamespace& pod, PodSysctls wanted = {});
 
-// Turns IPv4 (and IPv6, if wanted) forwarding on in the host's namespace. Returns what stood before, so that
-// an undo can put it back with set_forwarding.
+// Turns forwarding on or off in the host's namespace, each family for itself: one that is not named is left as it is, since
+// others may stand on it. Returns what stood before of those that were named, so that an undo can put it back with the same
+// call. Without IPv6 in the kernel, that is never named.
 struct Forwarding {
-  bool ipv4 = false;
-  bool ipv6 = false;
+  std::optional<bool> ipv4, ipv6;
 };
 Result<Forwarding> set_forwarding(const NetworkNamespace& host, Forwarding wanted);
 

@@ -13,11 +13,13 @@
 #include "engine/runtime.h"
 #include "kubelet/kubelet.h"
 #include "pause/embedded_pause.h"
+#include "rusternetes/idle_cgroups.h"
 
 namespace rusternetes {
 
 struct Node::Impl {
-  Impl(const ProcessOptions& o, const ProcessPki& p, const NodeSetup& s, api_server::Instance& a) : options(o), pki(p), setup(s), api(a) {}
+  Impl(const ProcessOptions& o, const ProcessPki& p, const NodeSetup& s, api_server::Instance& a)
+      : options(o), pki(p), setup(s), api(a) {}
   const ProcessOptions& options;
   const ProcessPki& pki;
   const NodeSetup& setup;
@@ -33,7 +35,8 @@ struct Node::Impl {
   Task<> end();
 };
 
-Node::Node(const ProcessOptions& options, const ProcessPki& pki, const NodeSetup& setup, api_server::Instance& api)
+Node::Node(const ProcessOptions& options, const ProcessPki& pki, const NodeSetup& setup,
+           api_server::Instance& api)
     : impl_(std::make_unique<Impl>(options, pki, setup, api)) {}
 Node::~Node() { stop(); }
 
@@ -41,16 +44,22 @@ kubelet::KubeletOptions Node::Impl::kubelet_options() const {
   kubelet::KubeletOptions out;
   out.cluster = options.cluster_name;
   out.node_name = options.node_name;
-  out.node_ip = options.has_own_node() ? options.node_address : options.bind_address;
+  // The first is the gateway of Pods of its family.
+  const auto node_addresses = split_list(options.node_address);
+  out.node_ip = node_addresses.empty() ? std::string() : node_addresses.front();
   out.root_dir = options.root_dir;
   out.log_dir = options.root_dir + "/pod-logs";
   out.cgroup_root = fmt::format("/rusternetes-{}", options.cluster_name);
-  if (options.has_own_node())
-    out.netns_path = options.node_netns.empty() ? fmt::format("/proc/self/fd/{}", setup.node().fd()) : options.node_netns;
-  else
+  if (options.has_own_node()) {
+    out.netns_path =
+        options.node_netns.empty() ? fmt::format("/proc/self/fd/{}", setup.node().fd()) : options.node_netns;
+    out.host_network = engine::SandboxNetwork::container;
+  } else {
     out.uplink.clear();
-  out.cluster_cidrs = {options.pod_cidr, options.service_cluster_ip_range};
-  out.no_masquerade_cidrs = {options.host_address + "/32"};
+  }
+  out.cluster_cidrs = split_list(options.pod_cidr);
+  for (const auto& range : split_list(options.service_cluster_ip_range)) out.cluster_cidrs.push_back(range);
+  out.no_masquerade_cidrs = split_list(options.host_address);
   out.serving_certificate_pem = pki.kubelet_certificate_pem;
   out.serving_key_pem = pki.kubelet_key_pem;
   out.client_ca_pem = pki.ca_pem;
@@ -76,7 +85,8 @@ Task<> Node::Impl::run(Result<void>& outcome) {
   runtime_options.pause_program.assign(reinterpret_cast<const char*>(pause.data()), pause.size());
   runtime = engine::make_runtime(*engine, std::move(runtime_options));
   client = api.make_client(api_server::Instance::node(options.node_name), executor, "kubelet");
-  node_reader = api.make_client(api_server::Instance::service_account("kube-system", "node-controller"), executor, "kubelet");
+  node_reader = api.make_client(api_server::Instance::service_account("kube-system", "node-controller"),
+                                executor, "kubelet");
   kubelet = std::make_unique<kubelet::Kubelet>(*client, *runtime, kubelet_options(), node_reader.get());
   outcome = co_await kubelet->start();
 }
@@ -104,6 +114,8 @@ void Node::stop() {
   run_blocking(i.thread->executor(), i.end());
   i.thread->stop();
   i.thread.reset();
+  if (i.options.is_by_hand())
+    remove_idle_cgroups(fmt::format("/rusternetes-{}", i.options.cluster_name), std::chrono::seconds(3));
 }
 
 }  // namespace rusternetes

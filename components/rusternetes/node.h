@@ -13,7 +13,8 @@ namespace rusternetes {
 class Node {
  public:
   // References outlive the node.
-  Node(const ProcessOptions& options, const ProcessPki& pki, const NodeSetup& setup, api_server::Instance& api);
+  Node(const ProcessOptions& options, const ProcessPki& pki, const NodeSetup& setup,
+       api_server::Instance& api);
   ~Node();
   Result<void> start();
   // The kubelet ends; containers go on.

@@ -1,7 +1,9 @@
 #include "rusternetes/pki.h"
 
 #include <fmt/format.h>
+#include <sys/random.h>
 
+#include <array>
 #include <filesystem>
 
 #include "base/clock.h"
@@ -16,14 +18,14 @@ Result<ProcessPki> load_pki(const ProcessOptions& options) {
   out.folder = options.pki_dir.empty() ? options.data_dir + "/pki" : options.pki_dir;
   certs::PkiOptions pki;
   pki.node_name = options.node_name;
-  pki.node_addresses = {options.has_own_node() ? options.node_address : options.bind_address, "127.0.0.1"};
+  pki.node_addresses = split_list(options.node_address);
+  pki.node_addresses.emplace_back("127.0.0.1");
   pki.api_server_names = {options.bind_address};
-  if (options.has_own_node()) {
-    pki.api_server_names.push_back(options.node_address);
-    pki.api_server_names.push_back(options.host_address);
-  }
+  for (const auto* list : {&options.node_address, &options.host_address})
+    for (const auto& address : split_list(*list)) pki.api_server_names.push_back(address);
   pki.service_cidr = options.service_cluster_ip_range;
   std::erase(pki.api_server_names, "0.0.0.0");
+  std::erase(pki.api_server_names, "::");
   RN_TRY(const auto written, certs::ensure_cluster_pki(out.folder, pki, Clock::system().now()));
   (void)written;
   const std::filesystem::path folder = out.folder;
@@ -41,17 +43,56 @@ Result<ProcessPki> load_pki(const ProcessOptions& options) {
   return out;
 }
 
-Result<std::string> write_admin_kubeconfig(const ProcessOptions& options, const ProcessPki& pki, std::uint16_t port) {
+std::string server_url(const ProcessOptions& options, std::uint16_t port) {
+  std::string address = options.bind_address;
+  if (address == "0.0.0.0") address = "127.0.0.1";
+  if (address == "::") address = "::1";
+  return fmt::format(fmt::runtime(address.find(':') == std::string::npos ? "{}://{}:{}" : "{}://[{}]:{}"),
+                     options.tls ? "https" : "http", address, port);
+}
+
+Result<std::string> write_admin_kubeconfig(const ProcessOptions& options, const ProcessPki& pki,
+                                           std::uint16_t port) {
+  const std::string path = options.data_dir + "/kubeconfig";
+  const std::string server = server_url(options, port);
+  if (!options.tls) {
+    RN_TRY(const std::string token, certs::read_text(options.data_dir + "/admin.token"));
+    const std::string text = fmt::format(
+        "apiVersion: v1\nkind: Config\nclusters:\n- name: {0}\n  cluster:\n    server: {1}\nusers:\n- name: "
+        "kubernetes-admin\n  user:\n    token: {2}"
+        "\ncontexts:\n- name: {0}\n  context:\n    cluster: {0}\n    user: "
+        "kubernetes-admin\ncurrent-context: {0}\n",
+        options.cluster_name, server, token.substr(0, token.find('\n')));
+    RN_CHECK(certs::write_atomically(path, text, certs::private_mode));
+    return path;
+  }
   RN_TRY(const auto admin, certs::read_pair(pki.folder, "admin"));
   certs::KubeconfigRequest request;
   request.cluster = request.context = options.cluster_name;
   request.user = "kubernetes-admin";
-  request.server = fmt::format("https://{}:{}", options.bind_address == "0.0.0.0" ? "127.0.0.1" : options.bind_address, port);
+  request.server = server;
   request.authority_pem = pki.ca_pem;
   request.client = admin;
-  const std::string path = options.data_dir + "/kubeconfig";
   RN_CHECK(certs::write_atomically(path, certs::render_kubeconfig(request), certs::private_mode));
   return path;
+}
+
+Result<AdminToken> ensure_admin_token(const ProcessOptions& options) {
+  AdminToken out{options.data_dir + "/admin.token", options.data_dir + "/tokens.csv"};
+  auto kept = certs::read_text(out.token_path);
+  if (!kept && !kept.error().is("NotFound")) return kept.error();
+  std::string token = kept ? kept->substr(0, kept->find('\n')) : std::string();
+  if (token.empty()) {
+    std::array<unsigned char, 32> bytes{};
+    if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
+      return errno_error("getrandom", errno);
+    for (const unsigned byte : bytes) token += fmt::format("{:02x}", byte);
+    RN_CHECK(certs::write_atomically(out.token_path, token + "\n", certs::private_mode));
+  }
+  const std::string table =
+      fmt::format("{},kubernetes-admin,kubernetes-admin,\"{}\"\n", token, certs::cluster_admins_group);
+  RN_CHECK(certs::write_atomically(out.table_path, table, certs::private_mode));
+  return out;
 }
 
 }  // namespace rusternetes

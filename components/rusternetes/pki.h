@@ -19,7 +19,17 @@ struct ProcessPki {
 
 // Makes what is missing in the folder and reads it.
 Result<ProcessPki> load_pki(const ProcessOptions& options);
-// DATA_DIR/kubeconfig of the administrator; its path.
-Result<std::string> write_admin_kubeconfig(const ProcessOptions& options, const ProcessPki& pki, std::uint16_t port);
+// "https://127.0.0.1:6443", as this host reaches it.
+std::string server_url(const ProcessOptions& options, std::uint16_t port);
+// DATA_DIR/kubeconfig of the administrator; its path. Without TLS it holds the token.
+Result<std::string> write_admin_kubeconfig(const ProcessOptions& options, const ProcessPki& pki,
+                                           std::uint16_t port);
+
+// Without TLS no certificate can be shown: the administrator's token, made once and kept with mode 0600.
+struct AdminToken {
+  std::string token_path;  // DATA_DIR/admin.token: the token alone
+  std::string table_path;  // DATA_DIR/tokens.csv, as --token-auth-file takes it
+};
+Result<AdminToken> ensure_admin_token(const ProcessOptions& options);
 
 }  // namespace rusternetes

@@ -12,9 +12,12 @@
 #include "api-server/store_copy.h"
 #include "base/log.h"
 #include "controller-manager/manager.h"
+#include "rusternetes/host_rules.h"
 #include "rusternetes/node.h"
 #include "rusternetes/node_setup.h"
 #include "rusternetes/pki.h"
+#include "rusternetes/port_forwarder.h"
+#include "rusternetes/settings.h"
 #include "scheduler/scheduler.h"
 #include "storage/sqlite/sqlite_store.h"
 
@@ -25,7 +28,10 @@ struct Process::Impl {
 
   ProcessOptions options;
   ProcessPki pki;
+  std::unique_ptr<ClusterClaim> claim;
   std::unique_ptr<NodeSetup> node_setup;
+  std::unique_ptr<HostRules> host_rules;
+  std::unique_ptr<PortForwarder> published;
   std::unique_ptr<storage::sqlite::SqliteStore> store;
   std::unique_ptr<api_server::Instance> api;
   std::unique_ptr<EventThread> control;  // scheduler and controllers
@@ -34,7 +40,10 @@ struct Process::Impl {
   std::unique_ptr<Node> node;
   std::unique_ptr<api_server::StoreCopyServer> copies;
 
+  Result<void> open_store();
+  Result<void> start_host_side(const network::NetworkNamespace& host);
   Result<void> start_api();
+  void tell_how_to_connect(const std::string& kubeconfig) const;
   void start_control();
   Task<> stop_control();
   api_server::User user(std::string name) {
@@ -48,17 +57,32 @@ struct Process::Impl {
 Process::Process(ProcessOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 Process::~Process() { stop(); }
 
-Result<void> Process::Impl::start_api() {
+// First of all: its lock makes the folder ours.
+Result<void> Process::Impl::open_store() {
+  std::error_code error;
+  std::filesystem::create_directories(options.data_dir, error);
+  if (error) return internal_error(fmt::format("--data-dir {}: {}", options.data_dir, error.message()));
+  std::filesystem::permissions(options.data_dir, std::filesystem::perms::owner_all, error);
   storage::sqlite::StoreOptions store_options;
   store_options.path = std::filesystem::path(options.data_dir) / "store.db";
   RN_TRY(store, storage::sqlite::SqliteStore::open(store_options));
+  return {};
+}
+
+Result<void> Process::Impl::start_api() {
   api_server::InstanceOptions api_options;
   api_options.bind_address = options.bind_address;
   api_options.secure_port = options.secure_port;
-  if (options.tls) api_options.tls = http::ServerTls{pki.api_server_certificate_pem, pki.api_server_key_pem, pki.ca_pem};
+  if (options.tls)
+    api_options.tls = http::ServerTls{pki.api_server_certificate_pem, pki.api_server_key_pem, pki.ca_pem};
+  if (!options.tls) {  // nothing to show but a token, so whoever shows none is nobody
+    RN_TRY(const auto token, ensure_admin_token(options));
+    api_options.token_auth_file = token.table_path;
+    api_options.anonymous_auth = false;
+  }
   api_options.enable_admission_plugins = {"NodeRestriction"};
   api_options.service_account_signing_key_pem = pki.service_account_key_pem;
-  api_options.service_cluster_ip_ranges = {options.service_cluster_ip_range};
+  api_options.service_cluster_ip_ranges = split_list(options.service_cluster_ip_range);
   http::ClientTls kubelet;
   kubelet.ca_pem = pki.ca_pem;
   kubelet.certificate_chain_pem = pki.kubelet_client_certificate_pem;
@@ -67,11 +91,39 @@ Result<void> Process::Impl::start_api() {
   api_options.admin_group = "kubeadm:cluster-admins";
   api = std::make_unique<api_server::Instance>(*store, std::move(api_options));
   RN_CHECK(api->start());
-  if (options.has_own_node()) {  // Pods reach the API even when the host's firewall keeps them from the host
-    RN_TRY(const int listener, listen_in(node_setup->node(), options.node_address, api->port()));
+  // Pods reach the API even when the host's firewall keeps them from the host. Plain HTTP stays on loopback.
+  if (!options.has_own_node() || !options.tls) return {};
+  for (const auto& address : split_list(options.node_address)) {
+    RN_TRY(const int listener, listen_in(node_setup->node(), address, api->port()));
     RN_CHECK(api->adopt_listener(listener));
   }
   return {};
+}
+
+// What of the node others reach by the host, and the node by it.
+Result<void> Process::Impl::start_host_side(const network::NetworkNamespace& host) {
+  host_rules = std::make_unique<HostRules>(host, options.cluster_name);
+  RN_CHECK(host_rules->start());
+  RN_TRY(auto ports, published_ports(options));
+  if (ports.empty()) return {};
+  published = std::make_unique<PortForwarder>(split_list(options.node_address), std::move(ports));
+  published->start();
+  return {};
+}
+
+void Process::Impl::tell_how_to_connect(const std::string& kubeconfig) const {
+  std::string how = fmt::format("export KUBECONFIG={}\n  kubectl get nodes\n", kubeconfig);
+  if (!options.tls)
+    how = fmt::format(
+        "curl -H \"Authorization: Bearer $(cat {}/admin.token)\" {}/api/v1/nodes\n\n(kubectl sends no token "
+        "over plain HTTP; other clients find it in {}.)\n",
+        options.data_dir, server_url(options, api->port()), kubeconfig);
+  std::cout << fmt::format(
+                   "The cluster {} runs. To use it:\n\n  {}\nCtrl-C stops it: links and rules go, data stay "
+                   "in {}, and containers of Pods run on until the next start "
+                   "takes them up again.\n",
+                   options.cluster_name, how, options.data_dir)
+            << std::flush;
 }
 
 void Process::Impl::start_control() {
@@ -79,15 +131,18 @@ void Process::Impl::start_control() {
   const auto executor = control->executor();
   std::promise<void> started;
   asio::post(executor, [&] {
-    scheduler = std::make_unique<scheduler::Scheduler>(api->make_client(user("system:kube-scheduler"), executor, "kube-scheduler"));
+    scheduler = std::make_unique<scheduler::Scheduler>(
+        api->make_client(user("system:kube-scheduler"), executor, "kube-scheduler"));
     controller_manager::ManagerOptions manager_options;
     manager_options.cluster_cidr = options.pod_cidr.substr(0, options.pod_cidr.find(','));
     manager_options.root_ca_pem = pki.ca_pem;
     auto factory = [this, executor](std::string_view account) {
-      return api->make_client(api_server::Instance::service_account("kube-system", account), executor, std::string(account));
+      return api->make_client(api_server::Instance::service_account("kube-system", account), executor,
+                              std::string(account));
     };
-    manager = std::make_unique<controller_manager::Manager>(api->make_client(user("system:kube-controller-manager"), executor, "kube-controller-manager"),
-                                                            factory, std::move(manager_options));
+    manager = std::make_unique<controller_manager::Manager>(
+        api->make_client(user("system:kube-controller-manager"), executor, "kube-controller-manager"),
+        factory, std::move(manager_options));
     scheduler->start();
     manager->start();
     started.set_value();
@@ -102,12 +157,14 @@ Task<> Process::Impl::stop_control() {
 
 Result<void> Process::start() {
   Impl& i = *impl_;
-  std::error_code error;
-  std::filesystem::create_directories(i.options.data_dir, error);
-  if (error) return internal_error(fmt::format("--data-dir {}: {}", i.options.data_dir, error.message()));
-  std::filesystem::permissions(i.options.data_dir, std::filesystem::perms::owner_all, error);
+  RN_CHECK(i.open_store());
+  RN_TRY(const auto host, network::NetworkNamespace::current());
+  RN_TRY(i.claim, settle(i.options, host));
   RN_TRY(i.pki, load_pki(i.options));
-  RN_TRY(i.node_setup, NodeSetup::prepare(i.options));
+  RN_TRY(i.node_setup,
+         NodeSetup::prepare(i.options,
+                            host));  // with the drop rule, before any service address can be given out
+  RN_CHECK(i.start_host_side(host));
   RN_CHECK(i.start_api());
   RN_TRY(const std::string kubeconfig, write_admin_kubeconfig(i.options, i.pki, i.api->port()));
   i.start_control();
@@ -117,10 +174,7 @@ Result<void> Process::start() {
   i.node = std::make_unique<Node>(i.options, i.pki, *i.node_setup, *i.api);
   RN_CHECK(i.node->start());
   log::info("rusternetes", "the API serves on {}:{}", i.options.bind_address, i.api->port());
-  if (i.options.is_by_hand())
-    std::cout << fmt::format("The cluster {} runs. To use it:\n\n  export KUBECONFIG={}\n  kubectl get nodes\n\nCtrl-C stops it; its data stays in {}.\n", i.options.cluster_name,
-                             kubeconfig, i.options.data_dir)
-              << std::flush;
+  if (i.options.is_by_hand()) i.tell_how_to_connect(kubeconfig);
   return {};
 }
 
@@ -144,8 +198,11 @@ void Process::stop() {
   if (i.api) i.api->stop(std::chrono::seconds(5));
   i.api.reset();
   i.control.reset();
-  i.store.reset();
+  i.published.reset();
+  i.host_rules.reset();
   i.node_setup.reset();
+  i.claim.reset();
+  i.store.reset();
 }
 
 }  // namespace rusternetes

@@ -1,6 +1,6 @@
 #pragma once
-// The whole control plane and one node in a process: which part runs where, under which identity, and in what order they
-// start and stop.
+// The whole control plane and one node in a process: which part runs where, under which identity, and in what
+// order they start and stop.
 
 #include <memory>
 

@@ -97,7 +97,7 @@ TEST_CASE("Pods of two nodes reach each other through the host, and through rout
   }
   // A direct wire between the nodes, which the routes use: the host no longer forwards.
   testing::join(n1, "direct", range("192.0.2.1/24"), n2, "direct", range("192.0.2.2/24"));
-  REQUIRE(set_forwarding(world.host, {}));
+  REQUIRE(set_forwarding(world.host, {.ipv4 = false, .ipv6 = false}));
   const std::vector pods{range("10.244.0.0/16")};
   REQUIRE(sync_pod_cidr_routes(n1, pods, {{range("10.244.2.0/24"), ip("192.0.2.2")}}));
   REQUIRE(sync_pod_cidr_routes(n2, pods, {{range("10.244.1.0/24"), ip("192.0.2.1")}}));

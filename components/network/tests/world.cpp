@@ -85,14 +85,20 @@ bool carries(int from, int to) {
 }
 }  // namespace
 
-Connection::Connection(const NetworkNamespace& server, const IpAddress& address,
-                       const NetworkNamespace& client) {
+Connection::Connection(const NetworkNamespace& server, const IpAddress& address, const NetworkNamespace& client)
+    : Connection(server, address, 0, client, address, 0) {}
+
+Connection::Connection(const NetworkNamespace& server, const IpAddress& address, std::uint16_t port, const NetworkNamespace& client,
+                       const IpAddress& target, std::uint16_t target_port) {
   const int listener = open_socket(server, address.family(), SOCK_STREAM);
   sockaddr_storage place;
-  socklen_t size = fill(place, address, 0);
+  const int on = 1;
+  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  socklen_t size = fill(place, address, htons(port));
   REQUIRE(bind(listener, reinterpret_cast<sockaddr*>(&place), size) == 0);
   REQUIRE(listen(listener, 1) == 0);
   REQUIRE(getsockname(listener, reinterpret_cast<sockaddr*>(&place), &size) == 0);
+  if (target_port) size = fill(place, target, htons(target_port));
   client_ = open_socket(client, address.family(), SOCK_STREAM);
   const int started = connect(client_, reinterpret_cast<sockaddr*>(&place), size);
   if (started != 0 && errno != EINPROGRESS) {

@@ -30,6 +30,9 @@ class Connection {
   // Listens on `address` in `server` and connects from `client`; fails the test unless both ends meet in two
   // seconds.
   Connection(const NetworkNamespace& server, const IpAddress& address, const NetworkNamespace& client);
+  // The same with ports, to another address than that on which is listened (0: the server's).
+  Connection(const NetworkNamespace& server, const IpAddress& address, std::uint16_t port, const NetworkNamespace& client,
+             const IpAddress& target, std::uint16_t target_port);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
