@@ -1,0 +1,52 @@
+"""What a run is made with: paths, counts and waits."""
+import dataclasses
+import os
+import pathlib
+import shutil
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    root: pathlib.Path
+    binaries: pathlib.Path  # build/PRESET/bin
+    tools: pathlib.Path     # build/PRESET/bench
+    preset: str
+    peers: pathlib.Path
+    work: pathlib.Path
+    quick: bool
+    engines: tuple
+    pods: int
+    patches: int
+    settle_s: int      # quiet before memory is read
+    creations: int     # clusters an engine
+    lists: int         # a round
+    watched: int       # creates a round
+
+    @staticmethod
+    def make(root, options):
+        quick = options.quick
+        return Settings(
+            root=root, binaries=root / 'build' / options.preset / 'bin', tools=root / 'build' / options.preset / 'bench',
+            preset=options.preset, peers=pathlib.Path(os.environ.get('PEERS', root / 'build/peers')).resolve(),
+            work=root / 'build/bench' / str(os.getpid()), quick=quick,
+            engines=tuple(options.engine or ['podman', 'docker']),
+            pods=2_000 if quick else 10_000, patches=10_000 if quick else 50_000, settle_s=10 if quick else 60,
+            creations=1 if quick else 3, lists=5 if quick else 10, watched=100 if quick else 300)
+
+    def missing_programs(self):
+        programs = [self.binaries / name for name in ('api-server', 'rusternetes', 'rusternetes-ctl')] + [self.load]
+        return [str(program.relative_to(self.root)) for program in programs if not program.exists()]
+
+    @property
+    def load(self):
+        return self.tools / 'bench_load'
+
+    def peer_missing(self, *names):
+        """Why the peer cannot be measured, or nothing."""
+        lacking = [name for name in names if not os.access(self.peers / name, os.X_OK)]
+        return f'{", ".join(lacking)} not in {self.peers} (scripts/peers builds them)' if lacking else ''
+
+    @property
+    def kubectl(self):
+        own = self.peers / 'kubectl'
+        return str(own) if os.access(own, os.X_OK) else shutil.which('kubectl')
