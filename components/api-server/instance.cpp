@@ -35,6 +35,7 @@ struct Instance::Impl {
   std::unique_ptr<ApiServer> server;
   std::vector<std::unique_ptr<EventThread>> threads;
   std::unique_ptr<http::Server> listener;
+  std::unique_ptr<Upkeep> upkeep;
   std::uint16_t port = 0;
   OpenIdDocuments openid;
 
@@ -155,6 +156,8 @@ Result<void> Instance::start() {
   auto client = make_in_process_client(*i.server, self, executor, "api-server");
   run_blocking(executor, i.bootstrap(std::move(client), seeded));
   RN_CHECK(seeded);
+  i.upkeep = std::make_unique<Upkeep>(i.store, executor, i.options.upkeep);
+  i.upkeep->start();
   i.listener->start();
   return {};
 }
@@ -173,6 +176,8 @@ void Instance::stop(std::chrono::milliseconds grace) {
   Impl& i = *impl_;
   if (i.threads.empty()) return;
   if (i.server) i.server->begin_shutdown();
+  if (i.upkeep) run_blocking(i.threads[0]->executor(), i.upkeep->stop());
+  i.upkeep.reset();
   if (i.listener) run_blocking(i.threads[0]->executor(), i.listener->stop(grace));
   for (auto& thread : i.threads) thread->stop();
   i.listener.reset();

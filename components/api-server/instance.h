@@ -9,6 +9,7 @@
 
 #include "apimachinery/registry.h"
 #include "api-server/request_context.h"
+#include "api-server/upkeep.h"
 #include "base/task.h"
 #include "base/worker.h"
 #include "client/api_client.h"
@@ -35,6 +36,7 @@ struct InstanceOptions {
   std::optional<http::ClientTls> kubelet_client;  // for pods/log
   bool allow_privileged = true;  // whether Pods may ask for privileged containers
   std::chrono::milliseconds request_timeout{60'000};
+  UpkeepOptions upkeep;
   int io_threads = 2;
   std::size_t max_requests_inflight = 400, max_mutating_requests_inflight = 200;
   // Whether client certificates of this group are cluster administrators by a binding of ours (kubeadm's scheme).

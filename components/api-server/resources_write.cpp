@@ -80,7 +80,12 @@ Task<Result<Written>> Resources::create(Call& call, Value object) {
   const std::optional<Value> unclaimed = strategy.has_claims() ? std::optional<Value>(object) : std::nullopt;
   const bool is_generated = ObjectMeta(object.get(metadata_field(*stored.type))).name().empty();
   for (int attempt = 0;; ++attempt) {
-    if (unclaimed) object = deep_copy(call.arena, *unclaimed);
+    if (unclaimed) {
+      object = deep_copy(call.arena, *unclaimed);
+      // What others hold is read from caches.
+      auto reached = co_await cacher_.wait_for(cacher_.store().current_revision());
+      if (!reached) co_return reached.error();
+    }
     Value& meta = *object.get(metadata_field(*stored.type));
     if (is_generated && !ObjectMeta(&meta).generateName().empty())
       set_string(call.arena, meta, ObjectMeta::f_name, strategy.generated_name(ObjectMeta(&meta).generateName()));

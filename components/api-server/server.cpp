@@ -53,6 +53,12 @@ class InFlight {
 // A path that nobody knows gets Go's plain page instead of a Status.
 constexpr const char* reason_page_not_found = "PageNotFound";
 
+// ?pretty says so, or a client that people look at directly asks.
+bool wants_pretty(const Call& call) {
+  if (const auto pretty = call.info.query.get("pretty"); !pretty.empty()) return pretty == "true" || pretty == "1" || pretty == "t" || pretty == "T" || pretty == "True" || pretty == "TRUE";
+  return call.user_agent.starts_with("curl") || call.user_agent.starts_with("Wget") || call.user_agent.starts_with("Mozilla/5.0");
+}
+
 bool is_read_only(std::string_view verb) { return verb == "get" || verb == "list" || verb == "watch"; }
 bool is_long_running(const RequestInfo& info) {
   return info.verb == "watch" || info.subresource == "log" || info.subresource == "exec" || info.subresource == "attach" ||
@@ -111,7 +117,11 @@ Task<Result<void>> ApiServer::serve(std::shared_ptr<http::Exchange> exchange, Ca
   call.registry = resources_.cacher().registry();
   const bool is_get_like = is_read_only(call.info.verb);
   const bool can_transform = call.info.is_resource && (call.info.subresource.empty() || is_get_like);
-  auto negotiated = negotiate(head.headers.get("accept").value_or(""), can_transform);
+  const std::string_view accept = head.headers.get("accept").value_or("");
+  // What errors look like from here on.
+  accepted = error_form(accept);
+  accepted.pretty |= wants_pretty(call);
+  auto negotiated = negotiate(accept, Representations{.can_transform = can_transform, .is_watch = call.info.verb == "watch"});
   auto user = authenticate_(head, exchange->peer());
   if (!user) co_return user.error();
   call.user = std::move(*user);
@@ -127,12 +137,12 @@ Task<Result<void>> ApiServer::serve(std::shared_ptr<http::Exchange> exchange, Ca
   const Verdict verdict = authorizer_.authorize(attributes);
   if (verdict.decision != Decision::allow) co_return forbidden_status(attributes, verdict.reason);
 
-  HandlerContext context{exchange, call, {}};
-  if (negotiated) context.accepted = accepted = *negotiated;
-  if (const auto pretty = call.info.query.get("pretty"); call.info.query.has("pretty"))
-    context.accepted.pretty = pretty != "false" && pretty != "0";
-  else if (call.user_agent.starts_with("curl") || call.user_agent.starts_with("Wget") || call.user_agent.starts_with("Mozilla/5.0"))
-    context.accepted.pretty = true;
+  HandlerContext context{exchange, call, accepted};
+  context.accepted.pretty = wants_pretty(call);
+  if (negotiated) {
+    negotiated->pretty |= context.accepted.pretty;
+    context.accepted = accepted = *negotiated;
+  }
   if (!call.info.is_resource) co_return co_await serve_path(context);
   auto resolved = resolve_kind(call);
   if (!resolved) co_return resolved.error();
@@ -189,6 +199,8 @@ Task<Result<void>> ApiServer::send(HandlerContext context, int code, Encoded enc
 Task<Result<void>> ApiServer::serve_resource(HandlerContext context) {
   Call& call = context.call;
   if (call.info.verb == "watch") co_return co_await serve_watch(context);
+  auto fits = check_form(call, context.accepted, call.info.verb == "list");
+  if (!fits) co_return fits.error();
   if (call.info.verb == "get") {
     auto entry = co_await resources_.get(call);
     if (!entry) co_return entry.error();
@@ -258,7 +270,8 @@ Task<Result<void>> ApiServer::serve_action(HandlerContext context, const Action&
   }
   auto written = co_await action(call, object);
   if (!written) co_return written.error();
-  context.accepted.transform = Transform::none;
+  // Of what actions answer with, only a Scale can be shown as a table.
+  if (written->kind->kind != "Scale") context.accepted.transform = Transform::none;
   co_return co_await send(context, call.info.verb == "create" ? 201 : 200, encode_value(call, context.accepted, *written->kind, written->object));
 }
 

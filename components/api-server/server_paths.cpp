@@ -20,21 +20,6 @@ Encoded text_body(std::string text, std::string type = "text/plain; charset=utf-
   return out;
 }
 
-// Discovery's aggregated form is asked for by Accept: application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList.
-std::string_view aggregated_version(std::string_view accept) {
-  while (!accept.empty()) {
-    const auto comma = accept.find(',');
-    const std::string_view clause = accept.substr(0, comma);
-    if (clause.find("as=APIGroupDiscoveryList") != std::string_view::npos) {
-      if (clause.find("v=v2beta1") != std::string_view::npos) return "v2beta1";
-      if (clause.find("v=v2") != std::string_view::npos) return "v2";
-    }
-    if (comma == std::string_view::npos) break;
-    accept.remove_prefix(comma + 1);
-  }
-  return {};
-}
-
 }  // namespace
 
 std::string ApiServer::metrics() const {
@@ -75,13 +60,18 @@ Task<Result<void>> ApiServer::serve_path(HandlerContext context) {
   }
   const auto discovery = discovery_.load();
   const std::string_view accept = context.exchange->head().headers.get("accept").value_or("");
-  const std::string_view version = aggregated_version(accept);
-  const DiscoveryDocument* document = version.empty() ? nullptr : discovery->aggregated(path, version);
+  const bool is_root = path == "/api" || path == "/apis" || path == "/api/" || path == "/apis/";
+  const DiscoveryDocument* document = wants_aggregated_discovery(accept) ? discovery->aggregated(path, "v2") : nullptr;
   const bool is_aggregated = document != nullptr;
   if (!document) document = discovery->plain(path);
   if (document) {
+    const bool is_group = path.starts_with("/apis/") && path.find('/', 6) >= path.size() - 1;
+    auto form = negotiate(accept, Representations{.has_protobuf = !is_aggregated, .is_discovery = is_root, .is_routed = !is_root && !is_group});
+    if (!form) co_return form.error();
+    form->pretty |= context.accepted.pretty;
+    Encoded encoded = encode_document(*form, document->json, discovery);
     http::ResponseHead head;
-    head.headers.add("content-type", is_aggregated ? fmt::format("application/json;g=apidiscovery.k8s.io;v={};as=APIGroupDiscoveryList", version) : "application/json");
+    head.headers.add("content-type", is_aggregated ? encoded.content_type + ";g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList" : encoded.content_type);
     head.headers.add("audit-id", call.audit_id);
     head.headers.add("cache-control", is_aggregated ? "public" : "no-cache, private");
     head.headers.add("vary", "Accept");
@@ -92,12 +82,6 @@ Task<Result<void>> ApiServer::serve_path(HandlerContext context) {
         co_return co_await context.exchange->respond(std::move(head), {});
       }
     }
-    std::vector<http::Slice> body;
-    if (context.accepted.pretty)
-      body.push_back(http::Slice::own(pretty_json(std::string_view(document->json).substr(0, document->json.size() - 1)) + "\n"));
-    else
-      body.emplace_back(document->json, discovery);
-    Encoded encoded{"", std::move(body)};
     compress(context, head, encoded);
     co_return co_await context.exchange->respond(std::move(head), std::move(encoded.body));
   }

@@ -136,8 +136,10 @@ std::string OpenApi::make_v3(const std::string& name, const Entry& entry) const 
   write_paths(out, paths);
   out.key("components");
   out.open('{');
-  out.key("schemas");
-  schemas.write_all(out);
+  if (!schemas.empty()) {
+    out.key("schemas");
+    schemas.write_all(out);
+  }
   out.member_raw("securitySchemes", security_scheme);
   out.close('}');
   out.close('}');

@@ -112,8 +112,28 @@ constexpr std::string_view method_order[] = {"get", "put", "post", "delete", "op
 
 }  // namespace
 
+// What every operation takes stands once, at the path.
+static void lift_common(std::vector<Operation>& operations, std::vector<Parameter>& parameters) {
+  const std::vector<Parameter> candidates =
+      operations.empty() ? std::vector<Parameter>() : operations[0].parameters;
+  for (const auto& candidate : candidates) {
+    auto position = [&](Operation& one) {
+      return std::find_if(one.parameters.begin(), one.parameters.end(), [&](const Parameter& p) {
+        return p.name == candidate.name && p.place == candidate.place;
+      });
+    };
+    if (!std::all_of(operations.begin(), operations.end(),
+                     [&](Operation& one) { return position(one) != one.parameters.end(); }))
+      continue;
+    for (auto& one : operations) one.parameters.erase(position(one));
+    parameters.push_back(candidate);
+  }
+  std::stable_sort(parameters.begin(), parameters.end(), [](auto& a, auto& b) { return a.name < b.name; });
+}
+
 std::string path_item(const Schemas& schemas, std::vector<Operation> operations,
-                      const std::vector<Parameter>& parameters) {
+                      std::vector<Parameter> parameters) {
+  lift_common(operations, parameters);
   JsonWriter out;
   out.open('{');
   for (const auto method : method_order)

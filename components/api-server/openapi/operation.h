@@ -31,6 +31,6 @@ struct Operation {
 
 // The operations in the order of OpenAPI, then what all of them take.
 std::string path_item(const Schemas& schemas, std::vector<Operation> operations,
-                      const std::vector<Parameter>& parameters);
+                      std::vector<Parameter> parameters);
 
 }  // namespace rusternetes::api_server::openapi

@@ -89,6 +89,7 @@ std::vector<Parameter> option_parameters(const Type& options) {
   for (std::size_t i = options.has_type_meta ? 2 : 0; i < options.fields.size(); ++i) {
     const Field& field = options.fields[i];
     const Type& type = field.type->kind == TypeKind::list ? *field.type->element : *field.type;
+    if (type.kind == TypeKind::time) continue;  // kube-apiserver does not document it either
     const bool is_number = type.kind == TypeKind::int32 || type.kind == TypeKind::int64;
     out.push_back({std::string(field.name), "query",
                    type.kind == TypeKind::boolean ? "boolean"

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "api-server/openapi/operation.h"
+#include "api-server/strategy.h"
 
 namespace rusternetes::api_server::openapi {
 
@@ -72,6 +73,11 @@ class Resource {
     if (has_namespace) out.push_back(common_parameter("namespace"));
     out.push_back(common_parameter("pretty"));
     return out;
+  }
+  // A namespace is only marked by its deletion, and documented with a Status.
+  bool answers_deleted() const {
+    return kind_.resource != "namespaces" &&
+           strategy_for(kind_.group_version.group, kind_.resource).returns_deleted_object();
   }
   std::string status() { return schemas_.add(*find_meta("meta/v1.Status")); }
   static const Type* find_meta(std::string_view name) {
@@ -157,7 +163,7 @@ class Resource {
                                 fmt::format("Deletes the {}.", kind_.kind));
       one.parameters = delete_parameters();
       one.body = schemas_.add(*find_meta("meta/v1.DeleteOptions"));
-      one.answer = status();
+      one.answer = answers_deleted() ? object_ : status();
       one.codes = {200, 202};
       operations.push_back(std::move(one));
     }
@@ -309,7 +315,8 @@ void add_plain_path(PathItems& paths, const Schemas& schemas, const PlainPath& p
   read.tag = plain.tag;
   read.description = plain.description;
   read.produces = plain.media_types;
-  read.consumes = plain.media_types;
+  read.consumes = {};
+  if (!plain.component.empty()) read.consumes = plain.media_types;
   read.answer = plain.component;
   paths[plain.path] = path_item(schemas, {read}, {});
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "api-server/openapi/schema_extras.h"
+
 namespace rusternetes::api_server::openapi {
 
 using namespace apimachinery;
@@ -113,12 +115,6 @@ std::string_view zero_default(const Type& type, bool is_omitempty) {
   }
 }
 
-bool is_empty(const FieldRules& rules) {
-  return rules.list_kind == ListKind::unspecified && !rules.is_atomic_map && !rules.patch_merge &&
-         !rules.patch_replace && !rules.patch_retain_keys && rules.merge_key.empty() &&
-         rules.description.empty();
-}
-
 constexpr std::string_view type_meta_descriptions[] = {
     "The kind of this object, in CamelCase.",
     "The group and version of this object's kind, such as v1 or apps/v1.",
@@ -214,18 +210,18 @@ void Schemas::write_rules(JsonWriter& out, const FieldRules& rules) const {
 }
 
 // The members of a schema object that is no reference, without description and default.
-void Schemas::write_type(JsonWriter& out, const Type& type, std::string_view owner) const {
+void Schemas::write_type(JsonWriter& out, const Type& type, std::string_view owner, Enum element_enum) const {
   switch (type.kind) {
     case TypeKind::structure:
       return write_members(out, type);
     case TypeKind::list:
       out.member("type", "array");
       out.key("items");
-      return write_element(out, *type.element, owner);
+      return write_element(out, *type.element, owner, element_enum);
     case TypeKind::map:
       out.member("type", "object");
       out.key("additionalProperties");
-      return write_element(out, *type.element, owner);
+      return write_element(out, *type.element, owner, element_enum);
     case TypeKind::string:
       return out.member("type", "string");
     case TypeKind::boolean:
@@ -247,13 +243,14 @@ void Schemas::write_type(JsonWriter& out, const Type& type, std::string_view own
   }
 }
 
-void Schemas::write_element(JsonWriter& out, const Type& type, std::string_view owner) const {
+void Schemas::write_element(JsonWriter& out, const Type& type, std::string_view owner, Enum values) const {
   const std::string component = component_name(type, owner);
   const std::string_view zero = dialect_ == Dialect::v3 ? zero_default(type, false) : std::string_view{};
   if (!component.empty() && zero.empty()) return write_reference(out, component);
   out.open('{');
-  if (component.empty()) write_type(out, type, owner);
+  if (component.empty()) write_type(out, type, owner, {});
   if (!zero.empty()) out.member_raw("default", zero);
+  if (!values.empty()) out.member_list("enum", values);
   if (!component.empty()) {
     out.key("allOf");
     out.open('[');
@@ -265,22 +262,22 @@ void Schemas::write_element(JsonWriter& out, const Type& type, std::string_view 
 
 void Schemas::write_field(JsonWriter& out, const Field& field, std::string_view owner) const {
   const FieldRules& rules = *field.rules;
+  const FieldExtra* extra = field_extra(owner, field.name);
   const std::string component = component_name(*field.type, owner);
   std::string_view default_value;
   if (dialect_ == Dialect::v3) {
-    default_value = rules.default_value;
+    default_value = extra && !extra->default_value.empty() ? extra->default_value : rules.default_value;
     if (default_value.empty() && !field.is_pointer)
       default_value = zero_default(*field.type, field.is_omitempty || field.is_omitzero);
   }
-  if (!component.empty() && dialect_ == Dialect::v3 && default_value.empty() && is_empty(rules))
-    return write_reference(out, component);
   out.open('{');
   if (!rules.description.empty()) out.member("description", rules.description);
-  if (component.empty()) write_type(out, *field.type, owner);
+  if (component.empty()) write_type(out, *field.type, owner, extra ? extra->element_enum : Enum{});
   if (!default_value.empty()) out.member_raw("default", default_value);
   if (!rules.enum_values.empty()) out.member_list("enum", rules.enum_values);
   if (!component.empty()) {
     if (dialect_ == Dialect::v3) {
+      // Version 3 ignores what stands beside a reference.
       out.key("allOf");
       out.open('[');
       write_reference(out, component);
@@ -290,6 +287,7 @@ void Schemas::write_field(JsonWriter& out, const Field& field, std::string_view 
     }
   }
   write_rules(out, rules);
+  if (extra && extra->is_granular) out.member("x-kubernetes-map-type", "granular");
   out.close('}');
 }
 
@@ -340,7 +338,21 @@ void Schemas::write_structure(JsonWriter& out, const Type& type) const {
     out.close(']');
   }
   if (type.is_atomic) out.member("x-kubernetes-map-type", "atomic");
+  if (const Union* one_of = union_of(type.name)) write_union(out, *one_of);
   out.close('}');
+}
+
+void Schemas::write_union(JsonWriter& out, const Union& one_of) const {
+  out.key("x-kubernetes-unions");
+  out.open('[');
+  out.open('{');
+  out.member("discriminator", one_of.discriminator);
+  out.key("fields-to-discriminateBy");
+  out.open('{');
+  for (const auto& [field, name] : one_of.members) out.member(field, name);
+  out.close('}');
+  out.close('}');
+  out.close(']');
 }
 
 void Schemas::write_all(JsonWriter& out) const {

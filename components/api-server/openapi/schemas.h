@@ -4,6 +4,7 @@
 // since clients look them up.
 
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,7 @@
 namespace rusternetes::api_server::openapi {
 
 enum class Dialect { v2, v3 };
+struct Union;
 
 // A named schema: of a structure, or of one of the words that stand for a Go type with its own form (Time,
 // Quantity...).
@@ -35,6 +37,7 @@ class Schemas {
   void write_reference(JsonWriter& out, std::string_view component) const;
   // The object of all components, by name.
   void write_all(JsonWriter& out) const;
+  bool empty() const { return components_.empty(); }
   Dialect dialect() const { return dialect_; }
   const apimachinery::Registry& registry() const { return registry_; }
 
@@ -48,8 +51,12 @@ class Schemas {
   void write_structure(JsonWriter& out, const apimachinery::Type& type) const;
   void write_members(JsonWriter& out, const apimachinery::Type& type) const;
   void write_field(JsonWriter& out, const apimachinery::Field& field, std::string_view owner) const;
-  void write_type(JsonWriter& out, const apimachinery::Type& type, std::string_view owner) const;
-  void write_element(JsonWriter& out, const apimachinery::Type& type, std::string_view owner) const;
+  using Enum = std::span<const std::string_view>;
+  void write_type(JsonWriter& out, const apimachinery::Type& type, std::string_view owner,
+                  Enum element_enum) const;
+  void write_element(JsonWriter& out, const apimachinery::Type& type, std::string_view owner,
+                     Enum values) const;
+  void write_union(JsonWriter& out, const Union& one_of) const;
   void write_rules(JsonWriter& out, const apimachinery::FieldRules& rules) const;
 
   const apimachinery::Registry& registry_;

@@ -62,8 +62,11 @@ class Allocation {
 };
 
 Result<void> Allocation::init_families(Value& object, const Value* old_spec) {
+  Value& spec = ensure(context_.arena, object, Service::f_spec);
+  if (addresses_.families().empty() && needs_cluster_ip(ServiceSpec(&spec)))
+    return internal_error("failed to allocate a serviceIP: there is no ServiceCIDR \"kubernetes\"");
   FieldErrorList errors;
-  init_ip_families(context_.arena, ensure(context_.arena, object, Service::f_spec), old_spec, addresses_.families(), errors);
+  init_ip_families(context_.arena, spec, old_spec, addresses_.families(), errors);
   if (!errors.empty()) return refused(context_, errors);
   return {};
 }

@@ -1,6 +1,7 @@
 // The one list of kinds that have a strategy of their own.
 
 #include <map>
+#include <set>
 
 #include "api-server/strategy.h"
 
@@ -35,15 +36,37 @@ namespace rusternetes::api_server {
 RUSTERNETES_STRATEGIES(DECLARE)
 #undef DECLARE
 
-const Strategy& strategy_for(std::string_view group, std::string_view resource) {
+namespace {
+
+// Of kinds without a strategy of their own, those whose DELETE answers with the object.
+class ShownWhenDeleted final : public Strategy {
+ public:
+  bool returns_deleted_object() const override { return true; }
+};
+
+const Strategy& shared_strategy(std::string_view group, std::string_view resource) {
   static const Strategy plain;
+  static const ShownWhenDeleted shown;
+  static const std::set<std::pair<std::string_view, std::string_view>> shown_kinds{
+      {"", "persistentvolumeclaims"}, {"", "persistentvolumes"}, {"", "podtemplates"}, {"", "resourcequotas"},
+      {"resource.k8s.io", "deviceclasses"}, {"resource.k8s.io", "resourceclaims"},
+      {"resource.k8s.io", "resourceclaimtemplates"}, {"resource.k8s.io", "resourceslices"},
+      {"storage.k8s.io", "csidrivers"}, {"storage.k8s.io", "csinodes"}, {"storage.k8s.io", "storageclasses"},
+      {"storage.k8s.io", "volumeattachments"}, {"storage.k8s.io", "volumeattributesclasses"}};
+  if (shown_kinds.contains({group, resource})) return shown;
+  return plain;
+}
+
+}  // namespace
+
+const Strategy& strategy_for(std::string_view group, std::string_view resource) {
   static const auto& table = *new std::map<std::pair<std::string_view, std::string_view>, const Strategy*>{
 #define ENTRY(group, resource, name) {{group, resource}, &name##_strategy()},
       RUSTERNETES_STRATEGIES(ENTRY)
 #undef ENTRY
   };
   const auto found = table.find({group, resource});
-  return found == table.end() ? plain : *found->second;
+  return found == table.end() ? shared_strategy(group, resource) : *found->second;
 }
 
 }  // namespace rusternetes::api_server

@@ -105,7 +105,11 @@ TEST_CASE("every reference of every OpenAPI document leads to a schema in the sa
     const json::value document = v3(name);
     std::set<std::string> found;
     references(document, found);
-    const auto& schemas = document.at("components").at("schemas").as_object();
+    // A document that refers to nothing has no schemas at all.
+    const auto* listed = document.at("components").as_object().if_contains("schemas");
+    CHECK((listed == nullptr) == found.empty());
+    if (!listed) continue;
+    const auto& schemas = listed->as_object();
     for (const auto& one : found) {
       CAPTURE(name, one);
       REQUIRE(one.starts_with("#/components/schemas/"));

@@ -87,6 +87,7 @@ class TestServer {
   }
   Instance& instance() { return *instance_; }
   EventThread& thread() { return thread_; }
+  storage::Store& store() { return *store_; }
 
  private:
   void start() {
