@@ -155,13 +155,21 @@ class InProcessAccess final : public ApiClient {
     auto call = make_call(resource, "delete", std::move(name_space), std::move(name), "");
     auto allowed = authorize(*call);
     if (!allowed) co_return allowed.error();
-    DeleteOptions out;
-    out.grace_period_s = options.grace_period_s;
-    out.propagation_policy = options.propagation_policy;
-    if (!options.uid.empty()) out.uid = options.uid;
-    if (!options.resource_version.empty()) out.resource_version = options.resource_version;
-    auto written = co_await server_.resources_.remove(*call, std::move(out));
+    auto written = co_await server_.resources_.remove(*call, to_delete_options(options));
     if (!written) co_return written.error();
+    co_return Result<void>{};
+  }
+
+  Task<Result<void>> remove_collection(Resource resource, std::string name_space, client::CollectionOptions which,
+                                       client::RemoveOptions options) override {
+    std::string query;
+    add(query, "labelSelector", which.label_selector);
+    add(query, "fieldSelector", which.field_selector);
+    auto call = make_call(resource, "deletecollection", std::move(name_space), "", "", query);
+    auto allowed = authorize(*call);
+    if (!allowed) co_return allowed.error();
+    auto removed = co_await server_.resources_.remove_collection(*call, to_delete_options(options));
+    if (!removed) co_return removed.error();
     co_return Result<void>{};
   }
 
@@ -169,6 +177,15 @@ class InProcessAccess final : public ApiClient {
   asio::any_io_executor executor() const override { return executor_; }
 
  private:
+  static DeleteOptions to_delete_options(const client::RemoveOptions& options) {
+    DeleteOptions out;
+    out.grace_period_s = options.grace_period_s;
+    out.propagation_policy = options.propagation_policy;
+    if (!options.uid.empty()) out.uid = options.uid;
+    if (!options.resource_version.empty()) out.resource_version = options.resource_version;
+    return out;
+  }
+
   static void add(std::string& query, std::string_view key, std::string_view value) {
     if (value.empty()) return;
     if (!query.empty()) query += '&';

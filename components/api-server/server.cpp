@@ -304,7 +304,12 @@ Task<Result<void>> ApiServer::serve_delete(HandlerContext context) {
 Task<Result<void>> ApiServer::serve_watch(HandlerContext context) {
   Call& call = context.call;
   auto source = co_await WatchSource::open(resources_, call);
-  if (!source) co_return source.error();
+  // Past the checks of the request itself, what goes wrong is an event of the stream, as in Kubernetes.
+  Status failure;
+  if (!source) {
+    if (!source.error().is("Expired")) co_return source.error();
+    failure = source.error();
+  }
   std::chrono::seconds timeout = options_.min_watch_timeout;
   if (const auto text = call.info.query.get("timeoutSeconds"); !text.empty()) {
     const long asked = std::atol(std::string(text).c_str());
@@ -319,6 +324,13 @@ Task<Result<void>> ApiServer::serve_watch(HandlerContext context) {
   head.headers.add("cache-control", "no-cache, private");
   auto begun = co_await context.exchange->begin(std::move(head));
   if (!begun) co_return begun.error();
+  if (!source) {
+    std::vector<http::Slice> frame;
+    frame.push_back(http::Slice::own(encode_error_event(context.accepted, failure)));
+    auto written = co_await context.exchange->write(std::move(frame));
+    if (!written) co_return written.error();
+    co_return co_await context.exchange->finish();
+  }
   bool is_first = true;
   while (std::chrono::steady_clock::now() < deadline) {
     auto events = co_await (*source)->next(deadline);

@@ -46,9 +46,11 @@ Task<> AsyncEvent::wait() { co_await wait_until(std::chrono::steady_clock::time_
 
 Task<bool> AsyncEvent::wait_until(std::chrono::steady_clock::time_point deadline) {
   while (!is_set_) {
-    if (deadline != std::chrono::steady_clock::time_point::max() && std::chrono::steady_clock::now() >= deadline)
-      co_return false;
-    timer_.expires_at(deadline);
+    const auto now = std::chrono::steady_clock::now();
+    if (deadline != std::chrono::steady_clock::time_point::max() && now >= deadline) co_return false;
+    // Setting the time wakes whoever else waits, who would set his own, and so on for ever: the timer has the earliest
+    // deadline of all, and is set anew only for an earlier one or after it has fired.
+    if (deadline < timer_.expiry() || timer_.expiry() <= now) timer_.expires_at(deadline);
     boost::system::error_code ignored;
     co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }

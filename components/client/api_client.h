@@ -1,6 +1,7 @@
 #pragma once
-// How every component speaks to the API: remote over HTTP, or in-process, where reads share the api-server's own immutable
-// objects. Both do the same checks under the caller's identity. Belongs to one executor; results arrive on it.
+// How every component speaks to the API: remote over HTTP, or in-process, where reads share the api-server's
+// own immutable objects. Both do the same checks under the caller's identity. Belongs to one executor;
+// results arrive on it.
 
 #include <memory>
 #include <optional>
@@ -17,7 +18,8 @@ namespace rusternetes::client {
 
 using apimachinery::Document;
 
-// A resource as paths name it: {"apps", "v1", "deployments"}. The views must outlive the call (they are literals mostly).
+// A resource as paths name it: {"apps", "v1", "deployments"}. The views must outlive the call (they are
+// literals mostly).
 struct Resource {
   std::string_view group, version, resource;
 };
@@ -51,8 +53,8 @@ struct WatchEvent {
 class WatchStream {
  public:
   virtual ~WatchStream() = default;
-  // The next event; nothing when the server ended the stream in order. Errors: an ERROR event's Status (410 Expired), or
-  // a broken connection.
+  // The next event; nothing when the server ended the stream in order. Errors: an ERROR event's Status (410
+  // Expired), or a broken connection.
   virtual Task<Result<std::optional<WatchEvent>>> next() = 0;
 };
 
@@ -65,8 +67,12 @@ struct WriteOptions {
 
 struct RemoveOptions {
   std::optional<std::int64_t> grace_period_s;
-  std::string propagation_policy;  // "", Orphan, Background, Foreground
+  std::string propagation_policy;     // "", Orphan, Background, Foreground
   std::string uid, resource_version;  // preconditions
+};
+
+struct CollectionOptions {
+  std::string label_selector, field_selector;
 };
 
 class ApiClient {
@@ -78,8 +84,8 @@ class ApiClient {
   virtual Task<Result<ObjectList>> list(Resource resource, std::string name_space, ListOptions options) = 0;
   virtual Task<Result<std::unique_ptr<WatchStream>>> watch(Resource resource, std::string name_space,
                                                            WatchOptions options) = 0;
-  // `object` is of the resource's kind; the answer is what was stored. `subresource`: "", "status", "binding", "token",
-  // "eviction", ...: the answer is then of the subresource's kind.
+  // `object` is of the resource's kind; the answer is what was stored. `subresource`: "", "status",
+  // "binding", "token", "eviction", ...: the answer is then of the subresource's kind.
   virtual Task<Result<Document>> create(Resource resource, std::string name_space, std::string name,
                                         std::string subresource, Document object, WriteOptions options) = 0;
   virtual Task<Result<Document>> update(Resource resource, std::string name_space, std::string name,
@@ -89,6 +95,10 @@ class ApiClient {
                                        WriteOptions options) = 0;
   virtual Task<Result<void>> remove(Resource resource, std::string name_space, std::string name,
                                     RemoveOptions options) = 0;
+  // Removes every object of the collection that the selectors match. Without a way to have the server do it,
+  // one by one, in pages; what has gone meanwhile is no error.
+  virtual Task<Result<void>> remove_collection(Resource resource, std::string name_space,
+                                               CollectionOptions which, RemoveOptions options);
 
   // The kinds that documents are decoded with.
   virtual std::shared_ptr<const apimachinery::Registry> registry() const = 0;

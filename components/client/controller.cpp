@@ -4,7 +4,8 @@
 
 namespace rusternetes::client {
 
-ControllerLoop::ControllerLoop(std::string name, asio::any_io_executor executor, Reconciler& reconciler, int workers)
+ControllerLoop::ControllerLoop(std::string name, asio::any_io_executor executor, Reconciler& reconciler,
+                               int workers)
     : name_(std::move(name)), queue_(std::move(executor)), reconciler_(reconciler), workers_(workers) {}
 
 void ControllerLoop::start(TaskGroup& tasks) {

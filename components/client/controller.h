@@ -1,14 +1,14 @@
 #pragma once
-// The one reconcile loop (invariant 7): a controller gets a key, reads state, acts, and says what next. Retry, back-off,
-// per-key order, metrics and logs are here and nowhere else.
+// The one reconcile loop (invariant 7): a controller gets a key, reads state, acts, and says what next.
+// Retry, back-off, per-key order, metrics and logs are here and nowhere else.
 
 #include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "client/work_queue.h"
 #include "base/status.h"
+#include "client/work_queue.h"
 
 namespace rusternetes::client {
 

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <random>
+#include <utility>
 
 #include "apimachinery/api/meta_v1.h"
 #include "base/log.h"
@@ -17,8 +19,16 @@ ObjectMeta metadata_of(const Document& object) {
   const int at = type.fields.size() > 2 && type.fields[2].name == "metadata" ? 2 : type.find("metadata");
   return ObjectMeta(at < 0 ? nullptr : object.root().get(at));
 }
-constexpr auto least_backoff = std::chrono::milliseconds(200);
-constexpr auto most_backoff = std::chrono::seconds(30);
+// A watch that ends sooner, without an event, counts as failed.
+constexpr auto shortest_watch = std::chrono::seconds(1);
+// One that lasted so long starts the back-off anew.
+constexpr auto steady_watch = std::chrono::seconds(10);
+
+// Whether a watch from where we are may work later. Else what is in the mirror is of no use to go on from.
+bool is_passing(const Status& error) {
+  return error.code == 429 || error.code == 500 || error.code == 503 || error.code == 401 ||
+         error.code == 403;
+}
 }  // namespace
 
 std::string_view name_of(const Document& object) { return metadata_of(object).name(); }
@@ -32,7 +42,7 @@ std::string object_key(const Document& object) {
 }
 
 Informer::Informer(ApiClient& client, Resource resource, Options options)
-    : client_(client), resource_(resource), options_(std::move(options)), synced_event_(client.executor()) {}
+    : client_(client), resource_(resource), options_(std::move(options)) {}
 Informer::~Informer() = default;
 
 void Informer::add_handler(Handler handler) { handlers_.push_back(std::move(handler)); }
@@ -45,22 +55,34 @@ void Informer::start(TaskGroup& tasks) { tasks.spawn(fmt::format("informer {}", 
 
 Task<> Informer::wait_for_sync() {
   while (!synced_) {
-    co_await synced_event_.wait();
-    synced_event_.set();  // for whoever else waits
+    auto event = std::make_shared<AsyncEvent>(client_.executor());  // one each: it has one deadline
+    sync_waiters_.push_back(event);
+    co_await event->wait();
   }
 }
 
 Document Informer::get(std::string_view key) const {
-  auto it = objects_.find(key);
-  return it == objects_.end() ? Document{} : it->second;
+  const auto slash = key.find('/');
+  const ByKey::Key wanted =
+      slash == key.npos ? ByKey::Key{{}, key} : ByKey::Key{key.substr(0, slash), key.substr(slash + 1)};
+  auto it = objects_.find(wanted);
+  return it == objects_.end() ? Document{} : *it;
+}
+
+Document Informer::find(const Document& like) const {
+  auto it = objects_.find(like);
+  return it == objects_.end() ? Document{} : *it;
 }
 
 std::vector<Document> Informer::list(std::string_view name_space) const {
   std::vector<Document> out;
-  std::string prefix(name_space);
-  if (!prefix.empty()) prefix += '/';
-  for (auto it = objects_.lower_bound(prefix); it != objects_.end() && it->first.starts_with(prefix); ++it)
-    out.push_back(it->second);
+  if (name_space.empty()) {
+    out.assign(objects_.begin(), objects_.end());
+    return out;
+  }
+  for (auto it = objects_.lower_bound(ByKey::Key{name_space, {}});
+       it != objects_.end() && namespace_of(*it) == name_space; ++it)
+    out.push_back(*it);
   return out;
 }
 
@@ -70,98 +92,116 @@ std::vector<Document> Informer::by_index(std::string_view index, std::string_vie
   if (it == indexes_.end()) return out;
   auto entries = it->second.entries.find(key);
   if (entries == it->second.entries.end()) return out;
-  for (const auto& [name, object] : entries->second) out.push_back(object);
+  out.assign(entries->second.begin(), entries->second.end());
   return out;
 }
 
 void Informer::apply(const Document& before, const Document& now) {
-  const std::string key = object_key(now ? now : before);
   for (auto& [name, index] : indexes_) {
     if (before)
       for (const auto& value : index.keys(before)) {
         auto it = index.entries.find(value);
         if (it == index.entries.end()) continue;
-        it->second.erase(key);
+        it->second.erase(before);
         if (it->second.empty()) index.entries.erase(it);
       }
     if (now)
-      for (const auto& value : index.keys(now)) index.entries[value][key] = now;
+      for (const auto& value : index.keys(now)) index.entries[value].insert(now);
   }
-  if (now)
-    objects_[key] = now;
-  else
-    objects_.erase(key);
+  if (before) objects_.erase(before);
+  if (now) objects_.insert(now);
   for (const auto& handler : handlers_) handler.on_change(before, now);
 }
 
 // A new list is compared with the mirror, so that handlers hear of what changed while nobody was watching.
 void Informer::replace(std::vector<Document> items) {
-  std::map<std::string, Document, std::less<>> fresh;
-  for (auto& item : items) {
-    std::string key = object_key(item);  // before the item is moved from
-    fresh[std::move(key)] = std::move(item);
-  }
+  const Objects fresh(std::make_move_iterator(items.begin()), std::make_move_iterator(items.end()));
   std::vector<Document> gone;
-  for (const auto& [key, object] : objects_)
-    if (!fresh.contains(key)) gone.push_back(object);
+  for (const auto& object : objects_)
+    if (!fresh.contains(object)) gone.push_back(object);
   for (const auto& object : gone) apply(object, {});
-  for (const auto& [key, object] : fresh) {
-    const Document before = get(key);
-    if (before && metadata_of(before).resourceVersion() == metadata_of(object).resourceVersion()) continue;
-    apply(before, object);
+  for (const auto& object : fresh) {
+    const Document before = find(object);
+    const bool is_other = before && metadata_of(before).uid() != metadata_of(object).uid();
+    if (is_other) {  // removed and made again under its name
+      apply(before, {});
+      apply({}, object);
+    } else if (!before || metadata_of(before).resourceVersion() != metadata_of(object).resourceVersion()) {
+      apply(before, object);
+    }
   }
 }
 
-Task<Result<void>> Informer::list_and_watch() {
-  if (resource_version_.empty()) {
-    ListOptions options;
-    options.label_selector = options_.label_selector;
-    options.field_selector = options_.field_selector;
-    auto list = co_await client_.list(resource_, options_.name_space, options);
-    if (!list) co_return list.error();
-    replace(std::move(list->items));
-    resource_version_ = list->resource_version;
-    synced_ = true;
-    synced_event_.set();
-  }
+Task<Result<void>> Informer::fetch() {
+  ListOptions options;
+  options.label_selector = options_.label_selector;
+  options.field_selector = options_.field_selector;
+  auto list = co_await client_.list(resource_, options_.name_space, options);
+  if (!list) co_return list.error();
+  replace(std::move(list->items));
+  resource_version_ = list->resource_version;
+  synced_ = true;
+  for (const auto& waiter : std::exchange(sync_waiters_, {})) waiter->set();
+  co_return Result<void>{};
+}
+
+void Informer::take(WatchEvent event) {
+  const Document& object = event.object;
+  ++taken_;
+  resource_version_ = metadata_of(object).resourceVersion();
+  if (event.type == WatchEvent::Type::bookmark) return;
+  const Document before = find(object);
+  if (event.type != WatchEvent::Type::removed) return apply(before, object);
+  if (before) apply(before, {});
+}
+
+Task<Result<void>> Informer::watch() {
   WatchOptions options;
   options.label_selector = options_.label_selector;
   options.field_selector = options_.field_selector;
   options.resource_version = resource_version_;
+  taken_ = 0;
   auto stream = co_await client_.watch(resource_, options_.name_space, options);
   if (!stream) co_return stream.error();
   for (;;) {
     auto event = co_await (*stream)->next();
     if (!event) co_return event.error();
-    if (!*event) co_return Result<void>{};  // ended in order: watch on from here
-    const Document& object = (**event).object;
-    if ((**event).type != WatchEvent::Type::bookmark) {
-      const Document before = get(object_key(object));
-      if ((**event).type == WatchEvent::Type::removed) {
-        if (before) apply(object, {});
-      } else {
-        apply(before, object);
-      }
-    }
-    resource_version_ = metadata_of(object).resourceVersion();
+    if (!*event) co_return Result<void>{};
+    take(std::move(**event));
   }
 }
 
+Task<Result<void>> Informer::list_or_watch() {
+  if (!resource_version_.empty()) co_return co_await watch();
+  taken_ = 0;
+  co_return co_await fetch();
+}
+
 Task<> Informer::run() {
-  auto backoff = std::chrono::duration_cast<std::chrono::milliseconds>(least_backoff);
+  auto backoff = options_.least_backoff;
+  std::minstd_rand random(std::random_device{}());
   for (;;) {
+    const bool is_list = resource_version_.empty();
     const auto started = std::chrono::steady_clock::now();
-    auto ended = co_await list_and_watch();
-    if (std::chrono::steady_clock::now() - started > std::chrono::seconds(10)) backoff = least_backoff;
-    if (ended) continue;
-    if (ended.error().code == 410) {  // too far behind: list again
+    auto ended = co_await list_or_watch();
+    if (is_list && ended) continue;
+    const auto lasted = std::chrono::steady_clock::now() - started;
+    if (lasted > steady_watch || taken_ > 0) backoff = options_.least_backoff;
+    if (ended && (taken_ > 0 || lasted > shortest_watch)) continue;  // in order: on from here
+    bool may_go_on = false;
+    if (!ended && !is_list && !is_passing(ended.error())) {  // too far behind, mostly
       resource_version_.clear();
-      continue;
+      may_go_on = backoff == options_.least_backoff;  // the first time
     }
-    log::debug("informer", "{}: {}", resource_.resource, ended.error().message);
-    if (!synced_ && backoff > std::chrono::seconds(3)) log::warn("informer", "{} cannot be listed: {}", resource_.resource, ended.error().message);
-    co_await sleep_for(backoff);
-    backoff = std::min<std::chrono::milliseconds>(backoff * 2, most_backoff);
+    if (!ended) {
+      if (!synced_ && backoff > std::chrono::seconds(3))
+        log::warn("informer", "{} cannot be listed: {}", resource_.resource, ended.error().message);
+      else
+        log::debug("informer", "{}: {}", resource_.resource, ended.error().message);
+    }
+    if (!may_go_on)
+      co_await sleep_for(std::chrono::milliseconds(backoff.count() + random() % (backoff.count() / 2 + 1)));
+    backoff = std::min(backoff * 2, options_.most_backoff);
   }
 }
 

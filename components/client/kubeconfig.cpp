@@ -20,7 +20,8 @@ Result<std::string> read_whole(const std::filesystem::path& path) {
 }
 
 // `name-data` inline in base64, or `name` as a path relative to the kubeconfig.
-Result<std::string> material(const YAML::Node& node, const std::string& name, const std::filesystem::path& folder) {
+Result<std::string> material(const YAML::Node& node, const std::string& name,
+                             const std::filesystem::path& folder) {
   if (const auto data = node[name + "-data"]) return apimachinery::base64_decode(data.as<std::string>());
   if (const auto file = node[name]) return read_whole(folder / file.as<std::string>());
   return std::string{};
@@ -39,11 +40,14 @@ Result<RemoteOptions> read_kubeconfig(const std::string& path) {
   try {
     const YAML::Node root = YAML::Load(text);
     const auto folder = std::filesystem::path(path).parent_path();
-    const YAML::Node context = named(root["contexts"], root["current-context"].as<std::string>(""), "context");
-    if (!context.IsDefined() || context.IsNull()) return internal_error(fmt::format("{}: the current context is not there", path));
+    const YAML::Node context =
+        named(root["contexts"], root["current-context"].as<std::string>(""), "context");
+    if (!context.IsDefined() || context.IsNull())
+      return internal_error(fmt::format("{}: the current context is not there", path));
     const YAML::Node cluster = named(root["clusters"], context["cluster"].as<std::string>(""), "cluster");
     const YAML::Node user = named(root["users"], context["user"].as<std::string>(""), "user");
-    if (!cluster.IsDefined() || !cluster["server"]) return internal_error(fmt::format("{}: the context's cluster is not there", path));
+    if (!cluster.IsDefined() || !cluster["server"])
+      return internal_error(fmt::format("{}: the context's cluster is not there", path));
     RemoteOptions options;
     options.servers = {cluster["server"].as<std::string>()};
     RN_TRY(options.tls.ca_pem, material(cluster, "certificate-authority", folder));
@@ -52,7 +56,8 @@ Result<RemoteOptions> read_kubeconfig(const std::string& path) {
     if (user.IsDefined() && user.IsMap()) {
       RN_TRY(options.tls.certificate_chain_pem, material(user, "client-certificate", folder));
       RN_TRY(options.tls.private_key_pem, material(user, "client-key", folder));
-      if (const auto token = user["token"]) options.bearer_token = [t = token.as<std::string>()] { return t; };
+      if (const auto token = user["token"])
+        options.bearer_token = [t = token.as<std::string>()] { return t; };
       if (const auto file = user["tokenFile"])
         options.bearer_token = [f = (folder / file.as<std::string>()).string()] {
           auto token = read_whole(f);

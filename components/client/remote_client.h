@@ -11,11 +11,21 @@
 
 namespace rusternetes::client {
 
+// Tokens that are fetched, and fetched again before they end.
+class TokenSource {
+ public:
+  virtual ~TokenSource() = default;
+  virtual Task<Result<std::string>> token() = 0;
+  // A server answered Unauthorized to it.
+  virtual void reject(const std::string& token) = 0;
+};
+
 struct RemoteOptions {
   std::vector<std::string> servers;  // "https://10.0.0.1:6443"
   http::ClientTls tls;
   // Read before each request, so that a token that is renewed on disk is used; empty: none.
   std::function<std::string()> bearer_token;
+  std::shared_ptr<TokenSource> tokens;  // instead
   std::string user_agent = "rusternetes";
   std::chrono::milliseconds request_timeout{60'000};
 };

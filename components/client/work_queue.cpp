@@ -6,9 +6,31 @@ namespace rusternetes::client {
 
 using SteadyClock = std::chrono::steady_clock;
 
+// A place among the waiters for as long as a worker waits. Who was woken stands at the end, so that the next
+// key wakes somebody else.
+class WorkQueue::Waiting {
+ public:
+  explicit Waiting(WorkQueue& queue)
+      : waiters_(queue.waiters_), place_(waiters_->emplace(waiters_->begin(), queue.executor_)) {}
+  ~Waiting() { waiters_->erase(place_); }
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+  Task<bool> until(Time deadline) { return place_->wait_until(deadline); }
+
+ private:
+  std::shared_ptr<Waiters> waiters_;
+  Waiters::iterator place_;
+};
+
 WorkQueue::WorkQueue(asio::any_io_executor executor) : WorkQueue(std::move(executor), Options{}) {}
 WorkQueue::WorkQueue(asio::any_io_executor executor, Options options)
-    : options_(options), wake_(std::move(executor)) {}
+    : options_(options), executor_(std::move(executor)) {}
+
+void WorkQueue::wake_one() {
+  if (waiters_->empty()) return;
+  waiters_->front().set();
+  waiters_->splice(waiters_->end(), *waiters_, waiters_->begin());
+}
 
 void WorkQueue::add(std::string key) {
   if (processing_.contains(key)) {  // it changed while it is being worked on: once more afterwards
@@ -17,13 +39,20 @@ void WorkQueue::add(std::string key) {
   }
   if (!queued_.insert(key).second) return;
   ready_.push_back(std::move(key));
-  wake_.set();
+  wake_one();
 }
 
 void WorkQueue::add_after(std::string key, std::chrono::nanoseconds delay) {
   if (delay <= std::chrono::nanoseconds::zero()) return add(std::move(key));
-  later_.emplace(SteadyClock::now() + std::chrono::duration_cast<SteadyClock::duration>(delay), std::move(key));
-  wake_.set();
+  const Time due = SteadyClock::now() + std::chrono::duration_cast<SteadyClock::duration>(delay);
+  if (auto waiting = delayed_.find(key); waiting != delayed_.end()) {
+    if (waiting->second->first <= due) return;
+    later_.erase(waiting->second);
+    waiting->second = later_.emplace(due, std::move(key));
+  } else {
+    delayed_[key] = later_.emplace(due, key);
+  }
+  wake_one();  // to wait no longer than until then
 }
 
 void WorkQueue::add_rate_limited(std::string key) {
@@ -45,6 +74,7 @@ void WorkQueue::take_due() {
   while (!later_.empty() && later_.begin()->first <= now) {
     std::string key = std::move(later_.begin()->second);
     later_.erase(later_.begin());
+    delayed_.erase(key);
     add(std::move(key));
   }
 }
@@ -57,11 +87,11 @@ Task<std::string> WorkQueue::next() {
       ready_.pop_front();
       queued_.erase(key);
       processing_.insert(key);
-      if (!ready_.empty()) wake_.set();  // another worker may wait
+      if (!ready_.empty()) wake_one();
       co_return key;
     }
-    const auto until = later_.empty() ? SteadyClock::time_point::max() : later_.begin()->first;
-    co_await wake_.wait_until(until);
+    Waiting waiting(*this);
+    co_await waiting.until(later_.empty() ? Time::max() : later_.begin()->first);
   }
 }
 

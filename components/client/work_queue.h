@@ -1,11 +1,12 @@
 #pragma once
-// Keys that wait to be reconciled (client-go's rate-limiting queue): each key once, never two of the same at a time, failed
-// ones again after an exponential back-off. One executor's.
+// Keys that wait to be reconciled (client-go's rate-limiting queue): each key once, never two of the same at
+// a time, failed ones again after an exponential back-off. One executor's.
 
 #include <chrono>
 #include <deque>
+#include <list>
 #include <map>
-#include <optional>
+#include <memory>
 #include <set>
 #include <string>
 
@@ -23,24 +24,34 @@ class WorkQueue {
   WorkQueue(asio::any_io_executor executor, Options options);
 
   void add(std::string key);
+  // A key waits once: of two delays the one that is over first counts.
   void add_after(std::string key, std::chrono::nanoseconds delay);
   // After its back-off, which doubles with every call until forget().
   void add_rate_limited(std::string key);
   void forget(const std::string& key);
   int failures(const std::string& key) const;
   std::size_t size() const { return ready_.size(); }
+  // Keys whose delay is not over.
+  std::size_t delayed() const { return later_.size(); }
 
-  // The next key; done() must follow. Throws when the waiting coroutine is cancelled.
+  // The next key; done() must follow. Throws when the waiting coroutine is cancelled. Any number may wait.
   Task<std::string> next();
   void done(const std::string& key);
 
  private:
+  using Time = std::chrono::steady_clock::time_point;
+  using Waiters = std::list<AsyncEvent>;  // each waits on its own: an AsyncEvent has one deadline
+  class Waiting;
   void take_due();
+  void wake_one();
   Options options_;
-  AsyncEvent wake_;
+  asio::any_io_executor executor_;
+  std::shared_ptr<Waiters> waiters_ =
+      std::make_shared<Waiters>();  // outlives a queue whose workers were never stopped
   std::deque<std::string> ready_;
   std::set<std::string> queued_, processing_, again_;
-  std::multimap<std::chrono::steady_clock::time_point, std::string> later_;
+  std::multimap<Time, std::string> later_;
+  std::map<std::string, std::multimap<Time, std::string>::iterator> delayed_;
   std::map<std::string, int> failures_;
 };
 

@@ -6,6 +6,41 @@
 
 namespace rusternetes::controller_manager {
 
+namespace {
+
+struct Entry {
+  ControllerName name;
+  std::unique_ptr<Controller> (*make)(Context&);
+};
+constexpr Entry entries[] = {
+    {{"deployment-controller", "deployment"}, make_deployment_controller},
+    {{"replicaset-controller", "replicaset"}, make_replica_set_controller},
+    {{"namespace-controller", "namespace"}, make_namespace_controller},
+    {{"serviceaccount-controller", "serviceaccount"}, make_service_account_controller},
+    {{"root-ca-certificate-publisher-controller", "root-ca-cert-publisher"}, make_root_ca_publisher},
+    {{"garbage-collector-controller", "garbagecollector"}, make_garbage_collector},
+    {{"node-ipam-controller", "nodeipam"}, make_node_ipam_controller},
+    {{"node-lifecycle-controller", "nodelifecycle"}, make_node_taint_controller},
+};
+
+}  // namespace
+
+std::vector<ControllerName> controller_names() {
+  std::vector<ControllerName> out;
+  for (const auto& entry : entries) out.push_back(entry.name);
+  return out;
+}
+
+bool is_enabled(const ControllerName& controller, const std::vector<std::string>& controllers) {
+  bool has_star = false;
+  for (const auto& word : controllers) {
+    if (word == controller.name || word == controller.alias) return true;
+    if (word.starts_with("-") && (word.substr(1) == controller.name || word.substr(1) == controller.alias)) return false;
+    has_star |= word == "*";
+  }
+  return has_star;
+}
+
 Manager::Manager(std::unique_ptr<client::ApiClient> shared, ClientFactory make_client, ManagerOptions options)
     : shared_(std::move(shared)), tasks_(shared_->executor()) {
   auto informer = [this](client::Resource resource) -> client::Informer& {
@@ -14,10 +49,8 @@ Manager::Manager(std::unique_ptr<client::ApiClient> shared, ClientFactory make_c
     return *made;
   };
   context_ = std::make_unique<Context>(Context{std::move(make_client), *shared_, std::move(options), informer});
-  for (const auto make : {make_deployment_controller, make_replica_set_controller, make_namespace_controller,
-                          make_service_account_controller, make_root_ca_publisher, make_garbage_collector,
-                          make_node_ipam_controller, make_node_taint_controller})
-    controllers_.push_back(make(*context_));
+  for (const auto& entry : entries)
+    if (is_enabled(entry.name, context_->options.controllers)) controllers_.push_back(entry.make(*context_));
 }
 
 Manager::~Manager() = default;

@@ -21,8 +21,18 @@ struct ManagerOptions {
   std::string cluster_cidr;          // every node's Pod CIDR is cut out of it; empty: none is given
   int node_cidr_mask_size = 24;
   std::string root_ca_pem;           // for kube-root-ca.crt
+  std::vector<std::string> controllers = {"*"};  // which run; see is_enabled()
   const Clock* clock = &Clock::system();
 };
+
+// A controller's name in kube-controller-manager, and the short one of older releases.
+struct ControllerName {
+  std::string_view name, alias;
+};
+// Of all there are, in the order in which they start.
+std::vector<ControllerName> controller_names();
+// kube-controller-manager's --controllers: "name" is on, "-name" is off, and "*" puts on whatever is not named.
+bool is_enabled(const ControllerName& controller, const std::vector<std::string>& controllers);
 
 // What every controller is built from.
 struct Context {

@@ -69,3 +69,33 @@ TEST_CASE("a failed step returns its status through RN_TRY") {
   CHECK(quarter(6).error().message == "odd");
   CHECK_THROWS_AS(half(3).value(), BadResultAccess);
 }
+
+namespace {
+Task<> wait_and_count(AsyncEvent& event, int& woken, int& late, std::chrono::steady_clock::time_point deadline) {
+  ++(co_await event.wait_until(deadline) ? woken : late);
+}
+}  // namespace
+
+TEST_CASE("several that wait for one event take no turns of the loop, each set() lets one go on, deadlines are each one's own") {
+  asio::io_context context{1};
+  AsyncEvent event(context.get_executor());
+  TaskGroup group(context.get_executor());
+  int woken = 0, late = 0;
+  const auto never = std::chrono::steady_clock::time_point::max(), now = std::chrono::steady_clock::now();
+  for (int i = 0; i < 3; ++i) group.spawn("waiter", wait_and_count(event, woken, late, never));
+  for (const int ms : {30, 10, 20}) group.spawn("waiter", wait_and_count(event, woken, late, now + std::chrono::milliseconds(ms)));
+  int turns = 0;
+  while (context.poll_one()) REQUIRE(++turns < 100);
+  while (late < 3) {
+    const int before = late;
+    while (late == before) REQUIRE(context.run_one_for(std::chrono::seconds(10)) == 1);
+    CHECK(std::chrono::steady_clock::now() >= now + std::chrono::milliseconds(10 * late));
+  }
+  for (int i = 1; i <= 3; ++i) {
+    CHECK(woken == i - 1);
+    event.set();
+    context.restart();
+    context.poll();
+    CHECK(woken == i);
+  }
+}

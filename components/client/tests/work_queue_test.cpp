@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "client/controller.h"
+#include "scripted_api.h"
 
 using namespace rusternetes;
 using client::WorkQueue;
@@ -93,4 +94,104 @@ TEST_CASE("the loop tries a failed key again until it succeeds") {
   TaskGroup tasks(thread.executor());
   run_blocking(thread.executor(), run_flaky(flaky, loop, tasks));
   CHECK(flaky.calls == 4);
+}
+
+namespace {
+
+// Works on keys slowly enough that another worker could take the same one.
+struct Careful final : client::Reconciler {
+  std::set<std::string> under_way;
+  std::map<std::string, int> times;
+  int most_at_once = 0, total = 0;
+  bool has_met_itself = false;
+  Task<Result<client::ReconcileResult>> reconcile(std::string key) override {
+    has_met_itself |= !under_way.insert(key).second;
+    most_at_once = std::max(most_at_once, static_cast<int>(under_way.size()));
+    co_await sleep_for(std::chrono::milliseconds(1));
+    under_way.erase(key);
+    ++times[key];
+    ++total;
+    co_return client::ReconcileResult{};
+  }
+};
+
+}  // namespace
+
+TEST_CASE("several workers share the keys, and never two of them one key") {
+  asio::io_context context{1};
+  TaskGroup tasks(context.get_executor());
+  Careful careful;
+  client::ControllerLoop loop("careful", context.get_executor(), careful, 4);
+  loop.start(tasks);
+  for (int round = 0; round < 5; ++round) {
+    for (int i = 0; i < 6; ++i) loop.queue().add("key" + std::to_string(i));
+    const int before = careful.total;
+    client::testing::run_loop(context, [&] { return careful.total > before; });
+  }
+  client::testing::run_loop(context, [&] { return careful.under_way.empty() && loop.queue().size() == 0; });
+  CHECK_FALSE(careful.has_met_itself);
+  CHECK(careful.most_at_once == 4);
+  CHECK(careful.times.size() == 6);
+  client::testing::stop_tasks(context, tasks);
+}
+
+TEST_CASE("workers without work take no turns of the loop") {
+  asio::io_context context{1};
+  TaskGroup tasks(context.get_executor());
+  Careful careful;
+  client::ControllerLoop loop("idle", context.get_executor(), careful, 5);
+  loop.start(tasks);
+  loop.queue().add_after("later", std::chrono::hours(1));
+  int turns = 0;
+  while (context.poll_one()) REQUIRE(++turns < 100);
+  loop.queue().add("now");
+  client::testing::run_loop(context, [&] { return careful.total == 1; });
+  turns = 0;
+  while (context.poll_one()) REQUIRE(++turns < 100);
+  client::testing::stop_tasks(context, tasks);
+}
+
+TEST_CASE(
+    "each failing key has a back-off of its own, which doubles up to the most and starts anew when it is "
+    "forgotten") {
+  asio::io_context context{1};
+  WorkQueue queue(context.get_executor(), {std::chrono::milliseconds(4), std::chrono::milliseconds(16)});
+  std::vector<std::string> seen;
+  TaskGroup tasks(context.get_executor());
+  tasks.spawn("take", take(queue, seen, 100));
+  auto wait_of = [&](const std::string& key) {
+    const auto begin = std::chrono::steady_clock::now();
+    const auto count = seen.size();
+    queue.add_rate_limited(key);
+    client::testing::run_loop(context, [&] { return seen.size() > count; });
+    return std::chrono::steady_clock::now() - begin;
+  };
+  using std::chrono::milliseconds;
+  for (const int least : {4, 8, 16, 16}) CHECK(wait_of("a") >= milliseconds(least));
+  CHECK(queue.failures("a") == 4);
+  CHECK(queue.failures("b") == 0);
+  const auto other = wait_of("b");
+  CHECK(other >= milliseconds(4));
+  CHECK(queue.failures("b") == 1);
+  queue.forget("a");
+  CHECK(queue.failures("a") == 0);
+  wait_of("a");
+  CHECK(queue.failures("a") == 1);
+  client::testing::stop_tasks(context, tasks);
+}
+
+TEST_CASE("a key that waits twice waits once, until the earlier time") {
+  asio::io_context context{1};
+  WorkQueue queue(context.get_executor());
+  queue.add_after("k", std::chrono::hours(2));
+  queue.add_after("k", std::chrono::hours(1));
+  queue.add_after("k", std::chrono::milliseconds(1));
+  queue.add_after("k", std::chrono::hours(3));
+  CHECK(queue.delayed() == 1);
+  std::vector<std::string> seen;
+  TaskGroup tasks(context.get_executor());
+  tasks.spawn("take", take(queue, seen, 1));
+  client::testing::run_loop(context, [&] { return tasks.size() == 0; });
+  CHECK(seen == std::vector<std::string>{"k"});
+  CHECK(queue.delayed() == 0);
 }

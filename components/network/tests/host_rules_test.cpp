@@ -44,10 +44,10 @@ struct World {
   // As Docker makes them: the policy, its one chain for others, and the return at that chain's end.
   void forbid_forwarding() const {
     REQUIRE(nft(host,
-                "table ip filter { chain FORWARD { type filter hook forward priority 0; policy drop; counter jump DOCKER-USER; }\n"
-                " chain DOCKER-USER { ip daddr 203.0.113.9 counter drop; counter return; } }"));
+                "table ip filter {\n chain FORWARD {\n type filter hook forward priority 0; policy drop;\n counter jump DOCKER-USER\n }\n"
+                " chain DOCKER-USER {\n ip daddr 203.0.113.9 counter drop\n counter return\n }\n}\n"));
   }
-  std::string docker_user() const { return nft(host, "list chain ip filter DOCKER-USER").value_or(""); }
+  std::string docker_user() const { return nft(host, "list chain ip filter DOCKER-USER").value(); }
 };
 }  // namespace
 
@@ -111,8 +111,9 @@ TEST_CASE("what Docker's policy would drop passes by the accepts for exactly the
   CHECK(ensure_docker_accepts(world.host, cluster).value());
   CHECK_FALSE(ensure_docker_accepts(world.host, cluster).value());
   REQUIRE(passes());
-  CHECK(out.packets() == 1);
-  CHECK(in.packets() == 1);
+  const int went_out = out.packets();  // with the kernel's answers, since nobody listens
+  CHECK(went_out >= 1);
+  CHECK(in.packets() >= 1);
   // The user's own rules come first, and the return that ends the chain is still its end.
   const auto text = world.docker_user();
   const auto user = text.find("203.0.113.9"), own = text.find(interface_prefix(cluster)), end = text.find("return");
@@ -126,7 +127,7 @@ TEST_CASE("what Docker's policy would drop passes by the accepts for exactly the
   const auto rules = [](const std::string& listing) { return std::count(listing.begin(), listing.end(), '\n'); };
   CHECK(rules(world.docker_user()) == rules(before));
   REQUIRE(passes());
-  CHECK(out.packets() == 1);
+  CHECK(out.packets() == went_out);
 }
 
 TEST_CASE("without Docker's chain there is nothing to accept") {

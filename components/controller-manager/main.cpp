@@ -1,0 +1,271 @@
+// controller-manager: the controllers as a program of their own. The flags are kube-controller-manager's own
+// where it has them.
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include "client/service_account_tokens.h"
+#include "controller-manager/manager.h"
+#include "controller-manager/node_ranges.h"
+#include "program/program.h"
+
+using namespace rusternetes;
+
+namespace {
+
+// kube-controller-manager v1.35's flags that have no counterpart here.
+const std::set<std::string_view> unsupported = {"allow-metric-labels",
+                                                "allow-metric-labels-manifest",
+                                                "attach-detach-reconcile-sync-period",
+                                                "authentication-kubeconfig",
+                                                "authentication-skip-lookup",
+                                                "authentication-token-webhook-cache-ttl",
+                                                "authentication-tolerate-lookup-failure",
+                                                "authorization-always-allow-paths",
+                                                "authorization-kubeconfig",
+                                                "authorization-webhook-cache-authorized-ttl",
+                                                "authorization-webhook-cache-unauthorized-ttl",
+                                                "cert-dir",
+                                                "cidr-allocator-type",
+                                                "client-ca-file",
+                                                "cloud-config",
+                                                "cloud-provider",
+                                                "cluster-name",
+                                                "cluster-signing-cert-file",
+                                                "cluster-signing-duration",
+                                                "cluster-signing-key-file",
+                                                "cluster-signing-kube-apiserver-client-cert-file",
+                                                "cluster-signing-kube-apiserver-client-key-file",
+                                                "cluster-signing-kubelet-client-cert-file",
+                                                "cluster-signing-kubelet-client-key-file",
+                                                "cluster-signing-kubelet-serving-cert-file",
+                                                "cluster-signing-kubelet-serving-key-file",
+                                                "cluster-signing-legacy-unknown-cert-file",
+                                                "cluster-signing-legacy-unknown-key-file",
+                                                "concurrent-cron-job-syncs",
+                                                "concurrent-daemonset-syncs",
+                                                "concurrent-deployment-syncs",
+                                                "concurrent-device-taint-eviction-syncs",
+                                                "concurrent-endpoint-syncs",
+                                                "concurrent-ephemeralvolume-syncs",
+                                                "concurrent-gc-syncs",
+                                                "concurrent-horizontal-pod-autoscaler-syncs",
+                                                "concurrent-job-syncs",
+                                                "concurrent-namespace-syncs",
+                                                "concurrent-rc-syncs",
+                                                "concurrent-replicaset-syncs",
+                                                "concurrent-resource-quota-syncs",
+                                                "concurrent-service-endpoint-syncs",
+                                                "concurrent-service-syncs",
+                                                "concurrent-serviceaccount-token-syncs",
+                                                "concurrent-statefulset-syncs",
+                                                "concurrent-ttl-after-finished-syncs",
+                                                "concurrent-validating-admission-policy-status-syncs",
+                                                "configure-cloud-routes",
+                                                "contention-profiling",
+                                                "controller-shutdown-timeout",
+                                                "controller-start-interval",
+                                                "disable-attach-detach-reconcile-sync",
+                                                "disable-force-detach-on-timeout",
+                                                "disable-http2-serving",
+                                                "disabled-metrics",
+                                                "emulated-version",
+                                                "enable-dynamic-provisioning",
+                                                "enable-garbage-collector",
+                                                "enable-hostpath-provisioner",
+                                                "enable-leader-migration",
+                                                "endpoint-updates-batch-period",
+                                                "endpointslice-updates-batch-period",
+                                                "external-cloud-volume-plugin",
+                                                "feature-gates",
+                                                "flex-volume-plugin-dir",
+                                                "horizontal-pod-autoscaler-cpu-initialization-period",
+                                                "horizontal-pod-autoscaler-downscale-stabilization",
+                                                "horizontal-pod-autoscaler-initial-readiness-delay",
+                                                "horizontal-pod-autoscaler-sync-period",
+                                                "horizontal-pod-autoscaler-tolerance",
+                                                "http2-max-streams-per-connection",
+                                                "kube-api-burst",
+                                                "kube-api-content-type",
+                                                "kube-api-qps",
+                                                "large-cluster-size-threshold",
+                                                "leader-elect-resource-lock",
+                                                "leader-migration-config",
+                                                "legacy-service-account-token-clean-up-period",
+                                                "log-flush-frequency",
+                                                "log-json-info-buffer-size",
+                                                "log-json-split-stream",
+                                                "log-text-info-buffer-size",
+                                                "log-text-split-stream",
+                                                "logging-format",
+                                                "max-endpoints-per-slice",
+                                                "min-compatibility-version",
+                                                "min-resync-period",
+                                                "mirroring-concurrent-service-endpoint-syncs",
+                                                "mirroring-endpointslice-updates-batch-period",
+                                                "mirroring-max-endpoints-per-subset",
+                                                "namespace-sync-period",
+                                                "node-cidr-mask-size-ipv4",
+                                                "node-cidr-mask-size-ipv6",
+                                                "node-eviction-rate",
+                                                "node-monitor-grace-period",
+                                                "node-monitor-period",
+                                                "node-startup-grace-period",
+                                                "permit-address-sharing",
+                                                "permit-port-sharing",
+                                                "profiling",
+                                                "pv-recycler-increment-timeout-nfs",
+                                                "pv-recycler-minimum-timeout-hostpath",
+                                                "pv-recycler-minimum-timeout-nfs",
+                                                "pv-recycler-pod-template-filepath-hostpath",
+                                                "pv-recycler-pod-template-filepath-nfs",
+                                                "pv-recycler-timeout-increment-hostpath",
+                                                "pvclaimbinder-sync-period",
+                                                "requestheader-allowed-names",
+                                                "requestheader-client-ca-file",
+                                                "requestheader-extra-headers-prefix",
+                                                "requestheader-group-headers",
+                                                "requestheader-uid-headers",
+                                                "requestheader-username-headers",
+                                                "resource-quota-sync-period",
+                                                "route-reconciliation-period",
+                                                "secondary-node-eviction-rate",
+                                                "service-account-private-key-file",
+                                                "service-cluster-ip-range",
+                                                "show-hidden-metrics-for-version",
+                                                "terminated-pod-gc-threshold",
+                                                "tls-cipher-suites",
+                                                "tls-min-version",
+                                                "tls-sni-cert-key",
+                                                "unhealthy-zone-threshold",
+                                                "version",
+                                                "vmodule"};
+
+struct Flags {
+  program::CommonFlags common;
+  std::string root_ca_file, cluster_cidr;
+  bool allocate_node_cidrs = false, use_service_account_credentials = true;
+  int node_cidr_mask_size = 24;
+  std::vector<std::string> controllers = {"*"};
+};
+
+void add_flags(CLI::App& app, Flags& flags) {
+  program::add_common_flags(app, flags.common);
+  app.add_option(
+      "--root-ca-file", flags.root_ca_file,
+      "Authority of the API, for each namespace's ConfigMap kube-root-ca.crt; default: the kubeconfig's");
+  app.add_flag("--allocate-node-cidrs", flags.allocate_node_cidrs,
+               "Give each node a Pod CIDR out of --cluster-cidr")
+      ->default_str("false");
+  app.add_option("--cluster-cidr", flags.cluster_cidr, "Where nodes' Pod CIDRs come from");
+  app.add_option("--node-cidr-mask-size", flags.node_cidr_mask_size, "Length of a node's Pod CIDR")
+      ->capture_default_str();
+  app.add_flag("--use-service-account-credentials", flags.use_service_account_credentials,
+               "Each controller acts as a service account of its own; =false: all as the kubeconfig's user")
+      ->default_str("true");
+  app.add_option("--controllers", flags.controllers,
+                 "Which run: name, -name, or * for all that are not named")
+      ->delimiter(',')
+      ->capture_default_str();
+}
+
+Result<void> check_controllers(const std::vector<std::string>& words) {
+  for (const auto& word : words) {
+    const std::string_view name = std::string_view(word).substr(word.starts_with("-") ? 1 : 0);
+    bool is_known = word == "*";
+    std::string all;
+    for (const auto& each : controller_manager::controller_names()) {
+      is_known |= name == each.name || name == each.alias;
+      all += fmt::format("{}{}", all.empty() ? "" : ", ", each.name);
+    }
+    if (!is_known)
+      return internal_error(
+          fmt::format("--controllers: \"{}\" is not in the list of known controllers: {}", name, all));
+  }
+  return {};
+}
+
+Result<controller_manager::ManagerOptions> manager_options(const Flags& flags) {
+  controller_manager::ManagerOptions options;
+  RN_CHECK(check_controllers(flags.controllers));
+  options.controllers = flags.controllers;
+  if (flags.allocate_node_cidrs) {
+    if (flags.cluster_cidr.empty())
+      return internal_error("--allocate-node-cidrs takes them out of --cluster-cidr, which is missing");
+    auto first = controller_manager::free_node_range(flags.cluster_cidr, flags.node_cidr_mask_size, {});
+    if (!first)
+      return internal_error(fmt::format("--cluster-cidr {} and --node-cidr-mask-size {}: {}",
+                                        flags.cluster_cidr, flags.node_cidr_mask_size,
+                                        first.error().message));
+    options.cluster_cidr = flags.cluster_cidr;
+    options.node_cidr_mask_size = flags.node_cidr_mask_size;
+  }
+  if (!flags.root_ca_file.empty()) {
+    std::ifstream in(flags.root_ca_file, std::ios::binary);
+    if (!in) return internal_error(fmt::format("--root-ca-file: cannot read {}", flags.root_ca_file));
+    std::stringstream text;
+    text << in.rdbuf();
+    options.root_ca_pem = text.str();
+    if (options.root_ca_pem.find("-----BEGIN CERTIFICATE-----") == std::string::npos)
+      return internal_error(fmt::format("--root-ca-file: {} holds no certificate", flags.root_ca_file));
+  }
+  return options;
+}
+
+class ManagerService final : public program::Service {
+ public:
+  ManagerService(const program::ClientMaker& clients, controller_manager::ManagerOptions options,
+                 bool own_accounts)
+      : clients_(clients),
+        own_accounts_(own_accounts),
+        token_client_(clients.make()),
+        manager_(
+            clients.make(), [this](std::string_view account) { return client_of(account); },
+            complete(std::move(options))) {}
+  void start() override { manager_.start(); }
+  Task<> stop() override { co_await manager_.stop(); }
+
+ private:
+  controller_manager::ManagerOptions complete(controller_manager::ManagerOptions options) const {
+    if (options.root_ca_pem.empty()) options.root_ca_pem = clients_.options().tls.ca_pem;
+    return options;
+  }
+  std::unique_ptr<client::ApiClient> client_of(std::string_view account) {
+    const std::string user_agent = fmt::format("kube-controller-manager/{}", account);
+    if (!own_accounts_) return clients_.make(user_agent);
+    return clients_.make(user_agent, std::make_shared<client::ServiceAccountTokens>(
+                                         token_client_, "kube-system", std::string(account)));
+  }
+  const program::ClientMaker& clients_;
+  bool own_accounts_;
+  std::shared_ptr<client::ApiClient> token_client_;  // asks for the controllers' tokens
+  controller_manager::Manager manager_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  program::block_signals();
+  Flags flags;
+  flags.common.lease_name = "kube-controller-manager";
+  flags.common.secure_port = 10257;
+  CLI::App app{"The controllers: bring the cluster to what its objects ask for", "controller-manager"};
+  app.footer(
+      "Example:\n  controller-manager --kubeconfig /etc/kubernetes/controller-manager.conf "
+      "--allocate-node-cidrs --cluster-cidr 10.244.0.0/16");
+  add_flags(app, flags);
+  if (const auto code = program::parse(app, argc, argv, unsupported)) return *code;
+  auto options = manager_options(flags);
+  if (!options) {
+    std::cerr << "controller-manager: " << options.error().message << "\n";
+    return 1;
+  }
+  auto make = [&options, own = flags.use_service_account_credentials](const program::ClientMaker& clients) {
+    return std::make_unique<ManagerService>(clients, *options, own);
+  };
+  return program::run("controller-manager", "kube-controller-manager", flags.common, make);
+}
