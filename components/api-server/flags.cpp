@@ -1,16 +1,8 @@
 #include "api-server/flags.h"
 
-#include <fmt/format.h>
-
-#include <CLI/CLI.hpp>
-#include <algorithm>
-#include <set>
-
 namespace rusternetes::api_server {
-namespace {
 
-// kube-apiserver v1.35's flags that have no counterpart here (yet).
-const std::set<std::string_view>& unsupported() {
+const std::set<std::string_view>& unsupported_flags() {
   static const std::set<std::string_view> names = {
       "admission-control-config-file", "aggregator-reject-forwarding-redirect", "allow-metric-labels", "allow-metric-labels-manifest",
       "anonymous-auth-config", "apiserver-count", "audit-log-batch-buffer-size", "audit-log-batch-max-size", "audit-log-batch-max-wait",
@@ -40,41 +32,6 @@ const std::set<std::string_view>& unsupported() {
       "strict-transport-security-directives", "target-ram-mb", "tls-cipher-suites", "tls-curve-preferences", "tls-min-version", "tls-sni-cert-key",
       "tracing-config-file", "vmodule", "watch-cache", "watch-cache-sizes"};
   return names;
-}
-
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t above = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
-
-}  // namespace
-
-std::string explain_unknown_flags(const std::vector<std::string>& words, const std::vector<const CLI::Option*>& known) {
-  for (const auto& word : words) {
-    if (!word.starts_with("-")) continue;
-    std::string name = word.substr(word.find_first_not_of('-') == std::string::npos ? word.size() : word.find_first_not_of('-'));
-    name = name.substr(0, name.find('='));
-    if (unsupported().contains(name)) return fmt::format("--{} is not supported: this api-server has no such feature yet; leave the flag out", name);
-    std::string nearest;
-    std::size_t best = 1000;
-    for (const auto* option : known)
-      for (const auto& candidate : option->get_lnames())
-        if (const std::size_t d = distance(name, candidate); d < best) best = d, nearest = candidate;
-    if (best <= std::max<std::size_t>(3, name.size() / 3)) return fmt::format("there is no flag --{}; did you mean --{}?", name, nearest);
-    return fmt::format("there is no flag --{}; --help lists them", name);
-  }
-  if (!words.empty()) return fmt::format("unexpected argument \"{}\"", words[0]);
-  return {};
 }
 
 }  // namespace rusternetes::api_server

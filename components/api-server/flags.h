@@ -1,16 +1,11 @@
 #pragma once
-// What to say of a flag that is not ours: one of kube-apiserver's that is not supported, or a typing error.
 
-#include <string>
-#include <vector>
-
-namespace CLI {
-class Option;
-}
+#include <set>
+#include <string_view>
 
 namespace rusternetes::api_server {
 
-// Empty when there is nothing to complain of.
-std::string explain_unknown_flags(const std::vector<std::string>& words, const std::vector<const CLI::Option*>& known);
+// kube-apiserver v1.35's flags that have no counterpart here (yet); without dashes.
+const std::set<std::string_view>& unsupported_flags();
 
 }  // namespace rusternetes::api_server

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "certs/certificate.h"
 #include "certs/file.h"
+#include "program/flags.h"
 #include "storage/sqlite/sqlite_store.h"
 
 using namespace rusternetes;
@@ -191,15 +192,7 @@ int main(int argc, char** argv) {
   CLI::App app{"The Kubernetes API server of Rūsternetes, on an embedded SQLite store", "api-server"};
   app.allow_extras();
   define(app, flags);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e);
-  }
-  if (const std::string problem = api_server::explain_unknown_flags(app.remaining(), std::as_const(app).get_options()); !problem.empty()) {
-    std::cerr << "api-server: " << problem << "\n";
-    return 1;
-  }
+  if (const auto code = program::parse(app, argc, argv, api_server::unsupported_flags())) return *code;
   if (flags.verbosity >= 4) log::set_level(log::Level::debug);
   return run(std::move(flags));
 }
