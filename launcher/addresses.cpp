@@ -28,7 +28,7 @@ Result<Taken> read_taken(Session& session) {
     RN_TRY(taken.reservations, session.state()->reservations());
   }
   for (const state::Reservation& one : taken.reservations) {
-    if (one.kind == "api-port") {
+    if (one.kind == "api-port" || one.kind == "published-port") {
       unsigned port = 0;
       std::from_chars(one.value.data(), one.value.data() + one.value.size(), port);
       taken.ports.push_back(static_cast<std::uint16_t>(port));
@@ -94,18 +94,48 @@ std::vector<std::string> texts(const std::vector<Range>& ranges) {
   return out;
 }
 
+// A port that the user named must be nobody else's.
+Result<> check_port(Session& session, const Taken& taken, std::string_view flag, std::uint16_t port,
+                    const std::string& address) {
+  for (const state::Reservation& one : taken.reservations)
+    if ((one.kind == "api-port" || one.kind == "published-port") && one.value == std::to_string(port))
+      return failure("AddressConflict",
+                     fmt::format("{} {}: the port belongs to cluster \"{}\"", flag, port, one.cluster));
+  if (!session.environment().host.is_port_free(address, port))
+    return failure("AddressConflict", fmt::format("{} {}: the port is in use on this host", flag, port));
+  return {};
+}
+
+Result<> choose_published(Session& session, Taken& taken, const AddressRequest& request,
+                          ClusterSettings& settings) {
+  if (!request.published_ports.empty() && !settings.has_own_node())
+    return failure(
+        "BadRequest",
+        "--publish is for a node with a network of its own: with --node-network host, what listens on "
+        "the node listens on the host");
+  for (const std::string& text : request.published_ports) {
+    RN_TRY(const PublishedPort port, parse_published_port(text));
+    for (const std::string& other : settings.published_ports)
+      if (parse_published_port(other)->host == port.host)
+        return failure("BadRequest",
+                       fmt::format("--publish {} and {} use the same port of the host", other, text));
+    if (port.host == request.api_port)
+      return failure("BadRequest", fmt::format("--publish {} and --api-port {} use the same port of the host",
+                                               text, request.api_port));
+    RN_CHECK(check_port(session, taken, "--publish", port.host, "0.0.0.0"));
+    taken.ports.push_back(port.host);
+    settings.published_ports.push_back(fmt::format("{}:{}", port.host, port.node));
+  }
+  return {};
+}
+
 Result<std::uint16_t> choose_port(Session& session, const Taken& taken, std::uint16_t wanted,
                                   const std::string& address) {
   HostPort& host = session.environment().host;
   if (wanted == 0)
     return state::pick_port(taken.ports,
                             [&](std::uint16_t port) { return host.is_port_free(address, port); });
-  for (const state::Reservation& one : taken.reservations)
-    if (one.kind == "api-port" && one.value == std::to_string(wanted))
-      return failure("AddressConflict",
-                     fmt::format("--api-port {} belongs to cluster \"{}\"", wanted, one.cluster));
-  if (!host.is_port_free(address, wanted))
-    return failure("AddressConflict", fmt::format("--api-port {} is in use on this host", wanted));
+  RN_CHECK(check_port(session, taken, "--api-port", wanted, address));
   return wanted;
 }
 
@@ -142,6 +172,7 @@ Result<> choose_addresses(Session& session, const AddressRequest& request, Clust
     settings.host_addresses = {address};
     settings.node_addresses = {address};
   }
+  RN_CHECK(choose_published(session, taken, request, settings));
   RN_TRY(settings.api_port, choose_port(session, taken, request.api_port, settings.bind_address));
   return {};
 }

@@ -9,9 +9,10 @@
 namespace rusternetes::launcher {
 
 struct AddressRequest {
-  std::string pod_cidr;        // "A[,B]", one a family; empty: a free IPv4 block
-  std::string service_cidr;    // of the same families
-  std::uint16_t api_port = 0;  // 0: a free one
+  std::string pod_cidr;                      // "A[,B]", one a family; empty: a free IPv4 block
+  std::string service_cidr;                  // of the same families
+  std::uint16_t api_port = 0;                // 0: a free one
+  std::vector<std::string> published_ports;  // "HOST:NODEPORT"
 };
 
 // Fills the address fields of `settings`. AddressConflict names the cluster or route in the way; BadRequest,

@@ -30,17 +30,41 @@ struct Parsed {
 
 void add_flag(Parsed& parsed, const Flag& flag) {
   const std::string name(flag.name);
+  const std::string names = flag.letter == 0 ? name : fmt::format("-{},{}", flag.letter, name);
   if (flag.value.empty()) {
-    parsed.app->add_flag(name, parsed.switches[name], std::string(flag.help));
+    parsed.app->add_flag(names, parsed.switches[name], std::string(flag.help));
     return;
   }
-  auto* option = parsed.app->add_option(name, parsed.values[name], std::string(flag.help));
+  auto* option = parsed.app->add_option(names, parsed.values[name], std::string(flag.help));
   option->type_name(std::string(flag.value))->expected(1)->allow_extra_args(false);
   if (flag.is_repeated)
     option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   else
     option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
 }
+
+// The grammar of design's `WORD [SUBWORD] [NAME] [--flags]`, which CLI11 would show in another order.
+class HelpFormat final : public CLI::Formatter {
+ public:
+  HelpFormat() {
+    column_width(34);
+  }
+  std::string make_usage(const CLI::App* app, std::string) const override {
+    std::string words, choices;
+    for (const CLI::App* at = app; at != nullptr; at = at->get_parent())
+      words = at->get_name() + (words.empty() ? "" : " ") + words;
+    for (const CLI::App* below : app->get_subcommands({}))
+      choices += (choices.empty() ? "" : "|") + below->get_name();
+    if (app->get_parent() == nullptr) choices = "COMMAND";
+    if (!choices.empty())
+      words += app->get_require_subcommand_min() > 0 ? " " + choices : " [" + choices + "]";
+    const bool takes_name = app->get_parent() == nullptr || app->get_option_no_throw("NAME") != nullptr;
+    return fmt::format("\nUsage: {}{} [--flags]\n", words, takes_name ? " [NAME]" : "");
+  }
+  std::string make_footer(const CLI::App* app) const override {
+    return app->get_footer().empty() ? "" : app->get_footer() + "\n";
+  }
+};
 
 std::string indented(std::string_view lines) {
   std::string out;
@@ -52,6 +76,19 @@ std::string indented(std::string_view lines) {
   return out;
 }
 
+std::string trimmed(std::string text) {
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return text;
+}
+
+// Of a word with all its subwords.
+std::string examples_of(std::string_view word) {
+  std::string out;
+  for (const Command& command : commands())
+    if (command.word == word) out += indented(command.examples);
+  return "Examples:\n" + trimmed(out);
+}
+
 // `words` has what was added so far, by word.
 void add_command(CLI::App& root, const Command& command, std::map<std::string, CLI::App*>& words,
                  std::deque<Parsed>& all) {
@@ -60,17 +97,20 @@ void add_command(CLI::App& root, const Command& command, std::map<std::string, C
   if (!command.subword.empty()) {
     // A word such as `image` has no meaning without its subword.
     CLI::App*& group = words[word];
-    if (group == nullptr)
-      group = root.add_subcommand(word, std::string(command.summary))->require_subcommand(1);
+    if (group == nullptr) {
+      group = root.add_subcommand(word, std::string(command.summary))->group("Commands")->require_subcommand(1);
+      group->footer(examples_of(word));
+    }
     parent = group;
     word = command.subword;
   }
   Parsed& parsed = all.emplace_back();
   parsed.command = &command;
-  parsed.app = parent->add_subcommand(word, std::string(command.summary));
+  parsed.app = parent->add_subcommand(word, std::string(command.summary))->group("Commands");
   if (command.subword.empty()) words[word] = parsed.app;
   parsed.app->allow_extras();
-  parsed.app->footer("\nExamples:\n" + indented(command.examples));
+  parsed.app->footer(command.subword.empty() ? examples_of(command.word)
+                                             : "Examples:\n" + trimmed(indented(command.examples)));
   if (command.takes_name)
     parsed.app->add_option("NAME", parsed.name, "the cluster (rusternetes)")->type_name("");
   for (const Flag& flag : command.flags) add_flag(parsed, flag);
@@ -122,15 +162,14 @@ Result<> check_words(const std::vector<std::string>& words) {
   if (!needs_subword) return {};
   if (words.size() < 2 || words[1].starts_with("-")) {
     if (words.size() >= 2 && (words[1] == "-h" || words[1] == "--help")) return {};
-    return failure("Usage", fmt::format("{} needs one of: {}", first, [&] {
-                     std::string list;
-                     for (const std::string& word : below) list += (list.empty() ? "" : ", ") + word;
-                     return list;
-                   }()));
+    return failure("Usage", fmt::format("{} needs one of: {}", first, joined(below, ", ")));
   }
-  if (std::find(below.begin(), below.end(), words[1]) == below.end())
-    return failure("Usage", fmt::format("there is no command \"{} {}\"{}", first, words[1],
-                                        suggestion(words[1], below)));
+  if (std::find(below.begin(), below.end(), words[1]) == below.end()) {
+    const std::string near = suggestion(words[1], below);
+    return failure(
+        "Usage", fmt::format("there is no command \"{} {}\"{}", first, words[1],
+                             near.empty() ? fmt::format("; {} takes {}", first, joined(below, ", ")) : near));
+  }
   return {};
 }
 
@@ -172,19 +211,50 @@ int report(const Status& status, Environment& environment, bool is_json) {
 
 }  // namespace
 
-int run(const std::vector<std::string>& words, Environment& environment) {
+namespace {
+
+// What people type from habit: `help`, `help create`, `--version`.
+std::vector<std::string> habits(std::vector<std::string> words) {
+  if (words.empty()) return words;
+  if (words.front() == "help") {
+    words.erase(words.begin());
+    words.emplace_back("--help");
+  } else if (words.front() == "--version" || words.front() == "-v") {
+    words.front() = "version";
+  }
+  return words;
+}
+
+// "--api-port needs a value: PORT", for CLI11's own words.
+Status misused(const CLI::ParseError& error) {
+  const std::string said = error.what();
+  const auto colon = said.find(": 1 required ");
+  if (colon == std::string::npos) return failure("Usage", said);
+  const auto type = said.substr(colon + 13);
+  return failure("Usage", fmt::format("{} needs a value: {}", said.substr(0, colon),
+                                      type.substr(0, type.find(" missing"))));
+}
+
+}  // namespace
+
+int run(const std::vector<std::string>& typed, Environment& environment) {
+  const std::vector<std::string> words = habits(typed);
   // Known before parsing, so that errors of the parser have the asked-for form too.
   bool is_json = false;
   for (std::size_t i = 0; i < words.size(); ++i)
-    is_json = is_json || words[i] == "--output=json" ||
-              (words[i] == "--output" && i + 1 < words.size() && words[i + 1] == "json");
+    is_json =
+        is_json || words[i] == "--output=json" || words[i] == "-ojson" || words[i] == "-o=json" ||
+        ((words[i] == "--output" || words[i] == "-o") && i + 1 < words.size() && words[i + 1] == "json");
   if (auto checked = check_words(words); !checked) return report(checked.error(), environment, is_json);
 
   CLI::App root{"Launches and keeps Kubernetes clusters on this host.", "rusternetes-ctl"};
+  root.formatter(std::make_shared<HelpFormat>());
   root.require_subcommand(1);
-  root.footer("\nExamples:\n" +
+  root.footer("Examples:\n" +
               indented("rusternetes-ctl create\nkubectl get nodes\nrusternetes-ctl delete --yes") +
-              "\nThe only argument is a cluster's NAME, \"rusternetes\" if none is given.");
+              "\nThe only argument is a cluster's NAME, \"rusternetes\" if none is given. `rusternetes-ctl "
+              "help COMMAND` "
+              "shows\na command's flags.");
   std::deque<Parsed> all;
   std::map<std::string, CLI::App*> by_word;
   for (const Command& command : commands()) add_command(root, command, by_word, all);
@@ -196,7 +266,7 @@ int run(const std::vector<std::string>& words, Environment& environment) {
     environment.out << std::flush;
     return 0;
   } catch (const CLI::ParseError& error) {
-    return report(failure("Usage", error.what()), environment, is_json);
+    return report(misused(error), environment, is_json);
   }
   Parsed* chosen = nullptr;
   for (Parsed& parsed : all)

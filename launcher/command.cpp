@@ -30,7 +30,7 @@ bool is_command_word(std::string_view word) {
 std::span<const Flag> common_flags() {
   static constexpr std::array flags{
       Flag{"--home", "DIR", "where clusters and their state are kept (also RUSTERNETES_HOME)"},
-      Flag{"--output", "text|json", "form of the result"},
+      Flag{"--output", "text|json", "form of the result (text)", false, 'o'},
   };
   return flags;
 }

@@ -21,6 +21,7 @@ struct Flag {
   std::string_view value;  // "CIDR"; empty for a switch
   std::string_view help;
   bool is_repeated = false;
+  char letter = 0;  // "-f"; 0: none
 };
 
 struct Invocation;

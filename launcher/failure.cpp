@@ -18,6 +18,7 @@ constexpr std::array kinds{
     ErrorKind{"ClusterNotFound", 3, "`rusternetes-ctl list` shows the clusters of this home."},
     ErrorKind{"ImageNotFound", 3,
               "Build or load the image in an engine of this host first, or pass --archive FILE."},
+    ErrorKind{"BadArchive", 3, "Write it again, for example: podman save -o FILE IMAGE."},
     ErrorKind{"NotFound", 3, ""},
     ErrorKind{"ClusterExists", 4, "Choose another name, or delete the cluster first."},
     ErrorKind{"FolderInTheWay", 4, "Move the folder away if nothing in it is needed."},
@@ -46,7 +47,9 @@ constexpr std::array kinds{
     ErrorKind{"NotReady", 9,
               "The cluster is kept: see `rusternetes-ctl status` and `rusternetes-ctl logs`, or wait longer "
               "with --wait."},
-    ErrorKind{"ClusterStopped", 9, "`rusternetes-ctl start` brings it up."},
+    ErrorKind{"ClusterStopped", 9, "`rusternetes-ctl start NAME` brings it up."},
+    ErrorKind{"EngineStopped", 9,
+              "`rusternetes-ctl start NAME` starts it again; Pods that run stay as they are."},
     ErrorKind{"KubeconfigBroken", 10,
               "Correct or move the file; `rusternetes-ctl kubeconfig` prints the cluster's own."},
     ErrorKind{"KubeconfigLocked", 10, "If no kubectl is writing it, remove the lock file."},

@@ -26,10 +26,10 @@ void add_start_steps(const Context& context, Plan& plan, bool is_new) {
 }  // namespace
 
 Context make_context(Environment& environment, state::State* state, const Home& home,
-                     ClusterSettings settings) {
+                     ClusterSettings settings, Progress* progress) {
   ClusterPaths paths = home.cluster(settings.name);
   return std::make_shared<StepContext>(
-      StepContext{environment, state, home, std::move(settings), std::move(paths)});
+      StepContext{environment, state, home, std::move(settings), std::move(paths), progress});
 }
 
 Plan create_plan(const Context& context) {
@@ -59,9 +59,12 @@ Plan stop_plan(const Context& context) {
   auto add = [&](StepPtr step) { plan.steps.push_back(std::move(step)); };
   add(set_phase(context, "stopping", ""));
   add(stop_process(context, true));
-  add(stop_containers(context, default_stop_grace));
+  // It may have died; without it no container can be stopped.
+  if (context->settings.engine.is_private) add(start_private_engine(context));
+  add(stop_pods(context));
+  add(remove_cgroups(context, false));
   // The host's drop rule stays: the addresses are still the cluster's.
-  if (context->settings.has_own_node()) add(unlink_node(context));
+  add(unlink_node(context));
   if (context->settings.engine.is_private) add(stop_private_engine(context));
   add(unmount_folder(context));
   add(set_phase(context, "stopped", ""));
@@ -78,20 +81,28 @@ Plan delete_plan(const Context& context) {
   add(remove_containers(context));
   add(remove_pause_image(context));
   if (context->settings.engine.is_private) add(stop_private_engine(context));
+  add(remove_cgroups(context, true));
   add(remove_network(context));
   add(remove_folder(context));
   add(forget_cluster(context));
   return plan;
 }
 
+Plan revive_engine_plan(const Context& context) {
+  Plan plan{.kind = "revive-engine", .cluster = context->settings.name, .steps = {}, .point_of_no_return = 0};
+  plan.steps.push_back(start_private_engine(context));
+  return plan;
+}
+
 Result<Plan> plan_from_record(const state::PlanRecord& record, Environment& environment, state::State* state,
-                              const Home& home) {
+                              const Home& home, Progress* progress) {
   RN_TRY(ClusterSettings settings, settings_from_json(record.arguments));
-  const Context context = make_context(environment, state, home, std::move(settings));
+  const Context context = make_context(environment, state, home, std::move(settings), progress);
   if (record.kind == "create") return create_plan(context);
   if (record.kind == "start") return start_plan(context);
   if (record.kind == "stop") return stop_plan(context);
   if (record.kind == "delete") return delete_plan(context);
+  if (record.kind == "revive-engine") return revive_engine_plan(context);
   return failure("RecoveryFailed",
                  fmt::format("this release cannot finish an interrupted \"{}\"", record.kind));
 }

@@ -6,19 +6,19 @@
 
 namespace rusternetes::launcher {
 
-inline constexpr std::chrono::seconds default_stop_grace{30};  // Kubernetes' terminationGracePeriodSeconds
-
 Plan create_plan(const Context& context);
 Plan start_plan(const Context& context);
 Plan stop_plan(const Context& context);
 Plan delete_plan(const Context& context);
+// Starts the cluster's own Podman again, which ended beside a running cluster.
+Plan revive_engine_plan(const Context& context);
 
 // The plan of a journal's record, built again from its arguments. RecoveryFailed for a kind that this release
 // lacks.
 Result<Plan> plan_from_record(const state::PlanRecord& record, Environment& environment, state::State* state,
-                              const Home& home);
+                              const Home& home, Progress* progress);
 
 Context make_context(Environment& environment, state::State* state, const Home& home,
-                     ClusterSettings settings);
+                     ClusterSettings settings, Progress* progress);
 
 }  // namespace rusternetes::launcher

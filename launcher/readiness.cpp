@@ -7,6 +7,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+#include <ctime>
 
 #include "certs/file.h"
 #include "certs/pki.h"
@@ -41,28 +42,60 @@ Result<bool> is_api_ready(StepContext& context) {
   return answer && answer->status == 200;
 }
 
-bool is_ready_node(const json::value& value) {
+std::string text_at(const json::value& value, const char* pointer) {
   boost::system::error_code error;
-  const json::value* conditions = value.find_pointer("/status/conditions", error);
-  if (conditions == nullptr || !conditions->is_array()) return false;
-  const auto& list = conditions->get_array();
-  return std::any_of(list.begin(), list.end(), [](const json::value& one) {
-    const auto* object = one.if_object();
-    const auto is = [&](const char* key, const char* text) {
-      const auto* field = object->if_contains(key);
-      return field != nullptr && field->is_string() && field->get_string() == text;
-    };
-    return object != nullptr && is("type", "Ready") && is("status", "True");
-  });
+  const json::value* found = value.find_pointer(pointer, error);
+  return found != nullptr && found->is_string() ? std::string(found->get_string()) : std::string();
 }
 
-// Whether a line of a watch shows a Ready node.
-bool shows_ready_node(std::string_view line) {
+// RFC 3339 in UTC, with or without a fraction. The epoch for what is none.
+SystemTime parse_time(const std::string& text) {
+  std::tm parts{};
+  int microseconds = 0;
+  const char* rest = ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
+  if (rest == nullptr) return {};
+  if (*rest == '.') {
+    int scale = 100'000;
+    for (++rest; *rest >= '0' && *rest <= '9'; ++rest, scale /= 10) microseconds += (*rest - '0') * scale;
+  }
+  return std::chrono::system_clock::from_time_t(::timegm(&parts)) + std::chrono::microseconds(microseconds);
+}
+
+enum class NodeSays { nothing, not_ready, ready, ready_perhaps_before };
+
+// What the kubelet of the running process says of the node. A Ready from before its start, which the store
+// still has, is nothing; heartbeats have whole seconds, so that within the second of the start they do not
+// tell.
+NodeSays read_node(const json::value& node, SystemTime started_at) {
+  boost::system::error_code error;
+  const json::value* conditions = node.find_pointer("/status/conditions", error);
+  if (conditions == nullptr || !conditions->is_array()) return NodeSays::nothing;
+  for (const json::value& one : conditions->get_array()) {
+    if (text_at(one, "/type") != "Ready") continue;
+    const SystemTime heartbeat = parse_time(text_at(one, "/lastHeartbeatTime"));
+    const SystemTime second = std::chrono::floor<std::chrono::seconds>(started_at);
+    if (heartbeat < second) return NodeSays::nothing;
+    if (text_at(one, "/status") != "True") return NodeSays::not_ready;
+    return heartbeat == second ? NodeSays::ready_perhaps_before : NodeSays::ready;
+  }
+  return NodeSays::nothing;
+}
+
+// Whether a line of a watch may show a Ready node: worth asking again.
+bool shows_ready_node(std::string_view line, SystemTime started_at) {
   boost::system::error_code error;
   const json::value event = json::parse(json::string_view(line.data(), line.size()), error);
   if (error || !event.is_object()) return false;
   const auto* object = event.get_object().if_contains("object");
-  return object != nullptr && is_ready_node(*object);
+  if (object == nullptr) return false;
+  const NodeSays says = read_node(*object, started_at);
+  return says == NodeSays::ready || says == NodeSays::ready_perhaps_before;
+}
+
+// When the running process began; the epoch where a clock that was set back makes that useless.
+SystemTime start_of(const StepContext& context) {
+  const auto status = context.environment.process.status(process_spec(context));
+  return status && status->started_at <= context.environment.clock.now() ? status->started_at : SystemTime();
 }
 
 // kubeadm's ClusterRoleBinding. `rusternetes` makes it when it starts; one that somebody removed is put back
@@ -92,7 +125,19 @@ struct NodeAnswer {
   std::string message;
 };
 
-Result<NodeAnswer> get_node(StepContext& context) {
+// Whether the node's lease, which has microseconds, was renewed since.
+Result<bool> is_lease_renewed(StepContext& context, SystemTime started_at) {
+  RN_TRY(const HttpRequest request,
+         request_as(
+             context, "admin",
+             "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/" + context.settings.node_name));
+  RN_TRY(const HttpResponse answer, context.environment.http.send(request));
+  boost::system::error_code error;
+  const json::value lease = json::parse(answer.body, error);
+  return answer.status == 200 && !error && parse_time(text_at(lease, "/spec/renewTime")) > started_at;
+}
+
+Result<NodeAnswer> get_node(StepContext& context, SystemTime started_at) {
   RN_TRY(const HttpRequest request,
          request_as(context, "admin", "/api/v1/nodes/" + context.settings.node_name));
   RN_TRY(const HttpResponse answer, context.environment.http.send(request));
@@ -106,19 +151,27 @@ Result<NodeAnswer> get_node(StepContext& context) {
     return NodeAnswer{false, fmt::format("the api-server answered {}", answer.status)};
   boost::system::error_code error;
   const json::value node = json::parse(answer.body, error);
-  if (!error && is_ready_node(node)) return NodeAnswer{true, ""};
+  NodeSays says = error ? NodeSays::nothing : read_node(node, started_at);
+  if (says == NodeSays::ready_perhaps_before) {
+    RN_TRY(const bool is_renewed, is_lease_renewed(context, started_at));
+    says = is_renewed ? NodeSays::ready : NodeSays::nothing;
+  }
+  if (says == NodeSays::ready) return NodeAnswer{true, ""};
+  if (says == NodeSays::nothing)
+    return NodeAnswer{false, fmt::format("node \"{}\" has said nothing since rusternetes started",
+                                         context.settings.node_name)};
   return NodeAnswer{false, fmt::format("node \"{}\" is not Ready", context.settings.node_name)};
 }
 
 // Follows the node's events until it is Ready or the time is over.
-void watch_node(StepContext& context, milliseconds timeout) {
+void watch_node(StepContext& context, SystemTime started_at, milliseconds timeout) {
   auto request = request_as(
       context, "admin",
       fmt::format("/api/v1/nodes?watch=true&fieldSelector=metadata.name%3D{}", context.settings.node_name));
   if (!request) return;
   request->timeout = timeout;
   (void)context.environment.http.stream(*request, [&](std::string_view line) {
-    return !shows_ready_node(line) && !context.environment.is_interrupted();
+    return !shows_ready_node(line, started_at) && !context.environment.is_interrupted();
   });
 }
 
@@ -132,7 +185,7 @@ ClusterHealth cluster_health(StepContext& context) {
     health.message = ready ? "the api-server is not ready" : ready.error().message;
     return health;
   }
-  const auto node = get_node(context);
+  const auto node = get_node(context, start_of(context));
   health.is_node_ready = node && node->is_ready;
   health.message = node ? node->message : node.error().message;
   return health;
@@ -155,7 +208,7 @@ Result<> wait_until_ready(StepContext& context, milliseconds timeout) {
           fmt::format("the cluster is not ready after {} s: {}",
                       std::chrono::duration_cast<std::chrono::seconds>(timeout).count(), health.message));
     if (health.is_api_ready) {
-      watch_node(context, std::min(left, milliseconds(5000)));
+      watch_node(context, start_of(context), std::min(left, milliseconds(5000)));
       // A watch that ends at once (a node that is not there yet, a server that stops) must not make this a
       // busy loop.
     }

@@ -18,8 +18,9 @@ struct ClusterHealth {
 // Looks once.
 ClusterHealth cluster_health(StepContext& context);
 
-// Waits until /readyz says ok and the node is Ready. NotReady after `timeout`; ProcessFailed when the
-// supervised process keeps ending; Interrupted.
+// Waits until /readyz says ok and the node is Ready, by a status younger than the running process: what the
+// store has from before a stop does not count. NotReady after `timeout`; ProcessFailed when the supervised
+// process keeps ending; Interrupted.
 Result<> wait_until_ready(StepContext& context, std::chrono::milliseconds timeout);
 
 }  // namespace rusternetes::launcher

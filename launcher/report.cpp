@@ -8,6 +8,7 @@
 #include <istream>
 #include <ostream>
 
+#include "base/duration.h"
 #include "launcher/failure.h"
 #include "launcher/readiness.h"
 
@@ -33,6 +34,7 @@ json::object describe_json(const ClusterSettings& s) {
           {"nodeAddresses", list(s.node_addresses)},
           {"podCIDRs", list(s.pod_cidrs)},
           {"serviceCIDRs", list(s.service_cidrs)},
+          {"publishedPorts", list(s.published_ports)},
           {"createdAtMs", s.created_at_ms}};
 }
 
@@ -53,6 +55,12 @@ void print_plan(const Invocation& invocation, const Plan& plan, const ClusterSet
                              "\n");
 }
 
+Result<std::chrono::milliseconds> wait_flag(const Invocation& invocation) {
+  auto wait = parse_duration(invocation.text("--wait", "60s"));
+  if (!wait) return failure("BadRequest", "--wait " + wait.error().message);
+  return wait;
+}
+
 Result<> wait_with_progress(Session& session, StepContext& context, std::chrono::milliseconds timeout) {
   session.progress().begin(
       fmt::format("Wait for the api-server and a Ready node (up to {} s)", timeout.count() / 1000));
@@ -65,7 +73,8 @@ Result<> confirm(const Invocation& invocation, const std::string& question) {
   if (invocation.has("--yes")) return {};
   Environment& environment = invocation.environment;
   if (!environment.is_input_terminal)
-    return failure("ConfirmationRequired", question + " nobody is there to say yes");
+    return failure("ConfirmationRequired",
+                   fmt::format("\"{}\" cannot be asked: there is no terminal", question));
   environment.err << question << " [y/N] " << std::flush;
   std::string answer;
   std::getline(environment.in, answer);

@@ -14,6 +14,8 @@ boost::json::object describe_json(const ClusterSettings& settings);
 // The steps of a plan, for --dry-run.
 void print_plan(const Invocation& invocation, const Plan& plan, const ClusterSettings& settings);
 
+// --wait, 60 s if it is not given. BadRequest.
+Result<std::chrono::milliseconds> wait_flag(const Invocation& invocation);
 Result<> wait_with_progress(Session& session, StepContext& context, std::chrono::milliseconds timeout);
 
 // Asks on the terminal unless --yes was given. ConfirmationRequired when there is no terminal or the answer

@@ -74,7 +74,7 @@ Result<> Session::recover(const std::string& deleted) {
       superseded_.push_back(record);
       continue;
     }
-    auto plan = plan_from_record(record, environment(), state_.get(), home());
+    auto plan = plan_from_record(record, environment(), state_.get(), home(), &progress_);
     auto told = plan ? runner.recover(record, *plan) : Result<std::string>(plan.error());
     if (told) {
       progress_.note(*told);
@@ -113,9 +113,12 @@ Result<ClusterSettings> Session::cluster(const std::string& name) {
     names.push_back(one.name);
   }
   const std::string near = nearest(name, names);
-  return failure("ClusterNotFound",
-                 near.empty() ? fmt::format("there is no cluster \"{}\"", name)
-                              : fmt::format("there is no cluster \"{}\"; did you mean \"{}\"?", name, near));
+  std::string message = fmt::format("there is no cluster \"{}\"", name);
+  if (!near.empty())
+    message += fmt::format("; did you mean \"{}\"?", near);
+  else if (!names.empty() && names.size() <= 5)
+    message += fmt::format("; there is {}", joined(names, ", "));
+  return failure("ClusterNotFound", message);
 }
 
 Result<std::string> Session::phase(const std::string& name) {

@@ -39,7 +39,7 @@ class Session {
   bool was_undone(const std::string& name) const { return undone_ == name; }
 
   Context context(ClusterSettings settings) {
-    return make_context(environment(), state_.get(), home(), std::move(settings));
+    return make_context(environment(), state_.get(), home(), std::move(settings), &progress_);
   }
   Result<> run(Plan plan, const ClusterSettings& settings);
   // RecoveryFailed when an interrupted plan of the cluster could be neither finished nor undone.

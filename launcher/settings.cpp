@@ -6,6 +6,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+#include <charconv>
 
 #include "launcher/command.h"
 #include "launcher/failure.h"
@@ -68,6 +69,7 @@ std::string to_json(const ClusterSettings& s) {
       {"nodeLinks", list_json(s.node_links)},
       {"hostAddresses", list_json(s.host_addresses)},
       {"nodeAddresses", list_json(s.node_addresses)},
+      {"publishedPorts", list_json(s.published_ports)},
       {"userKubeconfig", s.user_kubeconfig},
       {"createdAtMs", s.created_at_ms},
   });
@@ -98,6 +100,7 @@ Result<ClusterSettings> settings_from_json(std::string_view text) {
   s.node_links = list_of(object, "nodeLinks");
   s.host_addresses = list_of(object, "hostAddresses");
   s.node_addresses = list_of(object, "nodeAddresses");
+  s.published_ports = list_of(object, "publishedPorts");
   s.user_kubeconfig = text_of(object, "userKubeconfig");
   s.created_at_ms = integer_of(object, "createdAtMs");
   return s;
@@ -112,11 +115,33 @@ std::vector<state::Reservation> reservations_of(const ClusterSettings& s) {
   add("service-cidr", s.service_cidrs);
   add("node-link", s.node_links);
   add("api-port", {std::to_string(s.api_port)});
+  for (const std::string& text : s.published_ports)
+    if (const auto port = parse_published_port(text)) add("published-port", {std::to_string(port->host)});
   return out;
 }
 
 NodeNetwork node_network_of(const ClusterSettings& s, const std::string& netns) {
-  return {s.name, s.node_name, netns, s.host_addresses, s.node_addresses, s.pod_cidrs, s.service_cidrs};
+  return {s.name,           s.node_name, netns,           s.host_addresses,
+          s.node_addresses, s.pod_cidrs, s.service_cidrs, s.published_ports};
+}
+
+std::optional<std::uint16_t> parse_port(std::string_view text) {
+  unsigned port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (error != std::errc() || end != text.data() + text.size() || port == 0 || port > 65535)
+    return std::nullopt;
+  return static_cast<std::uint16_t>(port);
+}
+
+Result<PublishedPort> parse_published_port(std::string_view text) {
+  const auto colon = text.find(':');
+  const auto host = parse_port(text.substr(0, colon));
+  const auto node = colon == std::string_view::npos ? std::nullopt : parse_port(text.substr(colon + 1));
+  if (!host || !node)
+    return failure(
+        "BadRequest",
+        fmt::format("--publish \"{}\" is not HOST:NODEPORT, two port numbers such as 8080:30080", text));
+  return PublishedPort{*host, *node};
 }
 
 std::string joined(const std::vector<std::string>& parts, std::string_view separator) {

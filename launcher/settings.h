@@ -3,6 +3,7 @@
 // its plans.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,7 +30,8 @@ struct ClusterSettings {
       node_links;  // blocks of which host and node have an address; none on node_network host
   std::vector<std::string> host_addresses;
   std::vector<std::string> node_addresses;
-  std::string user_kubeconfig;  // the file that the context is merged into
+  std::vector<std::string> published_ports;  // "HOST:NODEPORT", ports of every address of the host
+  std::string user_kubeconfig;               // the file that the context is merged into
   std::int64_t created_at_ms = 0;
 
   bool has_own_node() const { return node_network == "own"; }
@@ -44,6 +46,15 @@ Result<ClusterSettings> settings_from_json(std::string_view text);
 std::vector<state::Reservation> reservations_of(const ClusterSettings& settings);
 NodeNetwork node_network_of(const ClusterSettings& settings, const std::string& netns);
 std::string joined(const std::vector<std::string>& parts, std::string_view separator = ",");
+
+// "HOST:NODEPORT", two port numbers. BadRequest.
+struct PublishedPort {
+  std::uint16_t host = 0;
+  std::uint16_t node = 0;
+};
+Result<PublishedPort> parse_published_port(std::string_view text);
+// A decimal number from 1 to 65535, or nothing.
+std::optional<std::uint16_t> parse_port(std::string_view text);
 
 // A DNS label that begins with a letter, of at most 40 characters, and not a command word.
 Result<> check_cluster_name(std::string_view name);

@@ -73,6 +73,14 @@ struct TaskGroup::State {
 TaskGroup::TaskGroup(asio::any_io_executor executor) : state_(std::make_shared<State>(std::move(executor))) {}
 TaskGroup::~TaskGroup() = default;
 
+// Posted, so that a task which ends during emit() does not erase its own entry under the signal.
+void TaskGroup::cancel_soon(std::shared_ptr<State> state, const void* target) {
+  asio::post(state->executor, [state, target] {
+    for (auto& entry : state->entries)
+      if (&entry == target) return entry.cancel.emit(asio::cancellation_type::all);
+  });
+}
+
 void TaskGroup::spawn(std::string name, Task<> task) {
   auto state = state_;
   auto entry = state->entries.emplace(state->entries.end());
@@ -92,6 +100,8 @@ void TaskGroup::spawn(std::string name, Task<> task) {
                    state->entries.erase(entry);
                    state->ended.set();
                  }));
+  // A task that begins another while the group ends would keep it for ever.
+  if (state->stopping) cancel_soon(state, &*entry);
 }
 
 Task<> TaskGroup::stop() {
@@ -100,13 +110,7 @@ Task<> TaskGroup::stop() {
   // A task that ends at once erases its entry while we walk, so each round starts from the names that are left.
   std::vector<std::list<State::Entry>::iterator> all;
   for (auto it = state->entries.begin(); it != state->entries.end(); ++it) all.push_back(it);
-  for (auto it : all) {
-    // Posted, so that a task which ends during emit() does not erase its own entry under the signal.
-    asio::post(state->executor, [state, target = &*it] {
-      for (auto& entry : state->entries)
-        if (&entry == target) return entry.cancel.emit(asio::cancellation_type::all);
-    });
-  }
+  for (auto it : all) cancel_soon(state, &*it);
   while (!state->entries.empty()) co_await state->ended.wait();
 }
 

@@ -68,6 +68,7 @@ class TaskGroup {
 
  private:
   struct State;
+  static void cancel_soon(std::shared_ptr<State> state, const void* target);
   std::shared_ptr<State> state_;
 };
 

@@ -16,6 +16,7 @@ class LinuxHost final : public HostPort {
   std::string default_address() override;
   Result<> share_folder(const std::filesystem::path& folder) override;
   Result<> unmount_below(const std::filesystem::path& folder) override;
+  Result<> remove_cgroups(const std::string& cluster, bool must_end) override;
 };
 
 // The mount points at or below `folder` in the text of /proc/self/mountinfo (proc(5)), in the order in which

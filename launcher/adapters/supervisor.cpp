@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -225,6 +226,12 @@ Result<ProcessStatus> SupervisorPort::status(const ProcessSpec& spec) {
   out.child_pid = file.child_pid;
   out.restarts = file.restarts;
   out.last_exit = file.last_exit;
+  // Written whenever a child starts or ends.
+  struct stat info {};
+  if (::stat(spec.status_file.c_str(), &info) == 0)
+    out.started_at =
+        std::chrono::system_clock::time_point(std::chrono::duration_cast<std::chrono::system_clock::duration>(
+            std::chrono::seconds(info.st_mtim.tv_sec) + std::chrono::nanoseconds(info.st_mtim.tv_nsec)));
   if (spec.has_own_netns) out.netns = fmt::format("/proc/{}/ns/net", out.supervisor_pid);
   const auto released = certs::read_text(spec.hold_file, 4096);
   out.is_released = released && *released == life_of(out.supervisor_pid);

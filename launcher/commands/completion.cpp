@@ -1,7 +1,8 @@
 // completion: scripts for shells, written from the table of commands.
 #include <fmt/format.h>
 
-#include <ostream>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
 #include <set>
 
 #include "launcher/command.h"
@@ -111,11 +112,21 @@ std::string zsh_script() {
   return "#compdef rusternetes-ctl\nautoload -U +X bashcompinit && bashcompinit\n" + bash_script();
 }
 
+// Within single quotes, fish escapes these two and nothing else.
+std::string fish_quoted(std::string_view text) {
+  std::string out = "'";
+  for (const char c : text) {
+    if (c == '\'' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + "'";
+}
+
 std::string fish_script() {
   std::string out = "complete -c rusternetes-ctl -f\n";
   each_word([&](const Command& command, const std::string& sub) {
-    out += fmt::format("complete -c rusternetes-ctl -n __fish_use_subcommand -a {} -d '{}'\n", command.word,
-                       command.summary);
+    out += fmt::format("complete -c rusternetes-ctl -n __fish_use_subcommand -a {} -d {}\n", command.word,
+                       fish_quoted(command.summary));
     const std::string when = fmt::format("-n '__fish_seen_subcommand_from {}'", command.word);
     if (!sub.empty()) out += fmt::format("complete -c rusternetes-ctl {} -a '{}'\n", when, sub);
     if (takes_name(command.word))
@@ -124,18 +135,25 @@ std::string fish_script() {
   });
   for (const Command& command : commands())
     for (const Flag& flag : command.flags)
-      out += fmt::format("complete -c rusternetes-ctl -n '__fish_seen_subcommand_from {}' -l {}{} -d '{}'\n",
+      out += fmt::format("complete -c rusternetes-ctl -n '__fish_seen_subcommand_from {}' -l {}{} -d {}\n",
                          command.word, flag.name.substr(2),
-                         flag.value.empty() ? std::string() : fmt::format(" -r -a '{}'", alternatives(flag)),
-                         flag.help);
+                         flag.value.empty()     ? std::string()
+                         : flag.value == "FILE" ? std::string(" -r -F")
+                                                : fmt::format(" -r -a '{}'", alternatives(flag)),
+                         fish_quoted(flag.help));
   for (const Flag& flag : common_flags())
-    out += fmt::format("complete -c rusternetes-ctl -l {} -r -d '{}'\n", flag.name.substr(2), flag.help);
+    out += fmt::format("complete -c rusternetes-ctl -l {} -r{} -d {}\n", flag.name.substr(2),
+                       flag.value == "DIR" ? " -F" : fmt::format(" -a '{}'", alternatives(flag)),
+                       fish_quoted(flag.help));
   return out;
 }
 
 template <std::string (*script)()>
 Result<> run_completion(Invocation& invocation) {
-  invocation.environment.out << script() << std::flush;
+  const std::string text = script();
+  invocation.print(text, boost::json::serialize(boost::json::object{
+                             {"shell", std::string(invocation.command.subword)}, {"script", text}}) +
+                             "\n");
   return {};
 }
 

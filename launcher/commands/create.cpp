@@ -3,11 +3,9 @@
 
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
-#include <charconv>
 
 #include "certs/key.h"
 #include "launcher/addresses.h"
-#include "base/duration.h"
 #include "launcher/failure.h"
 #include "launcher/ports/host_port.h"
 #include "launcher/ports/network_port.h"
@@ -39,10 +37,9 @@ Result<Request> parse_request(const Invocation& invocation) {
         fmt::format("--mode {} is not available in this release, which has all-in-one only", mode));
   if (mode != "all-in-one")
     return failure("BadRequest", fmt::format("--mode \"{}\" is not one of all-in-one", mode));
-  if (invocation.has("--publish"))
-    return failure(
-        "NotSupported",
-        "--publish has no effect yet: Services have no data path in this release, so no NodePort answers");
+  if (const auto published = invocation.flags.find("--publish"); published != invocation.flags.end())
+    request.addresses.published_ports = published->second;
+  for (const std::string& port : request.addresses.published_ports) RN_CHECK(parse_published_port(port));
   request.engine = invocation.text("--engine");
   if (!request.engine.empty() && request.engine != "podman" && request.engine != "docker")
     return failure("BadRequest", fmt::format("--engine \"{}\" is not one of podman, docker", request.engine));
@@ -54,15 +51,15 @@ Result<Request> parse_request(const Invocation& invocation) {
   if (auto algorithm = certs::parse_key_algorithm(request.key_algorithm); !algorithm)
     return failure("BadRequest",
                    fmt::format("--key-algorithm \"{}\" is not one of ecdsa, rsa", request.key_algorithm));
-  RN_TRY(request.wait, parse_duration(invocation.text("--wait", "60s")));
+  RN_TRY(request.wait, wait_flag(invocation));
   request.addresses.pod_cidr = invocation.text("--pod-cidr");
   request.addresses.service_cidr = invocation.text("--service-cidr");
-  if (const std::string port = invocation.text("--api-port"); !port.empty()) {
-    unsigned number = 0;
-    const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), number);
-    if (error != std::errc() || end != port.data() + port.size() || number == 0 || number > 65535)
-      return failure("BadRequest", fmt::format("--api-port \"{}\" is not a port", port));
-    request.addresses.api_port = static_cast<std::uint16_t>(number);
+  if (const std::string text = invocation.text("--api-port"); !text.empty()) {
+    const auto port = parse_port(text);
+    if (!port)
+      return failure("BadRequest",
+                     fmt::format("--api-port \"{}\" is not a port, a number from 1 to 65535", text));
+    request.addresses.api_port = *port;
   }
   return request;
 }
@@ -171,22 +168,24 @@ Command create_command() {
       .examples =
           "rusternetes-ctl create\n"
           "rusternetes-ctl create dev --engine docker --wait 2m\n"
+          "rusternetes-ctl create web --publish 8080:30080 --publish 8443:30443\n"
           "rusternetes-ctl create two --pod-cidr 10.200.0.0/16 --api-port 7443\n"
           "rusternetes-ctl create --dry-run",
-      .flags = {{"--mode", "MODE", "topology: all-in-one"},
-                {"--engine", "podman|docker",
-                 "engine to use; else a running Podman, a running Docker, a Podman of its own"},
-                {"--node-network", "own|host",
-                 "own: the node is a network namespace; host: the host is the node"},
-                {"--publish", "HOST:NODEPORT",
-                 "make a NodePort reachable on a host address (not available yet)", true},
-                {"--api-port", "PORT", "the api-server's port on 127.0.0.1; else a free one from 6443 on"},
-                {"--pod-cidr", "CIDR[,CIDR]", "addresses for Pods, one block a family; else a free block"},
-                {"--service-cidr", "CIDR[,CIDR]", "addresses for Services; else a free block"},
-                {"--key-algorithm", "ecdsa|rsa", "ECDSA P-256 (the default) or RSA 2048"},
-                {"--wait", "DURATION", "how long to wait for a Ready node (60s; 0 returns at once)"},
-                {"--dry-run", "", "print the steps and change nothing"},
-                {"--yes", "", "answer what asks"}},
+      .flags =
+          {{"--mode", "MODE", "topology: all-in-one"},
+           {"--engine", "podman|docker",
+            "engine to use; else a running Podman, a running Docker, a Podman of its own"},
+           {"--node-network", "own|host", "own: the node is a network namespace; host: the host is the node"},
+           {"--publish", "HOST:NODEPORT",
+            "reach port NODEPORT of the node by port HOST of any address of this host (TCP); may be repeated",
+            true},
+           {"--api-port", "PORT", "the api-server's port on 127.0.0.1; else a free one from 6443 on"},
+           {"--pod-cidr", "CIDR[,CIDR]", "addresses for Pods, one block a family; else a free block"},
+           {"--service-cidr", "CIDR[,CIDR]", "addresses for Services; else a free block"},
+           {"--key-algorithm", "ecdsa|rsa", "ECDSA P-256 (the default) or RSA 2048"},
+           {"--wait", "DURATION", "how long to wait for a Ready node (60s; 0 returns at once)"},
+           {"--dry-run", "", "print the steps and change nothing"},
+           {"--yes", "", "answer what asks", false, 'y'}},
       .run = run_create};
 }
 

@@ -69,7 +69,7 @@ Command delete_command() {
               "rusternetes-ctl delete\nrusternetes-ctl delete dev --yes\nrusternetes-ctl delete --all --yes",
           .flags = {{"--all", "", "every cluster of this home"},
                     {"--dry-run", "", "print the steps and change nothing"},
-                    {"--yes", "", "do not ask"}},
+                    {"--yes", "", "do not ask", false, 'y'}},
           .run = run_delete};
 }
 

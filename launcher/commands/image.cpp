@@ -25,8 +25,15 @@ struct TemporaryFile {
   }
 };
 
+std::function<void(std::uint64_t, std::uint64_t)> told(Progress& progress) {
+  return [&progress](std::uint64_t sent, std::uint64_t all) {
+    progress.detail(sent < all ? fmt::format("{} of {} MB sent", sent / 1'000'000, all / 1'000'000)
+                               : "the engine unpacks it");
+  };
+}
+
 // From whichever other engine of this host has it. True when it was there already.
-Result<bool> copy_from_engine(Invocation& invocation, const ClusterSettings& settings,
+Result<bool> copy_from_engine(Invocation& invocation, Progress& progress, const ClusterSettings& settings,
                               const std::string& reference) {
   EnginePort& port = invocation.environment.engine;
   RN_TRY(const bool is_there, port.has_image(settings.engine, reference));
@@ -38,8 +45,9 @@ Result<bool> copy_from_engine(Invocation& invocation, const ClusterSettings& set
     if (!has || !*has) continue;
     const TemporaryFile archive{invocation.home.cluster(settings.name).run() /
                                 fmt::format("image-{}.tar", ::getpid())};
+    progress.detail(fmt::format("read from {}", other->kind));
     RN_CHECK(port.save_image(*other, reference, archive.path));
-    RN_TRY([[maybe_unused]] auto loaded, port.load_archive(settings.engine, archive.path));
+    RN_TRY([[maybe_unused]] auto loaded, port.load_archive(settings.engine, archive.path, told(progress)));
     return false;
   }
   return failure("ImageNotFound", fmt::format("no engine of this host has the image \"{}\"", reference));
@@ -53,21 +61,26 @@ Result<> run_image_load(Invocation& invocation) {
   RN_TRY(auto session, Session::open(invocation, Session::Access::change));
   RN_TRY(const ClusterSettings settings, session->cluster(invocation.name));
   RN_CHECK(session->check_recovered(settings.name));
+  if (settings.engine.is_private && !invocation.environment.engine.is_answering(settings.engine)) {
+    RN_TRY(const std::string phase, session->phase(settings.name));
+    if (phase != "running")
+      return failure("ClusterStopped",
+                     fmt::format("cluster \"{}\" is stopped, and its own Podman with it", settings.name));
+    RN_CHECK(session->run(revive_engine_plan(session->context(settings)), settings));
+  }
   session->progress().begin(
       fmt::format("Load {} into {}", reference.empty() ? archive : reference, settings.engine.kind));
   bool was_there = false;
   std::vector<std::string> loaded{reference};
   Result<> result;
   if (!archive.empty()) {
-    std::error_code ignored;
-    if (!fs::is_regular_file(archive, ignored)) {
-      result = failure("NotFound", fmt::format("there is no file {}", archive));
-    } else if (auto names = invocation.environment.engine.load_archive(settings.engine, archive)) {
+    if (auto names =
+            invocation.environment.engine.load_archive(settings.engine, archive, told(session->progress()))) {
       loaded = *std::move(names);
     } else {
       result = std::move(names).error();
     }
-  } else if (auto copied = copy_from_engine(invocation, settings, reference)) {
+  } else if (auto copied = copy_from_engine(invocation, session->progress(), settings, reference)) {
     was_there = *copied;
   } else {
     result = std::move(copied).error();

@@ -54,7 +54,7 @@ std::vector<Command> kubeconfig_commands() {
   return {{.word = "kubeconfig",
            .subword = "",
            .summary = "Print a cluster's kubeconfig, with the administrator's private key.",
-           .examples = "rusternetes-ctl kubeconfig > dev.kubeconfig",
+           .examples = "rusternetes-ctl kubeconfig dev > dev.kubeconfig",
            .flags = {},
            .run = run_print},
           {.word = "kubeconfig",

@@ -5,6 +5,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "launcher/ports/process_port.h"
 #include "launcher/report.h"
 #include "launcher/session.h"
 
@@ -23,13 +24,15 @@ std::string age_text(std::int64_t created_at_ms, SystemTime now) {
 Result<> run_list(Invocation& invocation) {
   RN_TRY(auto session, Session::open(invocation, Session::Access::read));
   RN_TRY(const std::vector<ClusterSettings> clusters, session->clusters());
-  std::string text = clusters.empty() ? "No clusters.\n" : "";
+  std::string text = clusters.empty() ? "No clusters. `rusternetes-ctl create` makes one.\n" : "";
   if (!clusters.empty())
     text += fmt::format("{:<24} {:<12} {:<8} {:<10} {:<26} {}\n", "NAME", "MODE", "ENGINE", "STATUS",
                         "SERVER", "AGE");
   boost::json::array array;
   for (const ClusterSettings& one : clusters) {
-    RN_TRY(const std::string phase, session->phase(one.name));
+    RN_TRY(std::string phase, session->phase(one.name));
+    const auto process = invocation.environment.process.status(process_spec(*session->context(one)));
+    if (phase == "running" && process && !process->is_running) phase = "ended";
     text += fmt::format("{:<24} {:<12} {:<8} {:<10} {:<26} {}\n", one.name, one.mode, one.engine.kind, phase,
                         one.server(), age_text(one.created_at_ms, invocation.environment.clock.now()));
     boost::json::object object = describe_json(one);

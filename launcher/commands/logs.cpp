@@ -1,8 +1,11 @@
 // logs: what the cluster's process wrote.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
 #include <charconv>
 #include <fstream>
 #include <ostream>
@@ -41,6 +44,20 @@ bool belongs(std::string_view line, std::string_view component) {
   return component == "controller-manager" && part.ends_with("controller");
 }
 
+// One object a line. What has no time and part of its own (the supervisor's lines) is all message.
+std::string line_json(std::string_view line) {
+  const std::string_view part = part_of(line);
+  boost::json::object out;
+  if (const auto space = line.find(' '); !part.empty() && space + 2 < line.size()) {
+    out["time"] = line.substr(0, space);
+    out["level"] = line.substr(space + 1, 1);
+    out["component"] = part;
+    line = line.substr(std::min(line.find("] ") + 2, line.size()));
+  }
+  out["message"] = line;
+  return boost::json::serialize(out);
+}
+
 class Follower {
  public:
   Follower(Invocation& invocation, fs::path file, std::string component)
@@ -53,15 +70,18 @@ class Follower {
       lines.push_back(std::move(line));
       if (tail >= 0 && lines.size() > static_cast<std::size_t>(tail)) lines.erase(lines.begin());
     });
-    for (const std::string& line : lines) invocation_.environment.out << line << '\n';
+    for (const std::string& line : lines) print(line);
     invocation_.environment.out << std::flush;
   }
   void more() {
-    read([&](const std::string& line) { invocation_.environment.out << line << '\n'; });
+    read([&](const std::string& line) { print(line); });
     invocation_.environment.out << std::flush;
   }
 
  private:
+  void print(const std::string& line) {
+    invocation_.environment.out << (invocation_.is_json ? line_json(line) : line) << '\n';
+  }
   template <class F>
   void read(F&& on_line) {
     std::ifstream in(file_, std::ios::binary);
@@ -86,8 +106,9 @@ Result<> run_logs(Invocation& invocation) {
   if (std::find(components.begin(), components.end(), component) == components.end()) {
     const std::string near = nearest(component, {components.begin(), components.end()});
     return failure("BadRequest",
-                   fmt::format("there is no component \"{}\"{}", component,
-                               near.empty() ? "" : fmt::format("; did you mean \"{}\"?", near)));
+                   fmt::format("there is no component \"{}\"; {}", component,
+                               near.empty() ? fmt::format("there are {}", fmt::join(components, ", "))
+                                            : fmt::format("did you mean \"{}\"?", near)));
   }
   long tail = -1;
   if (const std::string text = invocation.text("--tail"); !text.empty()) {
@@ -128,7 +149,7 @@ Command logs_command() {
           .flags = {{"--component", "NAME",
                      "rusternetes (all of it), api-server, scheduler, controller-manager, kubelet, "
                      "supervisor, engine"},
-                    {"--follow", "", "go on printing what is added"},
+                    {"--follow", "", "go on printing what is added", false, 'f'},
                     {"--tail", "LINES", "only the last lines (-1: all)"}},
           .run = run_logs};
 }

@@ -4,8 +4,8 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
-#include "base/duration.h"
 #include "launcher/failure.h"
+#include "launcher/ports/engine_port.h"
 #include "launcher/ports/host_port.h"
 #include "launcher/report.h"
 #include "launcher/session.h"
@@ -13,8 +13,22 @@
 namespace rusternetes::launcher {
 namespace {
 
+// Somebody may have taken them while the cluster was stopped.
+Result<> check_ports(HostPort& host, const ClusterSettings& settings) {
+  const auto in_use = [&](std::uint16_t port) {
+    return failure("AddressConflict", fmt::format("port {} of cluster \"{}\" is in use by another program",
+                                                  port, settings.name));
+  };
+  if (!host.is_port_free(settings.bind_address, settings.api_port)) return in_use(settings.api_port);
+  for (const std::string& text : settings.published_ports) {
+    RN_TRY(const PublishedPort port, parse_published_port(text));
+    if (!host.is_port_free("0.0.0.0", port.host)) return in_use(port.host);
+  }
+  return {};
+}
+
 Result<> run_start(Invocation& invocation) {
-  RN_TRY(const std::chrono::milliseconds wait, parse_duration(invocation.text("--wait", "60s")));
+  RN_TRY(const std::chrono::milliseconds wait, wait_flag(invocation));
   const bool is_dry = invocation.has("--dry-run");
   RN_TRY(auto session, Session::open(invocation, is_dry ? Session::Access::look : Session::Access::change));
   RN_TRY(const ClusterSettings settings, session->cluster(invocation.name));
@@ -29,11 +43,11 @@ Result<> run_start(Invocation& invocation) {
   // A running process that is not released belongs to a supervisor that was started anew: its namespace is
   // empty.
   if (phase != "running" || !process.is_running || !process.is_released) {
-    if (!process.is_running &&
-        !invocation.environment.host.is_port_free(settings.bind_address, settings.api_port))
-      return failure("AddressConflict", fmt::format("port {} of cluster \"{}\" is in use by another program",
-                                                    settings.api_port, settings.name));
+    if (!process.is_running) RN_CHECK(check_ports(invocation.environment.host, settings));
     RN_CHECK(session->run(start_plan(context), settings));
+  } else if (settings.engine.is_private && !invocation.environment.engine.is_answering(settings.engine)) {
+    session->progress().note("The cluster's own Podman has ended.");
+    RN_CHECK(session->run(revive_engine_plan(context), settings));
   }
   if (wait.count() > 0) RN_CHECK(wait_with_progress(*session, *context, wait));
   invocation.print(
@@ -53,7 +67,7 @@ Command start_command() {
           .examples = "rusternetes-ctl start\nrusternetes-ctl start dev --wait 2m",
           .flags = {{"--wait", "DURATION", "how long to wait for a Ready node (60s; 0 returns at once)"},
                     {"--dry-run", "", "print the steps and change nothing"},
-                    {"--yes", "", "answer what asks"}},
+                    {"--yes", "", "answer what asks", false, 'y'}},
           .run = run_start};
 }
 

@@ -6,6 +6,7 @@
 
 #include "certs/pki.h"
 #include "launcher/failure.h"
+#include "launcher/ports/engine_port.h"
 #include "launcher/readiness.h"
 #include "launcher/report.h"
 #include "launcher/session.h"
@@ -40,28 +41,33 @@ Result<> run_status(Invocation& invocation) {
   const auto line = [&](std::string_view key, const std::string& value) {
     text += fmt::format("{:<20} {}\n", key, value);
   };
-  line("Cluster:", fmt::format("{} ({}, {})", settings.name, settings.mode, phase));
+  const std::string shown_phase = phase == "running" && !process.is_running ? "ended" : phase;
+  line("Cluster:", fmt::format("{} ({}, {})", settings.name, settings.mode, shown_phase));
   line("Server:", settings.server());
   line("Context:", settings.context());
+  const bool is_answering = invocation.environment.engine.is_answering(settings.engine);
   line("Engine:",
-       fmt::format("{} {} at {}", settings.engine.kind, settings.engine.version, settings.engine.socket));
+       fmt::format("{} {} at {}{}", settings.engine.kind, settings.engine.version, settings.engine.socket,
+                   is_answering || phase == "stopped" ? "" : ", which does not answer"));
   line("Process:", process.is_running
                        ? fmt::format("pid {}, {} restarts", process.child_pid, process.restarts)
                        : "not running");
   line("Api-server ready:", yes(health.is_api_ready));
   line("Node ready:", fmt::format("{} ({}, {})", yes(health.is_node_ready), settings.node_name,
                                   joined(settings.node_addresses)));
-  if (!health.message.empty()) line("Because:", health.message);
+  if (!health.message.empty() && phase != "stopped") line("Because:", health.message);
   line("Pods:", joined(settings.pod_cidrs));
   line("Services:", joined(settings.service_cidrs));
+  if (!settings.published_ports.empty()) line("Published ports:", joined(settings.published_ports, ", "));
   line("Next expiry:", expiry);
   boost::json::object object = describe_json(settings);
-  object["status"] = phase;
+  object["status"] = shown_phase;
   object["process"] = boost::json::object{{"running", process.is_running},
                                           {"supervisorPid", process.supervisor_pid},
                                           {"pid", process.child_pid},
                                           {"restarts", process.restarts},
                                           {"lastExit", process.last_exit}};
+  object["engineAnswers"] = is_answering;
   object["apiServerReady"] = health.is_api_ready;
   object["nodeReady"] = health.is_node_ready;
   object["message"] = health.message;
@@ -69,6 +75,8 @@ Result<> run_status(Invocation& invocation) {
   Result<> verdict;
   if (!process.is_running && phase == "stopped")
     verdict = failure("ClusterStopped", fmt::format("cluster \"{}\" is stopped", settings.name));
+  else if (process.is_running && settings.engine.is_private && !is_answering)
+    verdict = failure("EngineStopped", fmt::format("the Podman of cluster \"{}\" has ended", settings.name));
   else if (!health.is_api_ready || !health.is_node_ready)
     verdict =
         failure("NotReady", fmt::format("cluster \"{}\" is not ready: {}", settings.name, health.message));

@@ -35,13 +35,13 @@ Result<> run_stop(Invocation& invocation) {
 }  // namespace
 
 Command stop_command() {
-  return {
-      .word = "stop",
-      .subword = "",
-      .summary = "Stop a cluster and its Pods; data and addresses are kept.",
-      .examples = "rusternetes-ctl stop\nrusternetes-ctl stop dev",
-      .flags = {{"--dry-run", "", "print the steps and change nothing"}, {"--yes", "", "answer what asks"}},
-      .run = run_stop};
+  return {.word = "stop",
+          .subword = "",
+          .summary = "Stop a cluster and its Pods; data and addresses are kept.",
+          .examples = "rusternetes-ctl stop\nrusternetes-ctl stop dev",
+          .flags = {{"--dry-run", "", "print the steps and change nothing"},
+                    {"--yes", "", "answer what asks", false, 'y'}},
+          .run = run_stop};
 }
 
 }  // namespace rusternetes::launcher

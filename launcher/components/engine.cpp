@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/json/value.hpp>
 #include <cerrno>
+#include <charconv>
 
 #include "certs/file.h"
 #include "engine/connection.h"
@@ -14,9 +16,12 @@
 #include "engine/engine.h"
 #include "engine/host_facts.h"
 #include "engine/image_builder.h"
+#include "engine/json_lines.h"
+#include "engine/json_read.h"
 #include "engine/private_podman.h"
 #include "engine/reference.h"
 #include "engine/runtime.h"
+#include "launcher/components/image_archive.h"
 #include "launcher/failure.h"
 #include "pause/embedded_pause.h"
 
@@ -26,7 +31,10 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::chrono::milliseconds image_timeout{std::chrono::minutes(30)};
-constexpr std::size_t archive_limit = std::size_t{16} << 30;
+// What the kubelet notes on a sandbox: its Pod's terminationGracePeriodSeconds.
+constexpr std::string_view grace_annotation = "grace-period-seconds";
+// Of a pause process, which ends at once.
+constexpr int sandbox_grace_s = 1;
 
 std::string pause_tag() { return engine::RuntimeOptions{}.pause_image; }
 
@@ -140,11 +148,49 @@ Result<bool> EngineApi::has_image(const EngineChoice& choice, const std::string&
   return run(engine->has_image(reference));
 }
 
-Result<std::vector<std::string>> EngineApi::load_archive(const EngineChoice& choice,
-                                                         const fs::path& archive) {
+bool EngineApi::is_answering(const EngineChoice& choice) {
+  return engine::socket_peer(choice.socket).has_value();
+}
+
+std::vector<std::string> loaded_names(std::string_view said) {
+  std::vector<std::string> names;
+  for (std::size_t at = 0; (at = said.find("Loaded image", at)) != std::string_view::npos;) {
+    const auto colon = said.find(": ", at);
+    if (colon == std::string_view::npos) break;
+    const auto end = std::min(said.find('\n', colon), said.size());
+    for (std::size_t begin = colon + 2; begin < end;) {
+      const auto comma = std::min(said.find(',', begin), end);
+      names.push_back(engine::normalize_reference(said.substr(begin, comma - begin)));
+      begin = comma + 1;
+    }
+    at = end;
+  }
+  return names;
+}
+
+Result<std::vector<std::string>> EngineApi::load_archive(
+    const EngineChoice& choice, const fs::path& archive,
+    const std::function<void(std::uint64_t, std::uint64_t)>& on_progress) {
+  RN_CHECK(check_image_archive(archive));
   RN_TRY(engine::Engine * engine, at(choice));
-  RN_TRY(std::string bytes, certs::read_text(archive, archive_limit));
-  return run(engine->load_images(std::move(bytes)));
+  const std::string target = engine->dialect().api() + "/images/load?quiet=true";
+  hooks_.point("before engine POST " + target);
+  auto answer = upload_file(choice.socket, target, archive, on_progress);
+  hooks_.point("after engine POST " + target);
+  if (!answer) return std::move(answer).error();
+  const auto refused = [&](const std::string& message) {
+    return failure("BadArchive", fmt::format("the engine does not take {}: {}", archive.string(), message));
+  };
+  if (answer->status >= 400)
+    return refused(engine->connection().map_error(answer->status, answer->body).message);
+  std::string error, said;
+  engine::JsonLines lines;
+  RN_CHECK(lines.feed(answer->body + "\n", [&](const boost::json::value& line) {
+    if (auto message = engine::json_string(line, "error"); !message.empty()) error = std::move(message);
+    said += engine::json_string(line, "stream");
+  }));
+  if (!error.empty()) return refused(error);
+  return loaded_names(said);
 }
 
 Result<> EngineApi::save_image(const EngineChoice& choice, const std::string& reference,
@@ -187,36 +233,89 @@ Result<std::vector<ClusterContainer>> EngineApi::containers(const EngineChoice& 
     if (owner == one.labels.end() || !is_owned_by(owner->second, cluster)) continue;
     const auto kind = one.labels.find(engine::label::kKind);
     const auto is = [&](std::string_view word) { return kind != one.labels.end() && kind->second == word; };
-    ClusterContainer container{one.id, one.name, one.state == engine::ContainerState::running, is("sandbox")};
+    const auto label = [&](const std::string& key) {
+      const auto found = one.labels.find(key);
+      return found == one.labels.end() ? std::string() : found->second;
+    };
+    ClusterContainer container{.id = one.id,
+                               .name = one.name,
+                               .is_running = one.state == engine::ContainerState::running,
+                               .is_sandbox = is("sandbox"),
+                               .sandbox_id = is("sandbox") ? one.id : label(engine::label::kSandboxId)};
+    const std::string grace = label(engine::label::kAnnotationPrefix + std::string(grace_annotation));
+    if (int seconds = 0;
+        std::from_chars(grace.data(), grace.data() + grace.size(), seconds).ec == std::errc() && seconds >= 0)
+      container.grace = std::chrono::seconds(seconds);
     if (!is("holder")) {
       out.push_back(std::move(container));
       continue;
     }
     // Sandboxes of host-network Pods stand on the holder, and Podman refuses to remove what others stand on.
-    container.is_sandbox = true;
+    container.is_sandbox = container.is_holder = true;
     holders.push_back(std::move(container));
   }
   out.insert(out.end(), holders.begin(), holders.end());
   return out;
 }
 
-Result<> EngineApi::stop_containers(const EngineChoice& choice, const std::vector<std::string>& ids,
-                                    std::chrono::seconds grace) {
+namespace {
+
+// Stops Pods side by side. Every completion runs on the one loop that stop_pods() turns.
+class PodStopper {
+ public:
+  PodStopper(asio::io_context& context, engine::Engine& engine, const std::vector<PodToStop>& pods,
+             const std::function<void(std::size_t)>& on_stopped)
+      : context_(context), engine_(engine), pods_(pods), on_stopped_(on_stopped), left_(pods.size()) {}
+
+  Result<> run() {
+    for (std::size_t pod = 0; pod < pods_.size(); ++pod) stop_containers(pod);
+    context_.restart();
+    while (stopped_ < pods_.size()) context_.run_one();
+    if (error_) std::rethrow_exception(error_);
+    return std::move(first_);
+  }
+
+ private:
+  void stop_containers(std::size_t pod) {
+    if (pods_[pod].containers.empty()) return stop_sandboxes(pod);
+    stop(pod, pods_[pod].containers, static_cast<int>(pods_[pod].grace.count()), &PodStopper::stop_sandboxes);
+  }
+  void stop_sandboxes(std::size_t pod) {
+    if (pods_[pod].sandboxes.empty()) return finish(pod);
+    stop(pod, pods_[pod].sandboxes, sandbox_grace_s, &PodStopper::finish);
+  }
+  void finish(std::size_t) {
+    ++stopped_;
+    if (on_stopped_) on_stopped_(stopped_);
+  }
+  void stop(std::size_t pod, const std::vector<std::string>& ids, int grace_s,
+            void (PodStopper::*then)(std::size_t)) {
+    left_[pod] = ids.size();
+    for (const std::string& id : ids)
+      asio::co_spawn(context_, engine_.stop_container(id, grace_s),
+                     [this, pod, then](std::exception_ptr thrown, Result<void> result) {
+                       if (thrown) error_ = thrown;
+                       if (!result && first_) first_ = std::move(result);
+                       if (--left_[pod] == 0) (this->*then)(pod);
+                     });
+  }
+
+  asio::io_context& context_;
+  engine::Engine& engine_;
+  const std::vector<PodToStop>& pods_;
+  const std::function<void(std::size_t)>& on_stopped_;
+  std::vector<std::size_t> left_;  // of each Pod, in the stage it is in
+  std::size_t stopped_ = 0;
+  Result<> first_;
+  std::exception_ptr error_;
+};
+
+}  // namespace
+
+Result<> EngineApi::stop_pods(const EngineChoice& choice, const std::vector<PodToStop>& pods,
+                              const std::function<void(std::size_t)>& on_stopped) {
   RN_TRY(engine::Engine * engine, at(choice));
-  Result<> first;
-  std::size_t left = ids.size();
-  std::exception_ptr error;
-  for (const std::string& id : ids)
-    asio::co_spawn(context_, engine->stop_container(id, static_cast<int>(grace.count())),
-                   [&](std::exception_ptr thrown, Result<void> result) {
-                     --left;
-                     if (thrown) error = thrown;
-                     if (!result && first) first = std::move(result);
-                   });
-  context_.restart();
-  while (left > 0) context_.run_one();
-  if (error) std::rethrow_exception(error);
-  return first;
+  return PodStopper(context_, *engine, pods, on_stopped).run();
 }
 
 Result<> EngineApi::remove_container(const EngineChoice& choice, const std::string& id) {

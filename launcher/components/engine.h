@@ -26,17 +26,19 @@ class EngineApi final : public EnginePort {
   std::string private_socket(const std::filesystem::path& folder) override;
   Result<> start_private(const std::filesystem::path& folder) override;
   Result<> stop_private(const std::filesystem::path& folder) override;
+  bool is_answering(const EngineChoice& choice) override;
   Result<bool> has_image(const EngineChoice& choice, const std::string& reference) override;
-  Result<std::vector<std::string>> load_archive(const EngineChoice& choice,
-                                                const std::filesystem::path& archive) override;
+  Result<std::vector<std::string>> load_archive(
+      const EngineChoice& choice, const std::filesystem::path& archive,
+      const std::function<void(std::uint64_t, std::uint64_t)>& on_progress) override;
   Result<> save_image(const EngineChoice& choice, const std::string& reference,
                       const std::filesystem::path& archive) override;
   Result<> load_pause_image(const EngineChoice& choice) override;
   Result<> remove_pause_image(const EngineChoice& choice) override;
   Result<std::vector<ClusterContainer>> containers(const EngineChoice& choice,
                                                    const std::string& cluster) override;
-  Result<> stop_containers(const EngineChoice& choice, const std::vector<std::string>& ids,
-                           std::chrono::seconds grace) override;
+  Result<> stop_pods(const EngineChoice& choice, const std::vector<PodToStop>& pods,
+                     const std::function<void(std::size_t)>& on_stopped) override;
   Result<> remove_container(const EngineChoice& choice, const std::string& id) override;
 
  private:
@@ -54,5 +56,9 @@ class EngineApi final : public EnginePort {
 
 // Whether the owner label of a container names the cluster: "CLUSTER" or "CLUSTER/NODE".
 bool is_owned_by(std::string_view owner, std::string_view cluster);
+
+// The references and ids in what an engine says of a load: "Loaded image: REF" or "Loaded image ID:
+// sha256:…", a line each; Podman separates several by commas.
+std::vector<std::string> loaded_names(std::string_view said);
 
 }  // namespace rusternetes::launcher

@@ -1,11 +1,13 @@
 #include "launcher/components/network.h"
 
+#include "network/docker_accepts.h"
 #include "network/masquerade.h"
 #include "network/names.h"
 #include "network/namespace.h"
 #include "network/netlink.h"
 #include "network/node_link.h"
 #include "network/node_sysctls.h"
+#include "network/published_ports.h"
 #include "network/service_drop.h"
 #include "network/sysctl.h"
 
@@ -63,6 +65,13 @@ Result<> masquerade(const NetworkNamespace& host, const NetworkNamespace& node, 
   return network::load_masquerade(host, rule);
 }
 
+// All of the host's rules for a cluster but the drop rule.
+Result<> remove_translations(const NetworkNamespace& host, const std::string& cluster) {
+  RN_CHECK(network::remove_published_ports(host, cluster));
+  RN_CHECK(network::remove_docker_accepts(host, cluster));
+  return network::remove_masquerade(host, cluster);
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> LinuxNetwork::host_ranges() {
@@ -118,6 +127,13 @@ Result<> LinuxNetwork::link_node(const NodeNetwork& wanted) {
   RN_CHECK(network::connect_node(host, node, link));
   RN_CHECK(network::prepare_node(node, link.interface));
   RN_CHECK(masquerade(host, node, wanted));
+  network::PublishedPorts published{.cluster = wanted.cluster};
+  for (const network::NodeAddresses& pair : link.addresses) published.node_addresses.push_back(pair.node);
+  for (const std::string& text : wanted.published_ports) {
+    RN_TRY(const network::PublishedPort port, network::PublishedPort::parse(text));
+    published.ports.push_back(port);
+  }
+  RN_CHECK(network::load_published_ports(host, published));
   // Left on when the cluster goes, as engines leave it: others may stand on it by then.
   for (const network::NodeAddresses& pair : link.addresses)
     RN_CHECK(network::write_sysctl(pair.host.is_v4() ? "net/ipv4/ip_forward" : "net/ipv6/conf/all/forwarding",
@@ -128,14 +144,14 @@ Result<> LinuxNetwork::link_node(const NodeNetwork& wanted) {
 Result<> LinuxNetwork::unlink_node(const NodeNetwork& wanted) {
   RN_TRY(const NetworkNamespace host, NetworkNamespace::current());
   RN_CHECK(network::disconnect_node(host, wanted.cluster, wanted.node));
-  return network::remove_masquerade(host, wanted.cluster);
+  return remove_translations(host, wanted.cluster);
 }
 
 // The drop rule goes last, after the routes to its ranges.
 Result<> LinuxNetwork::remove_all(const std::string& cluster) {
   RN_TRY(const NetworkNamespace host, NetworkNamespace::current());
   RN_TRY([[maybe_unused]] auto links, network::delete_cluster_links(host, cluster));
-  RN_CHECK(network::remove_masquerade(host, cluster));
+  RN_CHECK(remove_translations(host, cluster));
   return network::remove_service_drop(host, cluster);
 }
 

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,19 @@ struct ClusterContainer {
   std::string name;
   bool is_running = false;
   bool is_sandbox = false;  // pause: stopped last, since its Pod's containers stand on it
+  bool is_holder =
+      false;  // what sandboxes of host-network Pods stand on: a sandbox that goes after all others
+  std::string sandbox_id;  // of its Pod; its own for a sandbox
+  // A sandbox's: the Pod's terminationGracePeriodSeconds, or Kubernetes' default where it is not known.
+  std::chrono::seconds grace{30};
+};
+
+// Containers that end together: each gets its stop signal at once and SIGKILL after `grace`; then the
+// sandboxes end.
+struct PodToStop {
+  std::vector<std::string> containers;
+  std::vector<std::string> sandboxes;
+  std::chrono::seconds grace{30};
 };
 
 class EnginePort {
@@ -37,11 +51,16 @@ class EnginePort {
   virtual std::string private_socket(const std::filesystem::path& folder) = 0;
   virtual Result<> start_private(const std::filesystem::path& folder) = 0;  // runs already: no error
   virtual Result<> stop_private(const std::filesystem::path& folder) = 0;   // absent: no error
+  // Whether somebody listens on the engine's socket.
+  virtual bool is_answering(const EngineChoice& engine) = 0;
 
   virtual Result<bool> has_image(const EngineChoice& engine, const std::string& reference) = 0;
-  // A tar in docker-save or OCI layout. Returns what the engine calls the images.
-  virtual Result<std::vector<std::string>> load_archive(const EngineChoice& engine,
-                                                        const std::filesystem::path& archive) = 0;
+  // Sends a tar in docker-save or OCI layout piece by piece; `on_progress` hears how many of its bytes are
+  // sent. Returns what the engine calls the images. NotFound without the file; BadArchive, which says what is
+  // wrong with it.
+  virtual Result<std::vector<std::string>> load_archive(
+      const EngineChoice& engine, const std::filesystem::path& archive,
+      const std::function<void(std::uint64_t sent, std::uint64_t all)>& on_progress) = 0;
   // Writes the image as such a tar.
   virtual Result<> save_image(const EngineChoice& engine, const std::string& reference,
                               const std::filesystem::path& archive) = 0;
@@ -52,9 +71,10 @@ class EnginePort {
   // Every container of the cluster, running or not.
   virtual Result<std::vector<ClusterContainer>> containers(const EngineChoice& engine,
                                                            const std::string& cluster) = 0;
-  // All at once, each with `grace` between its stop signal and SIGKILL; stopped already is no error.
-  virtual Result<> stop_containers(const EngineChoice& engine, const std::vector<std::string>& ids,
-                                   std::chrono::seconds grace) = 0;
+  // All Pods at once; `on_stopped` hears how many have ended. Stopped already is no error, and one that does
+  // not stop keeps no other.
+  virtual Result<> stop_pods(const EngineChoice& engine, const std::vector<PodToStop>& pods,
+                             const std::function<void(std::size_t stopped)>& on_stopped) = 0;
   virtual Result<> remove_container(const EngineChoice& engine,
                                     const std::string& id) = 0;  // absent: no error
 };

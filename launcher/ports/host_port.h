@@ -21,6 +21,10 @@ class HostPort {
   virtual Result<> share_folder(const std::filesystem::path& folder) = 0;
   // Takes off every mount at or below the folder, the deepest first.
   virtual Result<> unmount_below(const std::filesystem::path& folder) = 0;
+  // Removes the cluster's cgroups, in every hierarchy. Those in which something runs stay, unless
+  // `must_end`: what is still in there after a moment (an engine's monitors, which outlive their containers)
+  // is killed then.
+  virtual Result<> remove_cgroups(const std::string& cluster, bool must_end) = 0;
 };
 
 }  // namespace rusternetes::launcher

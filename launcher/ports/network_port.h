@@ -17,6 +17,7 @@ struct NodeNetwork {
   std::vector<std::string> node_addresses;
   std::vector<std::string> pod_cidrs;
   std::vector<std::string> service_cidrs;
+  std::vector<std::string> published_ports;  // "HOST:NODEPORT"
 };
 
 class NetworkPort {
@@ -30,9 +31,11 @@ class NetworkPort {
   // rule is not certain to stand.
   virtual Result<> load_drop_rules(const NodeNetwork& network) = 0;
   virtual Result<> check_drop_rules(const NodeNetwork& network) = 0;
-  // The wire between host and node with both sides' addresses and routes. Needs the drop rules.
+  // The wire between host and node with both sides' addresses and routes, and the host's translations for it.
+  // Needs the drop rules.
   virtual Result<> link_node(const NodeNetwork& network) = 0;
-  virtual Result<> unlink_node(const NodeNetwork& network) = 0;  // absent: no error
+  // Takes the wire off the host, and all rules but the drop rule. Absent: no error.
+  virtual Result<> unlink_node(const NodeNetwork& network) = 0;
   // Every link, rule and table of the cluster in the host's namespace; those of the node end with its
   // namespace.
   virtual Result<> remove_all(const std::string& cluster) = 0;

@@ -31,7 +31,9 @@ struct ProcessStatus {
   int child_pid = 0;
   long restarts = 0;
   std::string last_exit;  // "", "exit N", "signal N"
-  std::string netns;      // path of the node's namespace; empty when not running or without one
+  // Not after the child's start: whatever is younger was done by this child. The epoch when not running.
+  std::chrono::system_clock::time_point started_at;
+  std::string netns;  // path of the node's namespace; empty when not running or without one
 };
 
 class ProcessPort {

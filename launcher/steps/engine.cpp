@@ -1,6 +1,9 @@
 // Steps that speak to the container engine.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
+
 #include "launcher/ports/engine_port.h"
 #include "launcher/steps/steps.h"
 
@@ -85,32 +88,59 @@ Result<std::vector<ClusterContainer>> containers_of(StepContext& context) {
   });
 }
 
-// First the Pods' containers, then the sandboxes they stand on.
-class StopContainers final : public Step {
- public:
-  StopContainers(Context context, std::chrono::seconds grace) : context_(std::move(context)), grace_(grace) {}
-  std::string id() const override { return "stop-containers"; }
-  std::string describe() const override {
-    return fmt::format("Stop the Pods' containers (up to {} s each)", grace_.count());
+// By Pod, in the order in which the engine lists the sandboxes. What has no sandbox any more is a Pod by
+// itself.
+std::vector<PodToStop> running_pods(const std::vector<ClusterContainer>& all) {
+  std::vector<PodToStop> pods;
+  std::map<std::string, std::size_t> by_sandbox;
+  const auto pod_of = [&](const ClusterContainer& one) -> PodToStop& {
+    const auto [at, is_new] =
+        by_sandbox.emplace(one.sandbox_id.empty() ? one.id : one.sandbox_id, pods.size());
+    if (is_new) pods.emplace_back();
+    return pods[at->second];
+  };
+  for (const ClusterContainer& one : all) {
+    if (one.is_holder) continue;
+    if (one.is_sandbox) pod_of(one).grace = one.grace;
+    if (one.is_running) (one.is_sandbox ? pod_of(one).sandboxes : pod_of(one).containers).push_back(one.id);
   }
+  std::erase_if(pods, [](const PodToStop& pod) { return pod.containers.empty() && pod.sandboxes.empty(); });
+  return pods;
+}
+
+// Each Pod has its own grace period, and none waits for another; the holder, on which sandboxes stand, is
+// last.
+class StopPods final : public Step {
+ public:
+  explicit StopPods(Context context) : context_(std::move(context)) {}
+  std::string id() const override { return "stop-containers"; }
+  std::string describe() const override { return "Stop the Pods, each within its own grace period"; }
   Result<> apply() override {
     RN_TRY(const std::vector<ClusterContainer> all, containers_of(*context_));
-    for (const bool is_sandbox : {false, true}) {
-      std::vector<std::string> ids;
-      for (const ClusterContainer& one : all)
-        if (one.is_running && one.is_sandbox == is_sandbox) ids.push_back(one.id);
-      if (ids.empty()) continue;
-      const auto grace = is_sandbox ? std::chrono::seconds(1) : grace_;
-      RN_CHECK(context_->call("engine stop-containers", [&] {
-        return context_->environment.engine.stop_containers(context_->settings.engine, ids, grace);
-      }));
-    }
-    return {};
+    std::vector<PodToStop> holders;
+    for (const ClusterContainer& one : all)
+      if (one.is_holder && one.is_running)
+        holders.push_back({.containers = {}, .sandboxes = {one.id}, .grace = std::chrono::seconds(1)});
+    RN_CHECK(stop(running_pods(all)));
+    return stop(holders);
   }
 
  private:
+  Result<> stop(const std::vector<PodToStop>& pods) {
+    if (pods.empty()) return {};
+    std::chrono::seconds longest{0};
+    for (const PodToStop& pod : pods) longest = std::max(longest, pod.grace);
+    const auto tell = [&](std::size_t stopped) {
+      if (context_->progress != nullptr)
+        context_->progress->detail(fmt::format("{} of {} ended, the longest grace period is {} s", stopped,
+                                               pods.size(), longest.count()));
+    };
+    tell(0);
+    return context_->call("engine stop-containers", [&] {
+      return context_->environment.engine.stop_pods(context_->settings.engine, pods, tell);
+    });
+  }
   Context context_;
-  std::chrono::seconds grace_;
 };
 
 class RemoveContainers final : public Step {
@@ -143,9 +173,7 @@ StepPtr stop_private_engine(Context context) {
 }
 StepPtr load_pause_image(Context context) { return std::make_unique<LoadPauseImage>(std::move(context)); }
 StepPtr remove_pause_image(Context context) { return std::make_unique<RemovePauseImage>(std::move(context)); }
-StepPtr stop_containers(Context context, std::chrono::seconds grace) {
-  return std::make_unique<StopContainers>(std::move(context), grace);
-}
+StepPtr stop_pods(Context context) { return std::make_unique<StopPods>(std::move(context)); }
 StepPtr remove_containers(Context context) { return std::make_unique<RemoveContainers>(std::move(context)); }
 
 }  // namespace rusternetes::launcher

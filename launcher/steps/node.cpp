@@ -48,6 +48,7 @@ std::vector<std::string> process_command(const StepContext& context) {
       "--root-dir",
       p.kubelet().string(),
   };
+  for (const std::string& port : s.published_ports) words.insert(words.end(), {"--publish", port});
   if (s.has_own_node()) words.insert(words.end(), {"--node-netns", "{node-netns}"});
   return words;
 }
@@ -113,8 +114,10 @@ class LinkNode final : public Step {
   explicit LinkNode(Context context) : context_(std::move(context)) {}
   std::string id() const override { return "link-node"; }
   std::string describe() const override {
-    return fmt::format("Connect the node {} with the host {}", joined(context_->settings.node_addresses),
-                       joined(context_->settings.host_addresses));
+    const ClusterSettings& s = context_->settings;
+    return fmt::format(
+        "Connect the node {} with the host {}{}", joined(s.node_addresses), joined(s.host_addresses),
+        s.published_ports.empty() ? "" : ", and publish ports " + joined(s.published_ports, ", "));
   }
   Result<> apply() override {
     RN_TRY(const std::string netns, node_netns(*context_));
@@ -136,7 +139,7 @@ class UnlinkNode final : public Step {
  public:
   explicit UnlinkNode(Context context) : context_(std::move(context)) {}
   std::string id() const override { return "unlink-node"; }
-  std::string describe() const override { return "Take the node's link off the host"; }
+  std::string describe() const override { return "Take the node's link and rules off the host"; }
   Result<> apply() override {
     return context_->call("network unlink", [&] {
       return context_->environment.network.unlink_node(network_of(*context_, ""));

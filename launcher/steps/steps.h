@@ -21,6 +21,7 @@ struct StepContext {
   Home home;
   ClusterSettings settings;
   ClusterPaths paths;
+  Progress* progress = nullptr;  // of the command, for steps that take long
 
   // Runs a call that leaves the process between two hook points.
   template <class F>
@@ -54,8 +55,12 @@ StepPtr start_private_engine(Context context);
 StepPtr stop_private_engine(Context context);
 StepPtr load_pause_image(Context context);
 StepPtr remove_pause_image(Context context);
-StepPtr stop_containers(Context context, std::chrono::seconds grace);
+StepPtr stop_pods(Context context);
 StepPtr remove_containers(Context context);
+
+// cgroups.cpp
+// `must_end`: the cluster goes, and with it whatever still runs in its cgroups.
+StepPtr remove_cgroups(Context context, bool must_end);
 
 // node.cpp
 StepPtr start_supervisor(Context context);

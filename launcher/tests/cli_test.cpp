@@ -30,11 +30,21 @@ TEST_CASE("an unknown word, flag or cluster gets the nearest name") {
   CHECK(world.run({"create", "a", "b"}) == 2);
   CHECK(contains(world.err.str(), "does not take \"b\""));
   CHECK(world.run({}) == 2);
+  CHECK(world.run({"image", "nonsense"}) == 2);
+  CHECK(contains(world.err.str(), "image takes load"));
+  CHECK(world.run({"create", "--api-port"}) == 2);
+  CHECK(contains(world.err.str(), "--api-port needs a value: PORT"));
+  CHECK(world.run({"create", "--wait", "10"}) == 2);
+  CHECK(contains(world.err.str(), "--wait \"10\""));
   REQUIRE(world.run({"create", "develop"}) == 0);
   CHECK(world.run({"status", "devlop"}) == 3);
   CHECK(contains(world.err.str(), "did you mean \"develop\"?"));
   CHECK(world.run({"logs", "develop", "--component", "kublet"}) == 2);
   CHECK(contains(world.err.str(), "did you mean \"kubelet\"?"));
+  CHECK(world.run({"logs", "develop", "--component", "dns"}) == 2);
+  CHECK(contains(world.err.str(), "there are rusternetes, supervisor, api-server"));
+  CHECK(world.run({"status"}) == 3);
+  CHECK(contains(world.err.str(), "there is no cluster \"rusternetes\"; there is develop"));
 }
 
 TEST_CASE("with --output json an error is an object with id, advice and exit code") {
@@ -73,6 +83,25 @@ TEST_CASE("help has examples for every command") {
     CHECK(contains(other.out.str(), "--home"));
     for (const Flag& flag : command.flags) CHECK(contains(other.out.str(), flag.name));
   }
+}
+
+TEST_CASE("what people type from habit works: help, short flags, --version") {
+  World world;
+  REQUIRE(world.run({"help"}) == 0);
+  CHECK(contains(world.out.str(), "Usage: rusternetes-ctl COMMAND [NAME] [--flags]"));
+  REQUIRE(world.run({"help", "create"}) == 0);
+  CHECK(contains(world.out.str(), "Usage: rusternetes-ctl create [NAME] [--flags]"));
+  REQUIRE(world.run({"help", "kubeconfig"}) == 0);
+  CHECK(contains(world.out.str(), "Usage: rusternetes-ctl kubeconfig [merge|remove] [NAME] [--flags]"));
+  REQUIRE(world.run({"image", "--help"}) == 0);
+  CHECK(contains(world.out.str(), "Usage: rusternetes-ctl image load [--flags]"));
+  CHECK(contains(world.out.str(), "image load dev --archive app.tar"));
+  REQUIRE(world.run({"--version"}) == 0);
+  CHECK(contains(world.out.str(), "Kubernetes v1.35"));
+  REQUIRE(world.run({"list", "-o", "json"}) == 0);
+  CHECK(json_of(world).at("clusters").as_array().empty());
+  REQUIRE(world.run({"create", "a", "-y"}) == 0);
+  REQUIRE(world.run({"delete", "a", "-y"}) == 0);
 }
 
 TEST_CASE("a question is asked on a terminal, and anything but yes changes nothing") {
@@ -136,6 +165,10 @@ TEST_CASE("logs are printed whole, by their last lines, and by component") {
   REQUIRE(world.run({"logs", "a", "--component", "supervisor"}) == 0);
   CHECK(world.out.str() == "supervisor: started\n");
   CHECK(world.run({"logs", "a", "--tail", "many"}) == 2);
+  REQUIRE(world.run({"logs", "a", "--tail", "1", "--output", "json"}) == 0);
+  CHECK(json_of(world) ==
+        boost::json::parse(
+            R"({"time":"2026-02-03T10:11:12.345+0000","level":"I","component":"kubelet","message":"pod"})"));
 }
 
 TEST_CASE("an image is found in the cluster's engine, brought from another, or read from a file") {
@@ -177,6 +210,9 @@ TEST_CASE("completion scripts know every command and the clusters' names") {
   CHECK(world.out.str().starts_with("#compdef rusternetes-ctl"));
   REQUIRE(world.run({"completion", "fish"}) == 0);
   CHECK(contains(world.out.str(), "-l pod-cidr"));
+  CHECK(contains(world.out.str(), R"(-d 'Create a cluster and make it kubectl\'s current context.')"));
+  REQUIRE(world.run({"completion", "fish", "--output", "json"}) == 0);
+  CHECK(json_of(world).at("shell") == "fish");
 }
 
 TEST_CASE("the version names this release and Kubernetes'") {

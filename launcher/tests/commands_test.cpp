@@ -322,7 +322,12 @@ TEST_CASE("what cannot work is refused before anything is made") {
   };
   refused({"--mode", "sqlite"}, 2, "NotSupported");
   refused({"--mode", "big"}, 2, "BadRequest");
-  refused({"--publish", "0.0.0.0:30080"}, 2, "NotSupported");
+  for (const char* bad :
+       {"0.0.0.0:30080", "8080", "8080:", ":30080", "0:30080", "8080:65536", "8080:30080/udp", "a:b"})
+    refused({"--publish", bad}, 2, "BadRequest");
+  refused({"--publish", "8080:30080", "--publish", "8080:30081"}, 2, "BadRequest");
+  refused({"--publish", "7443:30080", "--api-port", "7443"}, 2, "BadRequest");
+  refused({"--publish", "8080:30080", "--node-network", "host"}, 2, "BadRequest");
   refused({"--engine", "containerd"}, 2, "BadRequest");
   refused({"--node-network", "bridge"}, 2, "BadRequest");
   refused({"--wait", "soon"}, 2, "BadRequest");

@@ -4,8 +4,8 @@
 
 #include <thread>
 
-#include "launcher/adapters/host.h"
 #include "base/duration.h"
+#include "launcher/adapters/host.h"
 #include "launcher/home.h"
 #include "launcher/nearest.h"
 #include "launcher/progress.h"

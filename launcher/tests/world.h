@@ -22,6 +22,7 @@
 #include "launcher/ports/http_port.h"
 #include "launcher/ports/network_port.h"
 #include "launcher/ports/process_port.h"
+#include "launcher/settings.h"
 
 namespace rusternetes::launcher::testing {
 
@@ -84,6 +85,8 @@ class FakeEngine final : public EnginePort {
   FakeEngine(Things& things, Faults& faults) : things_(things), faults_(faults) {}
   std::set<std::string> running{"podman"};  // kinds of engine that answer
   bool is_installed = true;
+  std::map<std::string, std::chrono::seconds> grace;  // of sandboxes
+  std::vector<PodToStop> stopped;
 
   Result<EngineChoice> find(const std::string& kind) override {
     if (auto fault = faults_.check("find"); !fault) return std::move(fault).error();
@@ -107,10 +110,14 @@ class FakeEngine final : public EnginePort {
     RN_CHECK(answers(choice));
     return things_.has("image-" + choice.kind, reference);
   }
-  Result<std::vector<std::string>> load_archive(const EngineChoice& choice,
-                                                const fs::path& archive) override {
+  bool is_answering(const EngineChoice& choice) override { return answers(choice).has_value(); }
+  Result<std::vector<std::string>> load_archive(
+      const EngineChoice& choice, const fs::path& archive,
+      const std::function<void(std::uint64_t, std::uint64_t)>& on_progress) override {
     RN_CHECK(answers(choice));
+    if (!fs::exists(archive)) return failure("NotFound", "there is no file " + archive.string());
     RN_TRY(const std::string reference, certs::read_text(archive));
+    on_progress(reference.size(), reference.size());
     things_.add("image-" + choice.kind, reference);
     return std::vector<std::string>{reference};
   }
@@ -136,13 +143,24 @@ class FakeEngine final : public EnginePort {
     std::vector<ClusterContainer> out;
     for (const std::string& name : things_.names("container"))
       if (name.starts_with(cluster + "."))
-        out.push_back({name, name, things_.text("container", name) == "running", name.ends_with("pause")});
+        out.push_back({.id = name,
+                       .name = name,
+                       .is_running = things_.text("container", name) == "running",
+                       .is_sandbox = name.ends_with("pause"),
+                       .is_holder = name.ends_with("holder"),
+                       .sandbox_id = name.substr(0, name.rfind('.')) + ".pause",
+                       .grace = grace.contains(name) ? grace[name] : std::chrono::seconds(30)});
     return out;
   }
-  Result<> stop_containers(const EngineChoice& choice, const std::vector<std::string>& ids,
-                           std::chrono::seconds) override {
+  Result<> stop_pods(const EngineChoice& choice, const std::vector<PodToStop>& pods,
+                     const std::function<void(std::size_t)>& on_stopped) override {
     RN_CHECK(answers(choice));
-    for (const std::string& id : ids) things_.add("container", id, "exited");
+    for (const PodToStop& pod : pods) {
+      for (const auto& ids : {pod.containers, pod.sandboxes})
+        for (const std::string& id : ids) things_.add("container", id, "exited");
+      stopped.push_back(pod);
+    }
+    on_stopped(pods.size());
     return {};
   }
   Result<> remove_container(const EngineChoice& choice, const std::string& id) override {
@@ -192,7 +210,7 @@ class FakeNetwork final : public NetworkPort {
     RN_CHECK(faults_.check("link"));
     RN_CHECK(stands(network));
     if (!things_.has("netns", network.cluster)) return internal_error("no such namespace");
-    things_.add("link", network.cluster);
+    things_.add("link", network.cluster, joined(network.published_ports));
     return {};
   }
   Result<> unlink_node(const NodeNetwork& network) override {
@@ -237,6 +255,7 @@ class FakeProcess final : public ProcessPort {
     if (spec.has_own_netns) REQUIRE(things_.has("link", spec.cluster));
     things_.add("released", spec.cluster);
     for (const char* one : {".app", ".pause"}) things_.add("container", spec.cluster + one, "running");
+    things_.add("cgroup", spec.cluster);
     return {};
   }
   Result<> stop(const ProcessSpec& spec, std::chrono::milliseconds) override {
@@ -257,6 +276,7 @@ class FakeProcess final : public ProcessPort {
     out.child_pid = out.is_running ? 101 : 0;
     out.restarts = restarts;
     restarts += restarts > 0 ? 1 : 0;
+    out.started_at = started_at;
     if (out.is_running && spec.has_own_netns) out.netns = "/proc/100/ns/net";
     return out;
   }
@@ -264,6 +284,7 @@ class FakeProcess final : public ProcessPort {
     return !things_.has("process", spec.cluster);
   }
   std::map<std::string, std::vector<std::string>> commands;
+  SystemTime started_at;
 
  private:
   Things& things_;
@@ -275,12 +296,16 @@ class FakeHttp final : public HttpPort {
   explicit FakeHttp(Things& things) : things_(things) {}
   bool is_ready = true;
   bool is_node_ready = true;
+  std::string heartbeat = "2100-01-01T00:00:00Z";
+  std::string renew_time = "2100-01-01T00:00:00.000000Z";
   std::vector<HttpRequest> requests;
 
   Result<HttpResponse> send(const HttpRequest& request) override {
     requests.push_back(request);
     if (things_.names("released").empty()) return internal_error("connection refused");
     if (request.url.ends_with("/readyz")) return HttpResponse{is_ready ? 200 : 500, "ok"};
+    if (request.url.ends_with("/namespaces/kube-node-lease/leases/a"))
+      return HttpResponse{200, R"({"spec":{"renewTime":")" + renew_time + "\"}}"};
     return HttpResponse{200, node()};
   }
   Result<int> stream(const HttpRequest&, const std::function<bool(std::string_view)>& on_line) override {
@@ -292,7 +317,7 @@ class FakeHttp final : public HttpPort {
   std::string node() const {
     return std::string(
                R"({"status":{"conditions":[{"type":"MemoryPressure","status":"False"},{"type":"Ready","status":")") +
-           (is_node_ready ? "True" : "False") + "\"}]}}";
+           (is_node_ready ? "True" : "False") + R"(","lastHeartbeatTime":")" + heartbeat + "\"}]}}";
   }
   Things& things_;
 };
@@ -315,6 +340,10 @@ class FakeHost final : public HostPort {
   Result<> unmount_below(const fs::path& folder) override {
     const fs::path root = folder.filename() == "kubelet" ? folder.parent_path() : folder;
     things_.remove("mount", root.filename());
+    return {};
+  }
+  Result<> remove_cgroups(const std::string& cluster, bool) override {
+    things_.remove("cgroup", cluster);
     return {};
   }
 

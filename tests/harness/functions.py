@@ -195,4 +195,6 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # Test files import this module by its name: their Skipped must be the one that is caught here.
+    from harness import functions
+    sys.exit(functions.main())

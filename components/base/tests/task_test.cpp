@@ -99,3 +99,24 @@ TEST_CASE("several that wait for one event take no turns of the loop, each set()
     CHECK(woken == i);
   }
 }
+
+TEST_CASE("a task that is begun while its group stops ends with it") {
+  EventThread thread("group");
+  bool has_begun = false;
+  run_blocking(thread.executor(), [](asio::any_io_executor executor, bool& has_begun) -> Task<> {
+    TaskGroup group(executor);
+    // Begins another one when it is cancelled, as a connection's task may.
+    group.spawn("first", [](TaskGroup& group, bool& has_begun) -> Task<> {
+      try {
+        co_await sleep_for(std::chrono::hours(1));
+      } catch (const boost::system::system_error&) {
+        group.spawn("second", sleep_for(std::chrono::hours(1)));
+        has_begun = true;
+      }
+    }(group, has_begun));
+    AsyncEvent turn(executor);
+    (void)co_await turn.wait_until(std::chrono::steady_clock::now() + std::chrono::milliseconds(5));
+    co_await group.stop();
+  }(thread.executor(), has_begun));
+  CHECK(has_begun);
+}
