@@ -87,7 +87,8 @@ Task<std::string> WorkQueue::next() {
       ready_.pop_front();
       queued_.erase(key);
       processing_.insert(key);
-      if (!ready_.empty()) wake_one();
+      // Somebody else must look after what is left, also after what is due later: this worker may be busy for long.
+      if (!ready_.empty() || !later_.empty()) wake_one();
       co_return key;
     }
     Waiting waiting(*this);

@@ -74,7 +74,8 @@ class Cluster:
             fit = [p for p in pods if p["status"].get("phase") == "Running" and "deletionTimestamp" not in p["metadata"]
                    and all(c["ready"] for c in p["status"].get("containerStatuses", [{"ready": False}]))]
             assert len(fit) == count and len(pods) == count, [
-                (p["metadata"]["name"], p["status"].get("phase"), p["status"].get("containerStatuses")) for p in pods]
+                (p["metadata"]["name"], p["status"].get("phase"), p["metadata"].get("deletionTimestamp"), p["metadata"].get("ownerReferences"),
+                 p["status"].get("containerStatuses")) for p in pods]
             return fit or True
         return self.context.wait_until(f"{count} running Pods of {selector}", check, timeout)
 

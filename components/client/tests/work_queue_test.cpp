@@ -195,3 +195,33 @@ TEST_CASE("a key that waits twice waits once, until the earlier time") {
   CHECK(seen == std::vector<std::string>{"k"});
   CHECK(queue.delayed() == 0);
 }
+
+TEST_CASE("a key that is due later does not wait for a worker that is busy") {
+  EventThread thread("queue");
+  bool is_taken = false;
+  run_blocking(thread.executor(), [](asio::any_io_executor executor, bool& is_taken) -> Task<> {
+    client::WorkQueue queue(executor);
+    AsyncEvent taken(executor), busy(executor);
+    TaskGroup workers(executor);
+    // The first worker that gets "long" never comes back; the other is idle.
+    for (int i = 0; i < 2; ++i)
+      workers.spawn("worker", [](client::WorkQueue& queue, AsyncEvent& taken, AsyncEvent& busy, bool& is_taken) -> Task<> {
+        for (;;) {
+          const std::string key = co_await queue.next();
+          if (key == "long") {
+            busy.set();
+            co_await sleep_for(std::chrono::hours(1));
+          }
+          is_taken |= key == "later";
+          taken.set();
+          queue.done(key);
+        }
+      }(queue, taken, busy, is_taken));
+    queue.add_after("later", std::chrono::milliseconds(50));
+    queue.add("long");
+    (void)co_await busy.wait_until(std::chrono::steady_clock::now() + std::chrono::seconds(10));
+    (void)co_await taken.wait_until(std::chrono::steady_clock::now() + std::chrono::seconds(10));
+    co_await workers.stop();
+  }(thread.executor(), is_taken));
+  CHECK(is_taken);
+}
