@@ -31,16 +31,18 @@ class Engine:
             client.connect(self.context.socket)
             return struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
 
-    def get(self, path):
-        answer = self.context.run("curl", "-sf", "--unix-socket", self.context.socket, f"http://engine/v1.41{path}")
-        return json.loads(answer.stdout)
+    def get(self, path, is_gone_allowed=False):
+        """None when there is no such thing (any more) and that is allowed."""
+        answer = self.context.run("curl", "-sf", "--unix-socket", self.context.socket, f"http://engine/v1.41{path}", check=not is_gone_allowed)
+        return json.loads(answer.stdout) if answer.returncode == 0 else None
 
     def containers(self, *filters):
         """Inspected, of every kind and state. `filters` are labels."""
         labels = json.dumps({"label": list(filters)})
         answer = self.context.run("curl", "-sfG", "--unix-socket", self.context.socket, "-d", "all=true",
                                   "--data-urlencode", f"filters={labels}", "http://engine/v1.41/containers/json")
-        return [self.get(f"/containers/{c['Id']}/json") for c in json.loads(answer.stdout)]
+        inspected = (self.get(f"/containers/{c['Id']}/json", is_gone_allowed=True) for c in json.loads(answer.stdout))
+        return [c for c in inspected if c]
 
     def kill(self):
         pid = self.pid()

@@ -114,9 +114,11 @@ Task<ImageAnswer> Images::ensure(Document pod, ContainerRef ref, std::function<v
   if (back_off_.is_waiting_since_update(key, clock_.now())) {
     Want& waiting = wants_[key];
     ImageAnswer out;
-    if (std::exchange(waiting.has_news, false)) {  // the failure itself is shown for a while, then the back-off
+    // The failure itself is shown for a while, whoever asks meanwhile, then the back-off.
+    if (std::exchange(waiting.has_news, false)) waiting.shown_until = clock_.now() + kErrorShown;
+    if (clock_.now() < waiting.shown_until) {
       out.failure = waiting.failure;
-      out.ask_again = clock_.now() + kErrorShown;
+      out.ask_again = waiting.shown_until;
       co_return out;
     }
     out.ask_again = back_off_.update_wait_end(key);

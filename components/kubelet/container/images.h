@@ -43,6 +43,7 @@ class Images {
     bool is_pulled = false;  // by a finished pull that no start has used yet
     StartFailure failure;
     bool has_news = false;       // a failure that nobody was told of
+    SystemTime shown_until{};    // as a failure, before it is shown as a back-off
     bool told_back_off = false;
     std::function<void()> wake;
   };
