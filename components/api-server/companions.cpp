@@ -1,7 +1,5 @@
 #include "api-server/companions.h"
 
-#include <iterator>
-
 #include "api-server/storage_codec.h"
 
 namespace rusternetes::api_server {
@@ -24,25 +22,18 @@ void Companions::create(const apimachinery::Kind& kind, std::string_view name, c
 void Companions::remove(const apimachinery::Kind& kind, std::string_view name) {
   storage::DeleteRequest request;
   request.key = storage_key(kind, "", name);
-  operations_.emplace_back(std::move(request));
+  transaction_.success.emplace_back(std::move(request));
 }
 
 void Companions::replace(std::string key, std::shared_ptr<const std::string> value, storage::Revision revision) {
   storage::Compare compare;
   compare.key = key;
   compare.number = revision;
-  compares_.push_back(std::move(compare));
+  transaction_.compares.push_back(std::move(compare));
   storage::PutRequest put;
   put.key = std::move(key);
   put.value = std::move(value);
-  operations_.emplace_back(std::move(put));
-}
-
-void Companions::move_to(storage::TxnRequest& request) {
-  std::move(compares_.begin(), compares_.end(), std::back_inserter(request.compares));
-  std::move(operations_.begin(), operations_.end(), std::back_inserter(request.success));
-  compares_.clear();
-  operations_.clear();
+  transaction_.success.emplace_back(std::move(put));
 }
 
 }  // namespace rusternetes::api_server

@@ -12,8 +12,9 @@ namespace rusternetes::api_server {
 
 class Companions {
  public:
-  Companions(Cacher& cacher, const apimachinery::Registry& registry, bool is_dry_run)
-      : is_dry_run_(is_dry_run), cacher_(cacher), registry_(registry) {}
+  // `transaction` gets the compares and the operations of success.
+  Companions(Cacher& cacher, const apimachinery::Registry& registry, bool is_dry_run, storage::TxnRequest& transaction)
+      : is_dry_run_(is_dry_run), cacher_(cacher), registry_(registry), transaction_(transaction) {}
 
   bool is_dry_run() const { return is_dry_run_; }
   // What the cache holds; as new as the request's own view of its object.
@@ -29,16 +30,11 @@ class Companions {
   // Bytes in place of those that were read at `revision` (0: nothing was there).
   void replace(std::string key, std::shared_ptr<const std::string> value, storage::Revision revision);
 
-  bool empty() const { return compares_.empty() && operations_.empty(); }
-  // Adds all of it to a transaction; this is empty afterwards.
-  void move_to(storage::TxnRequest& request);
-
  private:
   bool is_dry_run_;
   Cacher& cacher_;
   const apimachinery::Registry& registry_;
-  std::vector<storage::Compare> compares_;
-  std::vector<storage::Operation> operations_;
+  storage::TxnRequest& transaction_;
 };
 
 }  // namespace rusternetes::api_server

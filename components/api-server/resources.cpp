@@ -108,11 +108,9 @@ Result<Written> Resources::finish(Call& call, Value object, storage::Revision re
 }
 
 Result<void> Resources::claim(Call& call, const StrategyContext& context, Value* object, const Value* old) {
-  Companions companions(cacher_, *call.registry, call.dry_run);
   call.companions = {};
-  RN_CHECK(strategy_for(call.kind->group_version.group, call.kind->resource).claim(context, companions, object, old));
-  companions.move_to(call.companions);
-  return {};
+  Companions companions(cacher_, *call.registry, call.dry_run, call.companions);
+  return strategy_for(call.kind->group_version.group, call.kind->resource).claim(context, companions, object, old);
 }
 
 // Puts an object in place of `before` (null: creates it). A Conflict means that somebody else was quicker.

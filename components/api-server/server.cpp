@@ -90,22 +90,22 @@ Task<> ApiServer::handle(std::shared_ptr<http::Exchange> exchange) {
       if (code == 500 && !served.error().is("InternalError")) log::warn("api-server", "{} {}: {}", exchange->head().method, call.info.path, served.error().message);
       HandlerContext context{exchange, call, accepted};
       context.accepted.transform = Transform::none;
-      if (served.error().is(reason_page_not_found)) {
-        http::ResponseHead head;
-        head.status = 404;
-        head.headers.add("content-type", "text/plain; charset=utf-8");
-        std::vector<http::Slice> page;
-        page.push_back(http::Slice::literal("404 page not found\n"));
-        auto ended = co_await exchange->respond(std::move(head), std::move(page));
-        (void)ended;
-        metrics_->record(call.info, call.kind, code, std::chrono::steady_clock::now() - started);
-        co_return;
-      }
-      auto sent = co_await send(context, served.error().code, encode_status(context.accepted, served.error()));
+      auto sent = co_await send_failure(context, served.error());
       (void)sent;  // a client that has gone needs no answer
     }
   }
   metrics_->record(call.info, call.kind, code, std::chrono::steady_clock::now() - started);
+}
+
+Task<Result<void>> ApiServer::send_failure(HandlerContext context, Status failure) {
+  if (!failure.is(reason_page_not_found))
+    co_return co_await send(context, failure.code, encode_status(context.accepted, failure));
+  http::ResponseHead head;
+  head.status = 404;
+  head.headers.add("content-type", "text/plain; charset=utf-8");
+  std::vector<http::Slice> page;
+  page.push_back(http::Slice::literal("404 page not found\n"));
+  co_return co_await context.exchange->respond(std::move(head), std::move(page));
 }
 
 Task<Result<void>> ApiServer::serve(std::shared_ptr<http::Exchange> exchange, Call& call, Accepted& accepted) {

@@ -79,6 +79,7 @@ class ApiServer {
   Task<Result<void>> serve_action(HandlerContext context, const Action& action);
   Task<Result<void>> serve_delete(HandlerContext context);
   Task<Result<void>> send(HandlerContext context, int code, Encoded encoded);
+  Task<Result<void>> send_failure(HandlerContext context, Status failure);
   Task<Result<void>> health(HandlerContext context);
   Result<void> resolve_kind(Call& call) const;
 

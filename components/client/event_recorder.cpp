@@ -38,6 +38,19 @@ std::string event_name(const RecordedEvent& event) {
   return is_dns1123_subdomain(name).empty() ? name : new_uid();
 }
 
+// What the caller says of an event; record() adds the object and the time.
+RecordedEvent begin_event(std::string_view type, std::string_view api_version, std::string_view kind, std::string reason,
+                          std::string message, std::string field_path) {
+  RecordedEvent event;
+  event.type = type;
+  event.reason = std::move(reason);
+  event.message = std::move(message);
+  event.field_path = std::move(field_path);
+  event.api_version = api_version;
+  event.kind = kind;
+  return event;
+}
+
 bool is_unreachable(const Status& error) {
   return error.is("ConnectionRefused") || error.is("ConnectionFailed") || error.is("ConnectionLost");
 }
@@ -55,33 +68,11 @@ void EventRecorder::start(TaskGroup& tasks) { tasks.spawn("event-recorder", run(
 
 void EventRecorder::normal(const Document& object, std::string_view api_version, std::string_view kind,
                            std::string reason, std::string message, std::string field_path) {
-  record({"Normal",
-          std::move(reason),
-          std::move(message),
-          std::move(field_path),
-          std::string(api_version),
-          std::string(kind),
-          {},
-          {},
-          {},
-          {},
-          0},
-         object);
+  record(begin_event("Normal", api_version, kind, std::move(reason), std::move(message), std::move(field_path)), object);
 }
 void EventRecorder::warning(const Document& object, std::string_view api_version, std::string_view kind,
                             std::string reason, std::string message, std::string field_path) {
-  record({"Warning",
-          std::move(reason),
-          std::move(message),
-          std::move(field_path),
-          std::string(api_version),
-          std::string(kind),
-          {},
-          {},
-          {},
-          {},
-          0},
-         object);
+  record(begin_event("Warning", api_version, kind, std::move(reason), std::move(message), std::move(field_path)), object);
 }
 
 void EventRecorder::record(RecordedEvent event, const Document& object) {

@@ -99,6 +99,25 @@ Result<client::LeaderElector::Options> leader_options(const CommonFlags& flags) 
   return options;
 }
 
+std::set<std::string_view> with_common_unsupported(std::set<std::string_view> own) {
+  own.insert({
+      "allow-metric-labels", "allow-metric-labels-manifest", "authentication-kubeconfig",
+      "authentication-skip-lookup", "authentication-token-webhook-cache-ttl",
+      "authentication-tolerate-lookup-failure", "authorization-always-allow-paths",
+      "authorization-kubeconfig", "authorization-webhook-cache-authorized-ttl",
+      "authorization-webhook-cache-unauthorized-ttl", "cert-dir", "client-ca-file", "contention-profiling",
+      "disable-http2-serving", "disabled-metrics", "emulated-version", "feature-gates",
+      "http2-max-streams-per-connection", "kube-api-burst", "kube-api-content-type", "kube-api-qps",
+      "leader-elect-resource-lock", "log-flush-frequency", "log-json-info-buffer-size",
+      "log-json-split-stream", "log-text-info-buffer-size", "log-text-split-stream", "logging-format",
+      "min-compatibility-version", "permit-address-sharing", "permit-port-sharing", "profiling",
+      "requestheader-allowed-names", "requestheader-client-ca-file", "requestheader-extra-headers-prefix",
+      "requestheader-group-headers", "requestheader-uid-headers", "requestheader-username-headers",
+      "show-hidden-metrics-for-version", "tls-cipher-suites", "tls-min-version", "tls-sni-cert-key",
+      "version", "vmodule"});
+  return own;
+}
+
 std::string explain_unknown(const CLI::App& app, const std::vector<std::string>& words,
                             const std::set<std::string_view>& unsupported) {
   if (words.empty()) return {};

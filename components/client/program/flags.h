@@ -36,6 +36,9 @@ Result<client::RemoteOptions> remote_options(const CommonFlags& flags, std::stri
 // With an identity of its own for every call.
 Result<client::LeaderElector::Options> leader_options(const CommonFlags& flags);
 
+// `own` and the flags that all of kube's controllers' programs share and that have no counterpart here.
+std::set<std::string_view> with_common_unsupported(std::set<std::string_view> own);
+
 // Parses the command line. Nothing: go on. Else the exit code; what there was to say has been said.
 // `unsupported`: flags of the program whose place this one takes that have no counterpart here.
 std::optional<int> parse(CLI::App& app, int argc, char** argv, const std::set<std::string_view>& unsupported);
