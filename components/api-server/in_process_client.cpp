@@ -79,7 +79,7 @@ class InProcessAccess final : public ApiClient {
 
   Task<Result<Document>> get(Resource resource, std::string name_space, std::string name) override {
     auto call = make_call(resource, "get", std::move(name_space), std::move(name), "");
-    auto allowed = authorize(*call);
+    auto allowed = co_await authorize(*call);
     if (!allowed) co_return allowed.error();
     auto entry = co_await server_.resources_.get(*call);
     if (!entry) co_return entry.error();
@@ -95,7 +95,7 @@ class InProcessAccess final : public ApiClient {
     add(query, "continue", options.continue_token);
     if (options.limit) add(query, "limit", std::to_string(options.limit));
     auto call = make_call(resource, "list", std::move(name_space), "", "", query);
-    auto allowed = authorize(*call);
+    auto allowed = co_await authorize(*call);
     if (!allowed) co_return allowed.error();
     auto listed = co_await server_.resources_.list(*call);
     if (!listed) co_return listed.error();
@@ -118,7 +118,7 @@ class InProcessAccess final : public ApiClient {
       add(query, "resourceVersionMatch", "NotOlderThan");
     }
     auto call = make_call(resource, "watch", std::move(name_space), "", "", query);
-    auto allowed = authorize(*call);
+    auto allowed = co_await authorize(*call);
     if (!allowed) co_return allowed.error();
     auto source = co_await WatchSource::open(server_.resources_, *call);
     if (!source) co_return source.error();
@@ -143,7 +143,7 @@ class InProcessAccess final : public ApiClient {
     auto call = make_call(resource, "patch", std::move(name_space), std::move(name), std::move(subresource));
     call->dry_run = options.dry_run;
     call->field_manager = options.field_manager;
-    auto allowed = authorize(*call);
+    auto allowed = co_await authorize(*call);
     if (!allowed) co_return allowed.error();
     const PatchKind kind = type == client::PatchType::json ? PatchKind::json : type == client::PatchType::merge ? PatchKind::merge : PatchKind::strategic;
     auto written = co_await server_.resources_.patch(*call, kind, std::move(body));
@@ -153,7 +153,7 @@ class InProcessAccess final : public ApiClient {
 
   Task<Result<void>> remove(Resource resource, std::string name_space, std::string name, client::RemoveOptions options) override {
     auto call = make_call(resource, "delete", std::move(name_space), std::move(name), "");
-    auto allowed = authorize(*call);
+    auto allowed = co_await authorize(*call);
     if (!allowed) co_return allowed.error();
     auto written = co_await server_.resources_.remove(*call, to_delete_options(options));
     if (!written) co_return written.error();
@@ -166,7 +166,7 @@ class InProcessAccess final : public ApiClient {
     add(query, "labelSelector", which.label_selector);
     add(query, "fieldSelector", which.field_selector);
     auto call = make_call(resource, "deletecollection", std::move(name_space), "", "", query);
-    auto allowed = authorize(*call);
+    auto allowed = co_await authorize(*call);
     if (!allowed) co_return allowed.error();
     auto removed = co_await server_.resources_.remove_collection(*call, to_delete_options(options));
     if (!removed) co_return removed.error();
@@ -217,18 +217,15 @@ class InProcessAccess final : public ApiClient {
     return call;
   }
 
-  Result<void> authorize(Call& call) {
-    RN_CHECK(server_.resolve_kind(call));
-    const Attributes attributes = attributes_of(call);
-    const Verdict verdict = server_.authorizer_.authorize(attributes);
-    if (verdict.decision != Decision::allow) return forbidden_status(attributes, verdict.reason);
-    return {};
+  Task<Result<void>> authorize(Call& call) {
+    RN_CO_CHECK(server_.resolve_kind(call));
+    co_return co_await server_.authorize(call);
   }
 
   Task<Result<Document>> write(std::unique_ptr<Call> call, Document object, WriteOptions options) {
     call->dry_run = options.dry_run;
     call->field_manager = options.field_manager;
-    auto allowed = authorize(*call);
+    auto allowed = co_await authorize(*call);
     if (!allowed) co_return allowed.error();
     Value value = deep_copy(call->arena, object.root());
     // Subresources with a kind of their own go the way of their HTTP extension.

@@ -76,7 +76,7 @@ Task<Result<EntryPtr>> Resources::fresh(Call& call, std::string name) {
   auto cache = cacher_.find(*call.kind);
   const GroupResource what{call.kind->group_version.group, call.kind->resource};
   if (!cache) co_return method_not_supported(what, call.info.verb);
-  auto reached = co_await cacher_.wait_for(cacher_.store().current_revision());
+  auto reached = co_await cacher_.wait_for_newest();
   if (!reached) co_return reached.error();
   co_return cache->snapshot().map.find(call.object_key(name));
 }

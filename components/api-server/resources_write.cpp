@@ -74,6 +74,10 @@ Task<Result<Written>> Resources::create(Call& call, Value object) {
 
   AdmissionRequest admission{call, "CREATE", stored, &object, nullptr, ObjectMeta(&metadata).name()};
   auto admitted = admission_.mutate(admission);
+  if (!admitted) {  // without a service account, a namespace that were made a moment ago
+    RN_CO_CHECK(co_await cacher_.wait_for_newest());
+    admitted = admission_.mutate(admission);
+  }
   if (!admitted) co_return admitted.error();
 
   // Each attempt claims anew, for the object as it was before.
@@ -83,7 +87,7 @@ Task<Result<Written>> Resources::create(Call& call, Value object) {
     if (unclaimed) {
       object = deep_copy(call.arena, *unclaimed);
       // What others hold is read from caches.
-      auto reached = co_await cacher_.wait_for(cacher_.store().current_revision());
+      auto reached = co_await cacher_.wait_for_newest();
       if (!reached) co_return reached.error();
     }
     Value& meta = *object.get(metadata_field(*stored.type));
@@ -108,6 +112,10 @@ Task<Result<Written>> Resources::create(Call& call, Value object) {
     if (!errors.empty()) co_return invalid_object(*call.kind, name, errors);
     AdmissionRequest validation{call, "CREATE", stored, &object, nullptr, name};
     auto accepted = admission_.validate(validation);
+    if (!accepted) {
+      RN_CO_CHECK(co_await cacher_.wait_for_newest());
+      accepted = admission_.validate(validation);
+    }
     if (!accepted) co_return accepted.error();
     if (call.dry_run) {
       auto found = co_await fresh(call, name);

@@ -123,6 +123,10 @@ Task<Result<void>> ApiServer::serve(std::shared_ptr<http::Exchange> exchange, Ca
   accepted.pretty |= wants_pretty(call);
   auto negotiated = negotiate(accept, Representations{.can_transform = can_transform, .is_watch = call.info.verb == "watch"});
   auto user = authenticate_(head, exchange->peer());
+  if (!user) {  // a token for what was made a moment ago
+    RN_CO_CHECK(co_await resources_.cacher().wait_for_newest());
+    user = authenticate_(head, exchange->peer());
+  }
   if (!user) co_return user.error();
   call.user = std::move(*user);
 
@@ -133,9 +137,8 @@ Task<Result<void>> ApiServer::serve(std::shared_ptr<http::Exchange> exchange, Ca
 
   if (!is_long_running(call.info)) exchange->set_body_deadline(std::chrono::steady_clock::now() + options_.request_timeout);
   if (call.info.is_resource && call.info.verb.empty()) co_return method_not_allowed();
-  const Attributes attributes = attributes_of(call);
-  const Verdict verdict = authorizer_.authorize(attributes);
-  if (verdict.decision != Decision::allow) co_return forbidden_status(attributes, verdict.reason);
+  auto allowed = co_await authorize(call);
+  if (!allowed) co_return allowed.error();
 
   HandlerContext context{exchange, call, accepted};
   context.accepted.pretty = wants_pretty(call);
@@ -154,6 +157,16 @@ Task<Result<void>> ApiServer::serve(std::shared_ptr<http::Exchange> exchange, Ca
   if (call.subresource && call.subresource->kind != call.kind->kind)
     co_return Status(501, "NotImplemented", fmt::format("{}/{} is not served yet", call.info.resource, call.info.subresource));
   co_return co_await serve_resource(context);
+}
+
+Task<Result<void>> ApiServer::authorize(const Call& call) {
+  const Attributes attributes = attributes_of(call);
+  Verdict verdict = authorizer_.authorize(attributes);
+  if (verdict.decision == Decision::allow) co_return Result<void>{};
+  RN_CO_CHECK(co_await resources_.cacher().wait_for_newest());
+  verdict = authorizer_.authorize(attributes);
+  if (verdict.decision == Decision::allow) co_return Result<void>{};
+  co_return forbidden_status(attributes, verdict.reason);
 }
 
 Result<void> ApiServer::resolve_kind(Call& call) const {

@@ -82,6 +82,7 @@ class ApiServer {
   Task<Result<void>> send_failure(HandlerContext context, Status failure);
   Task<Result<void>> health(HandlerContext context);
   Result<void> resolve_kind(Call& call) const;
+  Task<Result<void>> authorize(const Call& call);
 
   Resources& resources_;
   const Authorizer& authorizer_;

@@ -258,7 +258,9 @@ class RemoteClient final : public ApiClient {
       std::string token;
       if (options_.tokens) {
         auto given = co_await options_.tokens->token();
-        if (!given) co_return given.error();
+        // Its own words (that an account was not found) must not pass for the server's about the request.
+        if (!given)
+          co_return Status{401, "Unauthorized", fmt::format("no token: {}", given.error().message)};
         token = *std::move(given);
         request.headers.set("authorization", "Bearer " + token);
       }

@@ -19,8 +19,9 @@ PODS = "10.244.0.0/16"
 NODES = {"node-a": "10.77.0.11", "node-b": "10.77.0.12"}
 CONTROL = ("system:kube-controller-manager", "system:kube-scheduler")
 NODE_READER = "system:serviceaccount:kube-system:node-controller"  # may list Nodes, which a kubelet may not
-# Tells each caller who it is.
-SERVER = ("mkdir -p /tmp/cgi-bin; printf '#!/bin/sh\\necho; echo -n $REMOTE_ADDR' >/tmp/cgi-bin/who; chmod +x /tmp/cgi-bin/who;"
+# Tells each caller who it is, in one write: httpd sends what it has read so far as the whole answer.
+SERVER = ("mkdir -p /tmp/cgi-bin; echo '#!/bin/sh' >/tmp/cgi-bin/who; echo 'printf \"Content-Type: text/plain\\r\\n\\r\\n$REMOTE_ADDR\"'"
+          " >>/tmp/cgi-bin/who; chmod +x /tmp/cgi-bin/who;"
           " exec httpd -f -p 8080 -h /tmp")
 
 
@@ -141,7 +142,8 @@ class TwoNodes(KubeconfigCluster):
 
     def ask_from(self, name, node, address):
         """What a Pod on the node gets as an answer from a server's address: its own address, as the server sees it."""
-        self.apply(self.pod(name, node, f"exec timeout 10 wget -q -O /dev/termination-log http://{address}:8080/cgi-bin/who", "Never"))
+        self.apply(self.pod(name, node, f"timeout 10 wget -q -O /tmp/answer http://{address}:8080/cgi-bin/who && test -s /tmp/answer &&"
+                            " cat /tmp/answer >/dev/termination-log", "Never"))
 
         def ended():
             pod = self.get("pod", name)
@@ -254,8 +256,8 @@ def test_the_scheduler_places_pods_on_the_node_that_takes_them(context):
         pods = cluster.running_pods(f"app={name}", 2)
         assert {p["spec"]["nodeName"] for p in pods} == {open_node}
         cluster.kubectl("uncordon", closed)
-        # Garbage collection is workloads' test; here the Pods need not be gone.
         cluster.kubectl("delete", "deployment", name)
+        cluster.running_pods(f"app={name}", 0)
 
 
 @time_limit(240)

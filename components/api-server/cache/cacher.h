@@ -37,6 +37,9 @@ class Cacher final : public ObjectSource {
   Task<Result<void>> wait_for(storage::Revision revision);
   // The same from a plain thread (start-up, tests).
   void wait_for_blocking(storage::Revision revision);
+  // Returns when everything committed before the call is in the caches, which are a moment behind the store: who would
+  // refuse a request by what they hold waits first and decides anew.
+  Task<Result<void>> wait_for_newest() { return wait_for(store_.current_revision()); }
 
   std::shared_ptr<const apimachinery::Registry> registry() const;
   // Kinds that came get caches, kinds that went lose theirs. Blocking.

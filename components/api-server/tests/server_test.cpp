@@ -1,6 +1,10 @@
 #include "server_test_support.h"
 
+#include <future>
+#include <thread>
+
 #include "api-server/cache/object_entry.h"
+#include "authn_keys.h"
 
 using rusternetes::api_server::testing::Answer;
 using rusternetes::api_server::testing::TestServer;
@@ -20,6 +24,37 @@ std::string field(const std::string& json, const std::string& key) {
   const auto begin = at + start.size();
   return json.substr(begin, json.find('"', begin) - begin);
 }
+
+// Keeps the cache thread behind the store, with an object that takes its time to decode.
+class BusyCache {
+ public:
+  explicit BusyCache(TestServer& server) : store_(server.store()) {
+    std::string data;
+    for (int i = 0; i < 5'000; ++i) data += (i ? ",\"k" : "\"k") + std::to_string(i) + "\":\"v\"";
+    REQUIRE(server.send("POST", maps, R"({"metadata":{"name":"large"},"data":{)" + data + "}}").code == 201);
+    auto stored = store_.range({.key = "/registry/configmaps/default/large"});
+    REQUIRE(stored);
+    put_.key = stored->kvs.at(0).key;
+    put_.value = stored->kvs.at(0).value;
+    writer_ = std::jthread([this, &server](std::stop_token stop) {
+      while (!stop.stop_requested()) {
+        for (int i = 0; i < 5; ++i) {
+          rusternetes::storage::TxnRequest request;
+          request.success.emplace_back(put_);
+          std::promise<void> done;
+          store_.txn(std::move(request), [&done](auto) { done.set_value(); });
+          done.get_future().wait();
+        }
+        server.send("GET", maps + "/none");  // answered when the cache has come so far
+      }
+    });
+  }
+
+ private:
+  rusternetes::storage::Store& store_;
+  rusternetes::storage::PutRequest put_;
+  std::jthread writer_;
+};
 
 }  // namespace
 
@@ -124,6 +159,32 @@ TEST_CASE("who is nobody gets 401, who may not gets 403 with the reason spelled 
   CHECK(refused.body.find("User \\\"bob\\\" cannot list resource \\\"configmaps\\\" in API group \\\"\\\" in the namespace \\\"default\\\"") != std::string::npos);
   CHECK(server.send("GET", "/readyz", "", "", "").code == 200);
   CHECK(server.send("GET", "/api/v1/nodes", "", "", "").code == 403);
+}
+
+TEST_CASE("what has just been made counts at once for who may do what") {
+  rusternetes::api_server::InstanceOptions options;
+  options.service_account_signing_key_pem = rusternetes::api_server::test_pem("P-256", true);
+  TestServer server(options);
+  const BusyCache busy(server);
+  for (int i = 0; i < 30; ++i) {
+    const std::string name = "n" + std::to_string(i), base = "/api/v1/namespaces/" + name;
+    const auto made = [&](const Answer& answer) {
+      INFO(name << ": " << answer.body);
+      REQUIRE(answer.code == 201);
+      return answer.body;
+    };
+    made(server.send("POST", "/api/v1/namespaces", R"({"metadata":{"name":")" + name + "\"}}"));
+    made(server.send("POST", base + "/serviceaccounts", R"({"metadata":{"name":"a"}})"));
+    const auto token = made(server.send("POST", base + "/serviceaccounts/a/token", R"({"spec":{}})"));
+    made(server.send("POST", base + "/pods", R"({"metadata":{"name":"p"},"spec":{"serviceAccountName":"a","containers":[{"name":"c","image":"i"}]}})"));
+    made(server.send("POST", "/apis/rbac.authorization.k8s.io/v1/namespaces/" + name + "/rolebindings",
+                     R"({"metadata":{"name":"a"},"roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":"view"},)"
+                     R"("subjects":[{"kind":"ServiceAccount","name":"a","namespace":")" + name + "\"}]}"));
+    const auto pods = server.send("GET", base + "/pods", "", "", field(token, "token"));
+    INFO(name << ": " << pods.body);
+    REQUIRE(pods.code == 200);
+    CHECK(field(pods.body, "serviceAccountName") == "a");
+  }
 }
 
 TEST_CASE("garbage gets a Status, not a crash") {

@@ -188,8 +188,12 @@ TEST_CASE("a watch in JSON is read across any cut, and one that ends within an e
 namespace {
 struct Tokens final : TokenSource {
   int given = 0;
+  std::optional<Status> failure;
   std::vector<std::string> rejected;
-  Task<Result<std::string>> token() override { co_return "t" + std::to_string(++given); }
+  Task<Result<std::string>> token() override {
+    if (failure) co_return *failure;
+    co_return "t" + std::to_string(++given);
+  }
   void reject(const std::string& token) override { rejected.push_back(token); }
 };
 }  // namespace
@@ -212,4 +216,16 @@ TEST_CASE("a token that is not taken is rejected and asked for once more, not fo
   REQUIRE_FALSE(refused);
   CHECK(refused.error().is("Unauthorized"));
   CHECK(tokens->given == 4);
+}
+
+TEST_CASE("a token's account that is missing is not taken for a missing object") {
+  Remote remote;
+  FakeServer server(remote.thread.executor(), [](const auto&, auto) { return Reply{200, map_json}; });
+  auto tokens = std::make_shared<Tokens>();
+  tokens->failure = Status{404, "NotFound", "serviceaccounts \"c\" not found"};
+  remote.connect({server.url()}, tokens);
+  auto answer = remote.get();
+  REQUIRE_FALSE(answer);
+  CHECK(answer.error().is("Unauthorized"));
+  CHECK(answer.error().message == "no token: serviceaccounts \"c\" not found");
 }
