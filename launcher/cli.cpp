@@ -11,9 +11,9 @@
 #include <ostream>
 #include <set>
 
+#include "base/nearest.h"
 #include "launcher/command.h"
 #include "launcher/failure.h"
-#include "launcher/nearest.h"
 #include "launcher/settings.h"
 
 namespace rusternetes::launcher {

@@ -4,9 +4,9 @@
 
 #include <set>
 
+#include "base/nearest.h"
 #include "certs/file.h"
 #include "launcher/failure.h"
-#include "launcher/nearest.h"
 #include "launcher/ports/host_port.h"
 
 namespace rusternetes::launcher {

@@ -10,9 +10,9 @@
 #include <fstream>
 #include <ostream>
 
+#include "base/nearest.h"
 #include "launcher/failure.h"
 #include "launcher/file_wait.h"
-#include "launcher/nearest.h"
 #include "launcher/session.h"
 
 namespace rusternetes::launcher {

@@ -7,7 +7,6 @@
 #include "base/duration.h"
 #include "launcher/adapters/host.h"
 #include "launcher/home.h"
-#include "launcher/nearest.h"
 #include "launcher/progress.h"
 #include "launcher/settings.h"
 #include "launcher/user_kubeconfig.h"
@@ -28,15 +27,6 @@ TEST_CASE("durations are read as Go writes them") {
     INFO(bad);
     CHECK(parse_duration(bad).error().is("BadRequest"));
   }
-}
-
-TEST_CASE("the nearest name is near, or none") {
-  const std::vector<std::string> words{"create", "delete", "status", "start", "stop"};
-  CHECK(nearest("craete", words) == "create");
-  CHECK(nearest("strat", words) == "start");
-  CHECK(nearest("satus", words) == "status");
-  CHECK(nearest("kubernetes", words).empty());
-  CHECK(nearest(std::string(100'000, 'x'), words).empty());
 }
 
 TEST_CASE("the home is found by flag, variable and the base directory specification") {

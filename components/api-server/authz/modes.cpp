@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <numeric>
 
 #include "api-server/authz/node_authorizer.h"
 #include "api-server/bootstrap/policy.h"
 #include "apimachinery/errors.h"
 #include "apimachinery/quote.h"
+#include "base/nearest.h"
 
 namespace rusternetes::api_server {
 
@@ -16,28 +16,9 @@ namespace {
 constexpr std::array<std::string_view, 6> mode_words{"Node",       "RBAC",    "AlwaysAllow",
                                                      "AlwaysDeny", "Webhook", "ABAC"};
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-// Levenshtein's distance, case aside.
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t substituted = diagonal + (lower(a[i - 1]) != lower(b[j - 1]));
-      diagonal = row[j];
-      row[j] = std::min({substituted, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row.back();
-}
-
-std::string_view nearest_mode(std::string_view word) {
-  return *std::min_element(
-      mode_words.begin(), mode_words.end(),
-      [word](std::string_view a, std::string_view b) { return distance(word, a) < distance(word, b); });
+std::string did_you_mean(std::string_view word) {
+  const std::string near = nearest(word, {mode_words.begin(), mode_words.end()});
+  return near.empty() ? "" : "; did you mean " + near + "?";
 }
 
 Result<> check_modes(std::span<const std::string> modes) {
@@ -46,8 +27,7 @@ Result<> check_modes(std::span<const std::string> modes) {
     const std::string& mode = modes[i];
     if (std::find(mode_words.begin(), mode_words.end(), mode) == mode_words.end())
       return apimachinery::bad_request("authorization-mode " + apimachinery::quote(mode) +
-                                       " is not a valid mode; did you mean " +
-                                       std::string(nearest_mode(mode)) + "?");
+                                       " is not a valid mode" + did_you_mean(mode));
     if (mode == "Webhook" || mode == "ABAC")
       return apimachinery::bad_request("authorization-mode " + mode +
                                        " is not supported; use Node, RBAC, AlwaysAllow or AlwaysDeny");

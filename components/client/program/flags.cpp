@@ -4,31 +4,15 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <iostream>
 
 #include "apimachinery/time.h"
 #include "apimachinery/uid.h"
+#include "base/nearest.h"
 
 namespace rusternetes::program {
 
 namespace {
-
-// Letters to change, add or leave out to make one word of the other.
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t above = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
 
 Result<std::chrono::milliseconds> duration_of(std::string_view flag, const std::string& text) {
   auto parsed = apimachinery::parse_duration(text);
@@ -129,12 +113,11 @@ std::string explain_unknown(const CLI::App& app, const std::vector<std::string>&
   if (unsupported.contains(name))
     return fmt::format("--{} is not supported: {} has no such feature yet; leave the flag out", name,
                        app.get_name());
-  std::string nearest;
-  std::size_t best = std::max<std::size_t>(3, name.size() / 3) + 1;
+  std::vector<std::string> names;
   for (const CLI::Option* option : app.get_options())
-    for (const auto& candidate : option->get_lnames())
-      if (const std::size_t d = distance(name, candidate); d < best) best = d, nearest = candidate;
-  if (!nearest.empty()) return fmt::format("there is no flag --{}; did you mean --{}?", name, nearest);
+    names.insert(names.end(), option->get_lnames().begin(), option->get_lnames().end());
+  if (const std::string near = nearest(name, names); !near.empty())
+    return fmt::format("there is no flag --{}; did you mean --{}?", name, near);
   return fmt::format("there is no flag --{}; --help lists them", name);
 }
 
