@@ -44,10 +44,14 @@ Task<Result<Holder>> EngineRuntime::run_network_holder(HolderConfig config) {
   if (!all) co_return std::move(all).error();
   std::uint32_t attempt = 0;
   const ContainerSummary* found = nullptr;
+  // One that runs rather than another, the newest of those: what it replaced may not be gone yet.
+  const auto rank = [](const ContainerSummary& one) {
+    return std::pair(one.state == ContainerState::running, label_number(one.labels, label::kAttempt));
+  };
   for (const auto& one : *all) {
     attempt = std::max(attempt, label_number(one.labels, label::kAttempt) + 1);
     if (config.is_replacement || label_value(one.labels, label::kNetns) != config.netns_path) continue;
-    if (!found || one.state == ContainerState::running) found = &one;
+    if (!found || rank(one) > rank(*found)) found = &one;
   }
   std::string id = found ? found->id : std::string();
   if (!found) {

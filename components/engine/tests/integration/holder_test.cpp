@@ -114,6 +114,8 @@ Task<> renewed(RealEngine& real) {
   replacing.is_replacement = true;
   const auto third = co_await run_holder(real, replacing);
   CHECK(third.id != second.id);
+  const auto again = co_await run_holder(real, holder_config(now));
+  CHECK(again.id == third.id);  // though the second still runs
 }
 
 Task<> nowhere(RealEngine& real) {
