@@ -4,6 +4,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <charconv>
 
 namespace rusternetes::apimachinery {
 namespace {
@@ -38,8 +39,12 @@ std::string json_number(std::string s) {
   if (s[0] == '+') s.erase(0, 1);
   const bool is_negative = s[0] == '-';
   std::string digits = is_negative ? s.substr(1) : s;
-  if (digits.find_first_not_of("01234567") == std::string::npos && digits.size() > 1 && digits[0] == '0')
-    digits = std::to_string(std::stoull(digits.substr(0, 22), nullptr, 8));
+  if (digits.find_first_not_of("01234567") == std::string::npos && digits.size() > 1 && digits[0] == '0') {
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, 8);
+    if (error == std::errc()) digits = std::to_string(value);
+    else digits.erase(0, digits.find_first_not_of('0'));  // too large for octal: as the decimal number it looks like
+  }
   if (digits[0] == '.') digits = "0" + digits;
   if (const auto dot = digits.find('.'); dot != std::string::npos && (dot + 1 == digits.size() || digits[dot + 1] == 'e')) digits.insert(dot + 1, "0");
   return (is_negative ? "-" : "") + digits;
@@ -47,36 +52,64 @@ std::string json_number(std::string s) {
 
 constexpr int max_depth = 100;
 
-bool send(const YAML::Node& node, TypedBuilder& builder, int depth) {
-  if (depth > max_depth) return false;
-  switch (node.Type()) {
-    case YAML::NodeType::Undefined:
-    case YAML::NodeType::Null: return builder.null();
-    case YAML::NodeType::Scalar: {
-      const std::string& text = node.Scalar();
-      if (node.Tag() == "!") return builder.string(text);  // quoted
-      switch (classify(text)) {
-        case Scalar::null: return builder.null();
-        case Scalar::yes: return builder.boolean(true);
-        case Scalar::no: return builder.boolean(false);
-        case Scalar::number: return builder.number(json_number(text));
-        case Scalar::text: return builder.string(text);
-      }
-      return false;
+// Hands a document on, in the order of its text. An alias stands for all of its anchor's node, and aliases of aliases for
+// more than any memory holds, so what comes out is bounded by what went in.
+class Sender {
+ public:
+  Sender(TypedBuilder& builder, std::size_t text_size) : builder_(builder), left_(4 * text_size + (1u << 20)) {}
+
+  bool send(const YAML::Node& node, int depth) {
+    if (depth > max_depth) return fail("nested too deeply");
+    switch (node.Type()) {
+      case YAML::NodeType::Undefined:
+      case YAML::NodeType::Null: return take(1) && builder_.null();
+      case YAML::NodeType::Scalar: return send_scalar(node);
+      case YAML::NodeType::Sequence:
+        if (!take(1) || !builder_.begin_array()) return false;
+        for (const auto& item : node)
+          if (!send(item, depth + 1)) return false;
+        return builder_.end_array();
+      case YAML::NodeType::Map:
+        if (!take(1) || !builder_.begin_object()) return false;
+        for (const auto& pair : node) {
+          const std::string& key = pair.first.Scalar();
+          if (!take(key.size()) || !builder_.key(key) || !send(pair.second, depth + 1)) return false;
+        }
+        return builder_.end_object();
     }
-    case YAML::NodeType::Sequence:
-      if (!builder.begin_array()) return false;
-      for (const auto& item : node)
-        if (!send(item, builder, depth + 1)) return false;
-      return builder.end_array();
-    case YAML::NodeType::Map:
-      if (!builder.begin_object()) return false;
-      for (const auto& pair : node)
-        if (!builder.key(pair.first.Scalar()) || !send(pair.second, builder, depth + 1)) return false;
-      return builder.end_object();
+    return false;
   }
-  return false;
-}
+  // Empty where the builder knows what was wrong.
+  std::string_view complaint() const { return complaint_; }
+
+ private:
+  bool fail(std::string_view complaint) {
+    complaint_ = complaint;
+    return false;
+  }
+  bool take(std::size_t size) {
+    if (size >= left_) return fail("yaml: document contains excessive aliasing");
+    left_ -= size;
+    return true;
+  }
+  bool send_scalar(const YAML::Node& node) {
+    const std::string& text = node.Scalar();
+    if (!take(text.size() + 1)) return false;
+    if (node.Tag() == "!") return builder_.string(text);  // quoted
+    switch (classify(text)) {
+      case Scalar::null: return builder_.null();
+      case Scalar::yes: return builder_.boolean(true);
+      case Scalar::no: return builder_.boolean(false);
+      case Scalar::number: return builder_.number(json_number(text));
+      case Scalar::text: return builder_.string(text);
+    }
+    return false;
+  }
+
+  TypedBuilder& builder_;
+  std::size_t left_;  // bytes of scalars and keys, and one a node
+  std::string_view complaint_;
+};
 
 // Any JSON value as yaml-cpp's emitter writes it; strings that would be read as something else are quoted.
 void emit(YAML::Emitter& out, const Value& value) {
@@ -115,8 +148,11 @@ Result<Value> decode_yaml(Arena& arena, std::string_view text, const Type& type,
   TypedBuilder builder(arena, type, issues);
   try {
     const YAML::Node node = YAML::Load(std::string(text));
-    if (!send(node, builder, 0))
-      return builder.error().message.empty() ? Status{400, "BadRequest", "error converting YAML to JSON: nested too deeply"} : builder.error();
+    Sender sender(builder, text.size());
+    if (!sender.send(node, 0)) {
+      if (sender.complaint().empty()) return builder.error();
+      return Status{400, "BadRequest", fmt::format("error converting YAML to JSON: {}", sender.complaint())};
+    }
   } catch (const YAML::Exception& error) {
     return Status{400, "BadRequest", fmt::format("error converting YAML to JSON: yaml: {}", error.what())};
   }

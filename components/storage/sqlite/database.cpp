@@ -102,6 +102,26 @@ Result<void> Database::exec(const char* sql) {
 
 bool Database::is_in_transaction() const { return sqlite3_get_autocommit(handle_) == 0; }
 
+void Database::count_wal_frames(int& frames) {
+  sqlite3_wal_hook(
+      handle_,
+      [](void* to, sqlite3*, const char*, int count) {
+        *static_cast<int*>(to) = count;
+        return SQLITE_OK;
+      },
+      &frames);
+}
+
+Result<void> Database::checkpoint() {
+  const int code = sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) return database_error(handle_, code);
+  return {};
+}
+
+void Database::keep_wal_on_close() {
+  if (handle_) sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+}
+
 Result<Statement> Database::prepare(const char* sql) {
   Statement statement;
   const int code = sqlite3_prepare_v3(handle_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement.handle_, nullptr);

@@ -55,6 +55,14 @@ class Database {
   bool is_in_transaction() const;
   sqlite3* handle() { return handle_; }
 
+  // From now on the caller checkpoints, and `frames` always says how long the write-ahead log is; it outlives the
+  // connection.
+  void count_wal_frames(int& frames);
+  // Copies the log into the file as far as readers let it.
+  Result<void> checkpoint();
+  // Closing the last connection leaves the log as it is, instead of copying and removing it.
+  void keep_wal_on_close();
+
  private:
   sqlite3* handle_ = nullptr;
 };

@@ -177,7 +177,8 @@ Result<void> create_file(const std::string& path, const std::string& vfs) {
 Result<void> configure(Database& database, bool is_writer) {
   if (is_writer)
     RN_CHECK(database.exec(
-        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA journal_size_limit=16777216;"));
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA journal_size_limit=16777216;"
+        "PRAGMA wal_autocheckpoint=0;"));
   return database.exec("PRAGMA cache_size=-2048; PRAGMA temp_store=MEMORY; PRAGMA cell_size_check=ON;");
 }
 

@@ -29,7 +29,9 @@ Result<Database> SqliteStore::open_reader() {
 
 std::unique_ptr<Database> SqliteStore::take_reader(Status& error) {
   {
-    std::lock_guard lock(readers_mutex_);
+    std::unique_lock lock(readers_mutex_);
+    readers_wake_.wait(lock, [&] { return !is_reopening_; });
+    ++readers_out_;
     if (!readers_.empty()) {
       auto reader = std::move(readers_.back());
       readers_.pop_back();
@@ -39,14 +41,25 @@ std::unique_ptr<Database> SqliteStore::take_reader(Status& error) {
   auto opened = open_reader();
   if (!opened) {
     error = opened.error();
+    give_up_reader();
     return nullptr;
   }
   return std::make_unique<Database>(std::move(*opened));
 }
 
 void SqliteStore::give_reader(std::unique_ptr<Database> reader) {
+  {
+    std::lock_guard lock(readers_mutex_);
+    if (readers_.size() < 8) readers_.push_back(std::move(reader));
+  }
+  reader.reset();
+  give_up_reader();
+}
+
+void SqliteStore::give_up_reader() {
   std::lock_guard lock(readers_mutex_);
-  if (readers_.size() < 8) readers_.push_back(std::move(reader));
+  --readers_out_;
+  readers_wake_.notify_all();
 }
 
 Result<RangeResponse> SqliteStore::range(const RangeRequest& request) {

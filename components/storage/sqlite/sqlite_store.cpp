@@ -44,6 +44,7 @@ SqliteStore::~SqliteStore() {
   if (writer_thread_.joinable()) writer_thread_.join();
   if (lease_thread_.joinable()) lease_thread_.join();
   if (catch_up_thread_.joinable()) catch_up_thread_.join();
+  if (has_failed_checkpoint_) writer_database_.keep_wal_on_close();  // as `reopen`; whoever opens it next copies it whole
 }
 
 Result<void> SqliteStore::open_file() {
@@ -56,12 +57,51 @@ Result<void> SqliteStore::open_file() {
     else
       RN_CHECK(verify_file(options_.path, options_.vfs));
     ::chmod(options_.path.c_str(), 0600);  // it holds Secrets; what SQLite puts beside it gets the same mode
-    RN_TRY(writer_database_, Database::open(options_.path, false, options_.vfs));
-    RN_CHECK(configure(writer_database_, true));
-    return writer_database_.exec(fmt::format("PRAGMA wal_autocheckpoint={}", options_.checkpoint_pages).c_str());
+    return open_writer();
   }();
   if (!opened) lock_.remove_if_new();
   return opened;
+}
+
+Result<void> SqliteStore::open_writer() {
+  RN_TRY(writer_database_, Database::open(options_.path, false, options_.vfs));
+  RN_CHECK(configure(writer_database_, true));
+  wal_frames_ = 0;
+  writer_database_.count_wal_frames(wal_frames_);
+  return {};
+}
+
+void SqliteStore::checkpoint() {
+  if (wal_frames_ < options_.checkpoint_pages) return;
+  auto done = writer_database_.checkpoint();
+  if (done) return;
+  has_failed_checkpoint_ = true;
+  log::warn("store", "the log of writes cannot be copied into the file, and stays: {}", done.error().message);
+}
+
+// A checkpoint that readers cut short counts its pages as copied without a sync; the one that completes it syncs them
+// all. If that sync fails, the system may have dropped any of those pages, and they would not be copied again. So the
+// connections are closed and opened, which has SQLite read the log anew and begin it from its first page. Only after a
+// commit: that has overwritten what a failed commit may have left behind the log's end, which would be read, too.
+void SqliteStore::reopen() {
+  std::unique_lock lock(readers_mutex_);
+  is_reopening_ = true;
+  readers_wake_.wait(lock, [&] { return readers_out_ == 0; });
+  readers_.clear();
+  writer_.reset();
+  writer_database_.keep_wal_on_close();
+  auto opened = [&]() -> Result<void> {
+    writer_database_ = {};
+    RN_CHECK(open_writer());
+    writer_ = std::make_unique<Writer>(*this);
+    return writer_->prepare();
+  }();
+  if (opened)
+    has_failed_checkpoint_ = false;
+  else
+    log::error("store", "the file cannot be opened again: {}", opened.error().message);
+  is_reopening_ = false;
+  readers_wake_.notify_all();
 }
 
 Result<void> SqliteStore::load() {
@@ -109,16 +149,16 @@ bool SqliteStore::enqueue(Job job) {
 }
 
 void SqliteStore::writer_loop() {
-  Writer& writer = *writer_;
   std::vector<Job> batch;
   bool has_rest = true;  // compaction may have been cut off by a restart
   std::unique_lock lock(queue_mutex_);
   for (;;) {
     if (queue_.empty() && has_rest && !stopping_) {
       lock.unlock();
-      auto more = writer.compact_slice(512);
+      auto more = writer_ ? writer_->compact_slice(512) : false;
       if (!more) log::warn("store", "compaction waits: {}", more.error().message);
       has_rest = more && *more;
+      if (!has_failed_checkpoint_) checkpoint();
       lock.lock();
       continue;
     }
@@ -129,18 +169,20 @@ void SqliteStore::writer_loop() {
       queue_.pop_front();
     }
     lock.unlock();
-    Result<void> outcome = writer.begin();
+    if (!writer_) reopen();
+    Result<void> outcome = writer_ ? writer_->begin() : internal_error("the store's file cannot be opened again");
     if (outcome) {
-      for (auto& job : batch) job.apply(writer);
-      outcome = writer.commit();
+      for (auto& job : batch) job.apply(*writer_);
+      outcome = writer_->commit();
     }
     const bool is_committed = outcome.has_value();
     if (is_committed)
-      writer.publish();
-    else
-      writer.roll_back();
+      writer_->publish();
+    else if (writer_)
+      writer_->roll_back();
     for (auto& job : batch) job.finish(outcome);
     batch.clear();
+    if (is_committed) has_failed_checkpoint_ ? reopen() : checkpoint();
     has_rest = is_committed && compact_revision() > 0;
     lock.lock();
   }
@@ -193,14 +235,19 @@ std::size_t SqliteStore::index_bytes() const {
 }
 
 Result<Revision> SqliteStore::copy_to(const std::string& path) {
-  RN_TRY(auto reader, open_reader());
   // SQLite fills an empty file, but makes one that everybody can read.
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) return errno_error(fmt::format("cannot make {}", path), errno);
   ::close(fd);
   // The copy's own tables say its revision: whatever is committed when VACUUM starts, as one snapshot.
-  RN_TRY(auto vacuum, reader.prepare("VACUUM INTO ?"));
-  auto copied = vacuum.bind_text(1, path).run();
+  Status error;
+  auto reader = take_reader(error);
+  auto copied = [&]() -> Result<void> {
+    if (!reader) return error;
+    RN_TRY(auto vacuum, reader->prepare("VACUUM INTO ?"));
+    return vacuum.bind_text(1, path).run();
+  }();
+  if (reader) give_reader(std::move(reader));
   if (!copied) {
     ::unlink(path.c_str());
     return copied.error();

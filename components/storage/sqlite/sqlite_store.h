@@ -82,10 +82,15 @@ class SqliteStore final : public Store {
   Result<void> catch_up(WatchHub::Watcher& watcher);
   void catch_up_loop();
 
-  // Connections for readers, handed out one at a time.
-  class Reader;
+  Result<void> open_writer();
+  void checkpoint();
+  // After a checkpoint that failed, with what it leaves to be done again; see the definition.
+  void reopen();
+
+  // Connections for readers, handed out one at a time. Every one that was taken is given back, or given up.
   std::unique_ptr<Database> take_reader(Status& error);
   void give_reader(std::unique_ptr<Database> reader);
+  void give_up_reader();
 
   StoreOptions options_;
   FileLock lock_;  // let go after the last connection
@@ -98,7 +103,14 @@ class SqliteStore final : public Store {
   KeyIndex index_;
 
   std::mutex readers_mutex_;
+  std::condition_variable readers_wake_;
   std::vector<std::unique_ptr<Database>> readers_;
+  int readers_out_ = 0;
+  bool is_reopening_ = false;  // no reader is handed out
+
+  // The writer thread's:
+  int wal_frames_ = 0;
+  bool has_failed_checkpoint_ = false;
 
   std::mutex queue_mutex_;
   std::condition_variable queue_wake_;
