@@ -74,15 +74,28 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
 
   const asio::any_io_executor& acceptor() const { return shards.front()->executor; }
 
-  Result<Listener*> add(Descriptor socket, const std::optional<ServerTls>& tls) {
+  // Of a server that has started already, too: then the first executor takes it, as it uses the others.
+  Result<void> add(Descriptor socket, const std::optional<ServerTls>& tls, std::string unix_path = {}) {
     auto listener = std::make_shared<Listener>(acceptor(), socket.get());
     socket.release();
+    listener->unix_path = std::move(unix_path);
     if (tls) {
       RN_TRY(listener->tls, make_server_context(*tls));
       listener->is_tls = true;
     }
-    listeners.push_back(listener);
-    return listener.get();
+    if (!is_started) {
+      listeners.push_back(std::move(listener));
+      return {};
+    }
+    asio::post(acceptor(), [self = shared_from_this(), listener] {
+      if (self->is_closed) return;
+      {
+        std::lock_guard lock(self->tls_mutex);  // reload_tls reads them from elsewhere
+        self->listeners.push_back(listener);
+      }
+      self->arm(listener);
+    });
+    return {};
   }
 
   // --- on the first executor
@@ -340,22 +353,20 @@ Result<std::uint16_t> Server::listen_tls(const std::string& address, std::uint16
                                          const ServerTls& tls) {
   RN_TRY(auto socket, listen_tcp(address, port));
   RN_TRY(const std::uint16_t bound, local_port(socket.get()));
-  RN_TRY([[maybe_unused]] auto* listener, impl_->add(std::move(socket), tls));
+  RN_CHECK(impl_->add(std::move(socket), tls));
   return bound;
 }
 
 Result<std::uint16_t> Server::listen_plain(const std::string& address, std::uint16_t port) {
   RN_TRY(auto socket, listen_tcp(address, port));
   RN_TRY(const std::uint16_t bound, local_port(socket.get()));
-  RN_TRY([[maybe_unused]] auto* listener, impl_->add(std::move(socket), std::nullopt));
+  RN_CHECK(impl_->add(std::move(socket), std::nullopt));
   return bound;
 }
 
 Result<void> Server::listen_unix(const std::string& path, unsigned mode) {
   RN_TRY(auto socket, listen_unix_path(path, mode));
-  RN_TRY(auto* listener, impl_->add(std::move(socket), std::nullopt));
-  listener->unix_path = path;
-  return {};
+  return impl_->add(std::move(socket), std::nullopt, path);
 }
 
 Result<void> Server::adopt_listener(int fd, std::optional<ServerTls> tls) {
@@ -363,8 +374,7 @@ Result<void> Server::adopt_listener(int fd, std::optional<ServerTls> tls) {
   const int flags = ::fcntl(fd, F_GETFL);
   if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 || ::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
     return errno_error("adopt a listening socket", errno);
-  RN_TRY([[maybe_unused]] auto* listener, impl_->add(std::move(socket), tls));
-  return {};
+  return impl_->add(std::move(socket), tls);
 }
 
 Result<void> Server::reload_tls(const ServerTls& tls) {

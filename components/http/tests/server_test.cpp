@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 
 #include "harness.h"
+#include "http/listen.h"
 
 using namespace rusternetes;
 using namespace rusternetes::http;
@@ -308,14 +309,17 @@ TEST_CASE("HTTP/1.0 gets an unchunked response that ends with the connection") {
   CHECK(all.find("chunked") == std::string::npos);
 }
 
-TEST_CASE("an adopted socket serves") {
+TEST_CASE("a socket that is adopted while the server runs serves, too") {
   Harness harness;
-  const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
-  REQUIRE(fd >= 0);
-  Server::Options options;
-  options.executors = {harness.thread.executor()};
-  options.handler = [](std::shared_ptr<Exchange>) -> Task<> { co_return; };
-  Server other(options);
-  CHECK(other.adopt_listener(fd, std::nullopt));
-  CHECK_FALSE(other.adopt_listener(-1, std::nullopt));
+  for (int i = 0; i < 20; ++i) {
+    auto socket = listen_tcp("127.0.0.1", 0);
+    REQUIRE(socket);
+    const auto port = local_port(socket->get());
+    REQUIRE(port);
+    REQUIRE(harness.server->adopt_listener(socket->release(), std::nullopt));
+    RawSocket client(*port);
+    REQUIRE(client.send("GET /hello HTTP/1.0\r\n\r\n"));
+    CHECK(client.read_to_end().starts_with("HTTP/1.1 200 OK\r\n"));
+  }
+  CHECK_FALSE(harness.server->adopt_listener(-1, std::nullopt));
 }
