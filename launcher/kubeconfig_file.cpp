@@ -71,7 +71,13 @@ Status with_path(const fs::path& path, const Status& status) {
 
 using Edit = std::function<Result<std::string>(std::string_view)>;
 
-Result<> edit_file(const fs::path& named, const Edit& edit) {
+struct Modes {
+  unsigned before = 0;
+  unsigned after = 0;
+};
+
+// `is_adding`: what is added may be a private key, which the others that may read the file must not see.
+Result<Modes> edit_file(const fs::path& named, bool is_adding, const Edit& edit) {
   // A link is often into a folder of dotfiles: its target is replaced, not the link.
   std::error_code ignored;
   const fs::path path = fs::exists(named, ignored) ? fs::canonical(named, ignored) : named;
@@ -85,16 +91,19 @@ Result<> edit_file(const fs::path& named, const Edit& edit) {
   }
   auto edited = edit(text);
   if (!edited) return with_path(path, edited.error());
-  if (*edited == text) return {};
+  Modes modes;
+  modes.before = modes.after = is_there ? before.st_mode & 0777 : certs::private_mode;
+  if (is_adding && has_secrets(*edited)) modes.after &= 0700;
+  if (*edited == text && modes.after == modes.before) return modes;
   if (edited->empty()) {
     if (::unlink(path.c_str()) != 0 && errno != ENOENT) return errno_error("remove " + path.string(), errno);
-    return {};
+    return modes;
   }
-  RN_CHECK(certs::write_atomically(path, *edited, is_there ? before.st_mode & 0777 : certs::private_mode));
+  RN_CHECK(certs::write_atomically(path, *edited, modes.after));
   // Under sudo the file may be a user's own, and must stay so.
   if (is_there && ::chown(path.c_str(), before.st_uid, before.st_gid) != 0)
     return errno_error("chown " + path.string(), errno);
-  return {};
+  return modes;
 }
 
 }  // namespace
@@ -110,9 +119,21 @@ fs::path user_kubeconfig_path(const std::function<std::optional<std::string>(con
   return fs::path(variable("HOME").value_or("/root")) / ".kube/config";
 }
 
-Result<> merge_kubeconfig_file(const fs::path& path, const fs::path& addition) {
+Result<std::string> merge_kubeconfig_file(const fs::path& path, const fs::path& addition) {
   RN_TRY(const std::string added, certs::read_text(addition));
-  return edit_file(path, [&](std::string_view text) { return merge_kubeconfig(text, added); });
+  RN_TRY(const Modes modes,
+         edit_file(path, true, [&](std::string_view text) { return merge_kubeconfig(text, added); }));
+  if (modes.after == modes.before) return std::string();
+  return fmt::format("The mode of {} was {:04o} and is {:04o} now, since it holds a private key.",
+                     path.string(), modes.before, modes.after);
+}
+
+Result<> check_kubeconfig_file(const fs::path& path) {
+  const auto text = certs::read_text(path);
+  if (!text && text.error().code == 404) return {};
+  if (!text) return failure("KubeconfigBroken", text.error().message);
+  const auto checked = check_kubeconfig(*text);
+  return checked ? checked : Result<>(with_path(path, checked.error()));
 }
 
 Result<> remove_from_kubeconfig_file(const fs::path& path, const std::string& name) {
@@ -121,7 +142,9 @@ Result<> remove_from_kubeconfig_file(const fs::path& path, const std::string& na
     // A process that was killed while it wrote the first version may have left its lock.
     if (!fs::exists(path.string() + ".lock", ignored)) return {};
   }
-  return edit_file(path, [&](std::string_view text) { return remove_from_kubeconfig(text, name); });
+  RN_TRY([[maybe_unused]] const Modes modes,
+         edit_file(path, false, [&](std::string_view text) { return remove_from_kubeconfig(text, name); }));
+  return {};
 }
 
 }  // namespace rusternetes::launcher

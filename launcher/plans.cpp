@@ -75,7 +75,6 @@ Plan delete_plan(const Context& context) {
   Plan plan{.kind = "delete", .cluster = context->settings.name, .steps = {}, .point_of_no_return = 0};
   auto add = [&](StepPtr step) { plan.steps.push_back(std::move(step)); };
   add(set_phase(context, "deleting", ""));
-  add(remove_user_kubeconfig(context));
   add(stop_process(context, true));
   if (context->settings.engine.is_private) add(start_private_engine(context));
   add(remove_containers(context));
@@ -84,6 +83,8 @@ Plan delete_plan(const Context& context) {
   add(remove_cgroups(context, true));
   add(remove_network(context));
   add(remove_folder(context));
+  // The one step that a file of the user's own can keep from being done.
+  add(remove_user_kubeconfig(context));
   add(forget_cluster(context));
   return plan;
 }

@@ -97,7 +97,10 @@ void Progress::end(std::string_view mark, std::string_view word) {
 
 void Progress::note(std::string_view text) {
   const std::lock_guard lock(mutex_);
+  const bool is_within = is_terminal_ && !current_.empty();
+  if (is_within) out_ << "\r\x1b[K";
   out_ << text << '\n' << std::flush;
+  if (is_within) out_ << " • " << current_ << " ..." << std::flush;
 }
 
 }  // namespace rusternetes::launcher

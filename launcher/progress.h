@@ -29,7 +29,7 @@ class Progress {
   void detail(std::string text);
   void done();
   void failed();
-  // A line of its own, between steps.
+  // A line of its own; while a step is under way, above the step's.
   void note(std::string_view text);
 
  private:

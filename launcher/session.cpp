@@ -83,6 +83,8 @@ Result<> Session::recover(const std::string& deleted) {
     } else {
       progress_.note(told.error().message + ".");
       stuck_[record.cluster] = told.error().message;
+      // It begins anew, instead of once more beside this one.
+      if (record.kind == "delete" && record.cluster == deleted && recorded) superseded_.push_back(record);
     }
   }
   return {};

@@ -105,6 +105,22 @@ bool is_skeleton(const YAML::Node& root) {
 
 }  // namespace
 
+Result<> check_kubeconfig(std::string_view text) {
+  RN_TRY([[maybe_unused]] const Document document, parse(text));
+  return {};
+}
+
+bool has_secrets(std::string_view text) {
+  const auto document = parse(text);
+  if (!document || !document->root["users"]) return false;
+  for (const YAML::Node& entry : document->root["users"]) {
+    if (!entry.IsMap() || !entry["user"] || !entry["user"].IsMap()) continue;
+    for (const char* field : {"client-key-data", "token", "password"})
+      if (entry["user"][field]) return true;
+  }
+  return false;
+}
+
 Result<std::string> merge_kubeconfig(std::string_view text, std::string_view addition) {
   RN_TRY(const Document document, parse(text));
   RN_TRY(const Document additional, parse(addition));

@@ -16,6 +16,11 @@ namespace rusternetes::launcher {
 std::filesystem::path user_kubeconfig_path(
     const std::function<std::optional<std::string>(const char*)>& variable);
 
+// KubeconfigBroken when the text is not a kubeconfig that could be merged into. Pure; empty text is one.
+Result<> check_kubeconfig(std::string_view text);
+// Whether a user in it has a private key, a token or a password. Pure; false for what is no kubeconfig.
+bool has_secrets(std::string_view text);
+
 // Puts the clusters, users and contexts of `addition` into `text` (which may be empty), replacing those of
 // the same name, and takes over its current-context. Pure. KubeconfigBroken when either is not a kubeconfig.
 Result<std::string> merge_kubeconfig(std::string_view text, std::string_view addition);
@@ -23,10 +28,16 @@ Result<std::string> merge_kubeconfig(std::string_view text, std::string_view add
 // what is not there is no error. Empty when nothing but the empty lists would be left.
 Result<std::string> remove_from_kubeconfig(std::string_view text, std::string_view name);
 
-// The same on files, under FILE.lock. Mode and owner of an existing file are kept, a new one has 0600;
-// symbolic links are followed; folders are made. A file that would be left empty is removed. KubeconfigLocked
-// when the lock is not given up for five seconds; a lock of ours whose process is gone is taken over.
-Result<> merge_kubeconfig_file(const std::filesystem::path& path, const std::filesystem::path& addition);
+// The same on files, under FILE.lock. Owner and mode of an existing file are kept, but a merge takes the
+// rights of group and others away from one that then holds secrets; a new file has 0600. Symbolic links are
+// followed; folders are made. A file that would be left empty is removed. KubeconfigLocked when the lock is
+// not given up for five seconds; a lock of ours whose process is gone is taken over.
+//
+// A merge returns what the user is to be told, one sentence, or nothing.
+Result<std::string> merge_kubeconfig_file(const std::filesystem::path& path,
+                                          const std::filesystem::path& addition);
+// KubeconfigBroken when the file is there and cannot be merged into; it is not changed.
+Result<> check_kubeconfig_file(const std::filesystem::path& path);
 Result<> remove_from_kubeconfig_file(const std::filesystem::path& path, const std::string& name);
 
 }  // namespace rusternetes::launcher

@@ -55,7 +55,10 @@ Result<> Journal::finish(std::int64_t plan, PlanOutcome outcome, std::int64_t no
       RN_CHECK(database_.run("UPDATE steps SET phase='undone' WHERE plan=?", {plan}));
     RN_CHECK(database_.run("UPDATE plans SET outcome=?, ended_at_ms=? WHERE id=?",
                            {names[static_cast<std::size_t>(outcome)], now_ms, plan}));
-    RN_CHECK(database_.run("DELETE FROM steps WHERE plan<=?", {plan - kept_plans}));
+    // Only of finished plans: an unfinished one is taken up at its last step, however old it is.
+    RN_CHECK(database_.run(
+        "DELETE FROM steps WHERE plan IN (SELECT id FROM plans WHERE id<=? AND outcome IS NOT NULL)",
+        {plan - kept_plans}));
     return database_.run("DELETE FROM plans WHERE id<=? AND outcome IS NOT NULL", {plan - kept_plans});
   });
 }

@@ -2,12 +2,12 @@
 
 #include <fmt/format.h>
 
+#include "api-server/eviction.h"
 #include "api-server/storage_codec.h"
 #include "apimachinery/any_patch.h"
 #include "apimachinery/api/apps_v1.h"
 #include "apimachinery/api/autoscaling_v1.h"
 #include "apimachinery/api/core_v1.h"
-#include "apimachinery/api/policy_v1.h"
 #include "apimachinery/edit.h"
 #include "apimachinery/errors.h"
 #include "apimachinery/json.h"
@@ -18,12 +18,7 @@ namespace rusternetes::api_server {
 
 using namespace apimachinery;
 
-namespace {
-
-// What an action answers when there is nothing to show: Status Success.
-Written success(Call& call) {
-  Written out;
-  out.kind = call.registry->find_kind("v1", "Status");
+Written success(Call& call, int code) {
   static const Kind status_kind = [] {
     Kind kind;
     kind.group_version = {"", "v1"};
@@ -31,15 +26,41 @@ Written success(Call& call) {
     kind.type = &meta_v1::Status::schema_type();
     return kind;
   }();
+  Written out;
   out.kind = &status_kind;
   out.object = Value::empty(ValueKind::structure);
   ensure(call.arena, out.object, meta_v1::Status::f_metadata);
   set_string(call.arena, out.object, meta_v1::Status::f_status, "Success");
+  set_integer(call.arena, out.object, meta_v1::Status::f_code, code);
   return out;
 }
 
+Task<Result<void>> admit_create(Resources& resources, const AdmissionChain& admission, Call& call, Value& object) {
+  const Kind& kind = *call.registry->find_kind(call.subresource->kind_group, call.subresource->kind_version, call.subresource->kind);
+  Value& metadata = ensure(call.arena, object, metadata_field(*kind.type));
+  const std::string_view name_space = meta_v1::ObjectMeta(&metadata).namespace_();
+  if (name_space.empty()) {
+    set_string(call.arena, metadata, meta_v1::ObjectMeta::f_namespace_, call.info.name_space);
+  } else if (name_space != call.info.name_space) {
+    co_return bad_request("the namespace of the provided object does not match the namespace sent on the request");
+  }
+  AdmissionRequest request{call, "CREATE", kind, &object, nullptr, call.info.name};
+  auto admitted = admission.mutate(request);
+  if (admitted) admitted = admission.validate(request);
+  if (admitted) co_return admitted;
+  // Plugins read caches, which may be behind what the client knows already.
+  RN_CO_CHECK(co_await resources.cacher().wait_for_newest());
+  admitted = admission.mutate(request);
+  if (admitted) admitted = admission.validate(request);
+  co_return admitted;
+}
+
+namespace {
+
 // POST pods/NAME/binding: the scheduler's word on where the Pod runs (pkg/registry/core/pod/storage BindingREST).
-Task<Result<Written>> bind_pod(Resources& resources, Call& call, Value object) {
+Task<Result<Written>> bind_pod(Resources& resources, const AdmissionChain& admission, Call& call, Value object) {
+  auto admitted = co_await admit_create(resources, admission, call, object);
+  if (!admitted) co_return admitted.error();
   // Kubernetes answers these mistakes with a bare 500.
   const core_v1::Binding binding(&object);
   const std::string node(binding.target().name());
@@ -75,26 +96,7 @@ Task<Result<Written>> bind_pod(Resources& resources, Call& call, Value object) {
   };
   auto written = co_await resources.modify(call, call.info.name, change);
   if (!written) co_return written.error();
-  co_return success(call);
-}
-
-// POST pods/NAME/eviction: deletion that asks the disruption budgets first (KEP 85).
-Task<Result<Written>> evict_pod(Resources& resources, Call& call, Value object) {
-  const policy_v1::Eviction eviction(&object);
-  if (!eviction.metadata().name().empty() && eviction.metadata().name() != call.info.name)
-    co_return bad_request(fmt::format("name in URL does not match name in Eviction object"));
-  auto pod = co_await resources.fresh(call, call.info.name);
-  if (!pod) co_return pod.error();
-  if (!*pod) co_return not_found({"", "pods"}, call.info.name);
-  DeleteOptions options;
-  const auto wanted = eviction.deleteOptions();
-  if (wanted.has_gracePeriodSeconds()) options.grace_period_s = wanted.gracePeriodSeconds();
-  if (wanted.preconditions().has_uid()) options.uid = std::string(wanted.preconditions().uid());
-  if (wanted.preconditions().has_resourceVersion()) options.resource_version = std::string(wanted.preconditions().resourceVersion());
-  for (const auto word : wanted.dryRun()) call.dry_run |= word == "All";
-  auto removed = co_await resources.remove(call, options);
-  if (!removed) co_return removed.error();
-  co_return success(call);
+  co_return success(call, 201);
 }
 
 // Scale is a view of an object's spec.replicas, status.replicas and selector.
@@ -204,15 +206,12 @@ Task<Result<Written>> scale(Resources& resources, Call& call, Value object) {
 
 }  // namespace
 
-void add_core_actions(ApiServer& server) {
+void add_core_actions(ApiServer& server, const AdmissionChain& admission) {
   Resources& resources = server.resources();
-  auto add = [&](std::string path, Task<Result<Written>> (*action)(Resources&, Call&, Value)) {
-    server.add_action(std::move(path), [&resources, action](Call& call, Value object) { return action(resources, call, object); });
-  };
-  add("/pods/binding", bind_pod);
-  add("/pods/eviction", evict_pod);
+  server.add_action("/pods/binding", [&resources, &admission](Call& call, Value object) { return bind_pod(resources, admission, call, object); });
+  server.add_action("/pods/eviction", [&resources, &admission](Call& call, Value object) { return evict_pod(resources, admission, call, object); });
   for (const char* path : {"apps/deployments/scale", "apps/replicasets/scale", "apps/statefulsets/scale", "/replicationcontrollers/scale"})
-    add(path, scale);
+    server.add_action(path, [&resources](Call& call, Value object) { return scale(resources, call, object); });
 }
 
 }  // namespace rusternetes::api_server

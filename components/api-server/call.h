@@ -2,6 +2,7 @@
 // One request on its way down the pipeline (invariant 3): the one request context. The HTTP layer and the in-process client
 // both make one; from authorization on they share every step.
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -10,6 +11,7 @@
 #include "apimachinery/registry.h"
 #include "apimachinery/value.h"
 #include "base/clock.h"
+#include "base/task.h"
 #include "storage/store.h"
 
 namespace rusternetes::api_server {
@@ -31,6 +33,8 @@ struct Call {
   std::string user_agent;
   std::string audit_id;
   storage::TxnRequest companions;  // writes that go into the object's own transaction (api-server/companions.h)
+  // Whether the caller may also do this (a verb), where that shows only later: an update that creates.
+  std::function<Task<Result<void>>(std::string verb)> authorize;
   std::string patch_type, patch_body;  // of a PATCH to a subresource that is an action
 
   std::string group_resource() const;  // "deployments.apps", for messages

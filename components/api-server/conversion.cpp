@@ -1,7 +1,9 @@
 #include "api-server/conversion.h"
 
+#include <algorithm>
+
+#include "api-server/strategy/autoscaling_conversion.h"
 #include "api-server/strategy/event_conversion.h"
-#include "apimachinery/json.h"
 
 namespace rusternetes::api_server {
 
@@ -12,6 +14,13 @@ using apimachinery::Value;
 using apimachinery::ValueKind;
 
 namespace {
+
+// The registered function of this direction, or null. Few kinds have one: a walk is cheaper than a hash.
+const Conversion* find_conversion(const Type& from, const Type& to) {
+  const auto conversions = autoscaling_conversions();
+  const auto found = std::ranges::find_if(conversions, [&](const Conversion& c) { return c.from == &from && c.to == &to; });
+  return found == conversions.end() ? nullptr : &*found;
+}
 
 // Structures map field by field by name; everything else is of the same shape.
 Value by_name(Arena& arena, const Value& value, const Type& from, const Type& to) {
@@ -29,6 +38,7 @@ Value by_name(Arena& arena, const Value& value, const Type& from, const Type& to
       converted.field = static_cast<std::uint16_t>(index);
       apimachinery::set_field(arena, out, index) = converted;
     }
+    if (const Conversion* conversion = find_conversion(from, to)) conversion->complete(arena, value, out);
     return out;
   }
   if (value.kind == ValueKind::list && from.element && to.element) {

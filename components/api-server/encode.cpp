@@ -133,7 +133,7 @@ std::string pretty_json(std::string_view compact) {
 Encoded encode_value(const Call& call, const Accepted& accepted, const Kind& kind, const Value& value) {
   Encoded out{std::string(content_type_name(accepted.type)), {}};
   if (accepted.transform == Transform::table) {
-    std::string text = table_head(accepted, kind, object_metadata_json(value, *kind.type), true);
+    std::string text = table_head(accepted, transformed_kind(call, kind), object_metadata_json(value, *kind.type), true);
     append_row(text, call, accepted, kind, value);
     return finish_json(text + "]}", accepted);
   }
@@ -143,7 +143,8 @@ Encoded encode_value(const Call& call, const Accepted& accepted, const Kind& kin
   std::string api_version = kind.group_version.text();
   std::string_view name = kind.kind;
   if (accepted.transform != Transform::none) {
-    root = partial_of(arena, value, *kind.type);
+    const Type& seen = *transformed_kind(call, kind).type;
+    root = partial_of(arena, convert_value(arena, value, *kind.type, seen), seen);
     type = &meta_v1::PartialObjectMetadata::schema_type();
     api_version = accepted.meta_version;
     name = "PartialObjectMetadata";
@@ -160,7 +161,9 @@ Encoded encode_value(const Call& call, const Accepted& accepted, const Kind& kin
 }
 
 Encoded encode_entry(const Call& call, const Accepted& accepted, const EntryPtr& entry) {
-  if (accepted.transform != Transform::none || accepted.pretty || accepted.type == MediaType::yaml) {
+  if (accepted.transform != Transform::none)
+    return encode_value(call, accepted, *call.registry->storage_kind(*call.kind), entry->document.root());
+  if (accepted.pretty || accepted.type == MediaType::yaml) {
     Arena arena;
     Value value = entry->document.root();
     if (&entry->document.type() != call.kind->type)
@@ -199,7 +202,7 @@ Encoded encode_list(const Call& call, const Accepted& accepted, const Listed& li
     for (const auto& entry : listed.entries) {
       if (!is_first) text += ',';
       is_first = false;
-      append_row(text, call, accepted, entry->document.root(), entry->document.type());
+      append_row(text, call, accepted, *call.registry->storage_kind(*call.kind), entry->document.root());
     }
     return finish_json(text + "]}", accepted);
   }

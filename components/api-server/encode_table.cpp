@@ -31,31 +31,43 @@ void append_partial_json(std::string& out, const Value& object, const Type& type
               {api_version, api_version.empty() ? std::string_view{} : "PartialObjectMetadata", true});
 }
 
+namespace {
+
+// Not so for a subresource with a kind of its own.
+bool is_version_of_call(const Call& call, const Kind& kind) {
+  return call.registry->storage_kind(kind) == call.registry->storage_kind(*call.kind);
+}
+
+}  // namespace
+
+const Kind& transformed_kind(const Call& call, const Kind& kind) {
+  if (!is_version_of_call(call, kind)) return kind;
+  return call.registry->owner(*call.kind) ? *call.kind : *call.registry->storage_kind(kind);
+}
+
 void append_row(std::string& out, const Call& call, const Accepted& accepted, const Kind& kind,
                 const Value& object) {
+  Arena arena;
+  const Kind& printed = transformed_kind(call, kind);
+  const Value seen = convert_value(arena, object, *kind.type, *printed.type);
   out += "{\"cells\":";
-  append_cells(out, kind, object, call.now_us);
-  if (const auto conditions = row_conditions(kind, object); !conditions.empty()) {
+  append_cells(out, printed, seen, call.now_us);
+  if (const auto conditions = row_conditions(printed, seen); !conditions.empty()) {
     out += ",\"conditions\":";
     out += conditions;
   }
   out += ",\"object\":";
   const std::string_view include = call.info.query.get("includeObject");
-  if (include == "None")
+  if (include == "None") {
     out += "null";
-  else if (include == "Object")
-    encode_json(out, &object, *kind.type, {kind.group_version.text(), kind.kind, true});
-  else
-    append_partial_json(out, object, *kind.type, accepted.meta_version);
+  } else if (include == "Object") {
+    const Kind& sent = is_version_of_call(call, kind) ? *call.kind : kind;
+    const Value whole = convert_value(arena, object, *kind.type, *sent.type);
+    encode_json(out, &whole, *sent.type, {sent.group_version.text(), sent.kind, true});
+  } else {
+    append_partial_json(out, seen, *printed.type, accepted.meta_version);
+  }
   out += '}';
-}
-
-void append_row(std::string& out, const Call& call, const Accepted& accepted, const Value& object,
-                const Type& type) {
-  Arena arena;
-  const Value converted =
-      &type == call.kind->type ? object : convert_value(arena, object, type, *call.kind->type);
-  append_row(out, call, accepted, *call.kind, converted);
 }
 
 std::string table_head(const Accepted& accepted, const Kind& kind, std::string_view metadata,

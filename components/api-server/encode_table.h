@@ -20,13 +20,13 @@ void append_partial_json(std::string& out, const apimachinery::Value& object, co
 // A table up to its rows.
 std::string table_head(const Accepted& accepted, const apimachinery::Kind& kind, std::string_view metadata,
                        bool with_columns);
+// What tables and partial objects of `kind` are made from: of Kubernetes' own kinds the storage version, whichever
+// version was asked for, as kube-apiserver makes them from its internal types; of others the version asked for.
+const apimachinery::Kind& transformed_kind(const Call& call, const apimachinery::Kind& kind);
 // One row: cells, conditions, and of the object what ?includeObject=None|Metadata|Object says; `object` is of
-// the kind's type.
+// the kind's type, which may be another version of the call's kind.
 void append_row(std::string& out, const Call& call, const Accepted& accepted, const apimachinery::Kind& kind,
                 const apimachinery::Value& object);
-// The same for an object of the call's kind whose type may be another version's.
-void append_row(std::string& out, const Call& call, const Accepted& accepted,
-                const apimachinery::Value& object, const apimachinery::Type& type);
 
 // The metadata of a table of one object: its resourceVersion.
 std::string object_metadata_json(const apimachinery::Value& object, const apimachinery::Type& type);

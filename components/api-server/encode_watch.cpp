@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "api-server/conversion.h"
 #include "api-server/encode.h"
 #include "api-server/encode_table.h"
 #include "api-server/storage_codec.h"
@@ -76,16 +75,15 @@ std::vector<Slice> encode_event(const Call& call, const Accepted& accepted, cons
     object = encode_entry(call, plain, event.entry).body;
   } else {
     Arena arena;
-    Value value = event.entry ? event.entry->document.root() : bookmark_value(arena, *call.kind->type, event);
-    if (event.entry && &event.entry->document.type() != call.kind->type)
-      value = convert_value(arena, value, event.entry->document.type(), *call.kind->type);
+    const Kind& kind = event.entry ? *call.registry->storage_kind(*call.kind) : *call.kind;
+    const Value value = event.entry ? event.entry->document.root() : bookmark_value(arena, *kind.type, event);
     if (accepted.transform == Transform::table) {
       std::string text =
-          table_head(accepted, *call.kind, object_metadata_json(value, *call.kind->type), is_first);
-      append_row(text, call, accepted, *call.kind, value);
+          table_head(accepted, *call.kind, object_metadata_json(value, *kind.type), is_first);
+      append_row(text, call, accepted, kind, value);
       object.push_back(Slice::own(text + "]}"));
     } else {
-      object = encode_value(call, plain, *call.kind, value).body;
+      object = encode_value(call, plain, kind, value).body;
     }
   }
   if (accepted.type == MediaType::protobuf) return protobuf_frame(word, std::move(object));

@@ -18,7 +18,7 @@ const std::set<std::string_view>& unsupported_flags() {
       "enable-garbage-collector", "enable-logs-handler", "enable-priority-and-fairness", "encryption-provider-config",
       "encryption-provider-config-automatic-reload", "endpoint-reconciler-type", "etcd-cafile", "etcd-certfile", "etcd-compaction-interval",
       "etcd-count-metric-poll-period", "etcd-db-metric-poll-interval", "etcd-healthcheck-timeout", "etcd-keyfile", "etcd-prefix", "etcd-readycheck-timeout",
-      "etcd-servers-overrides", "event-ttl", "external-hostname", "feature-gates", "goaway-chance", "http2-max-streams-per-connection",
+      "etcd-servers-overrides", "external-hostname", "feature-gates", "goaway-chance", "http2-max-streams-per-connection",
       "kubelet-port", "kubelet-preferred-address-types", "kubelet-read-only-port", "kubelet-timeout", "kubernetes-service-node-port", "lease-reuse-duration-seconds",
       "livez-grace-period", "log-flush-frequency", "log-json-info-buffer-size", "log-json-split-stream", "log-text-info-buffer-size", "log-text-split-stream",
       "logging-format", "max-connection-bytes-per-sec", "min-compatibility-version", "min-request-timeout", "oidc-ca-file", "oidc-client-id",

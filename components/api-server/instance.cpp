@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "api-server/actions.h"
+#include "api-server/admission/node_restriction.h"
 #include "api-server/admission/rbac_escalation.h"
 #include "api-server/authn/openid_documents.h"
 #include "api-server/authn/request_authenticator.h"
@@ -12,6 +15,7 @@
 #include "api-server/in_process_client.h"
 #include "api-server/openapi/openapi_paths.h"
 #include "api-server/review_actions.h"
+#include "api-server/token_action.h"
 #include "apimachinery/api/rbac_v1.h"
 #include "apimachinery/edit.h"
 #include "base/log.h"
@@ -115,7 +119,9 @@ Result<void> Instance::Impl::make_server() {
   if (!chain) return chain.error();
   admission = std::make_unique<AdmissionChain>(std::move(*chain));
   admission->add(make_rbac_escalation(authorizers.rbac, authorizers.chain));
-  resources = std::make_unique<Resources>(cacher, *admission, Resources::Options{.allow_privileged = options.allow_privileged});
+  const auto names = [](const std::vector<std::string>& list) { return std::find(list.begin(), list.end(), "NodeRestriction") != list.end(); };
+  if (names(options.enable_admission_plugins)) admission->add(make_node_token_audience(cacher, *authorizers.chain));
+  resources = std::make_unique<Resources>(cacher, *admission, Resources::Options{.clock = options.clock, .allow_privileged = options.allow_privileged, .lifetimes = {options.event_ttl}});
   ServerOptions server_options;
   server_options.request_timeout = options.request_timeout;
   server_options.max_requests_inflight = options.max_requests_inflight;
@@ -124,8 +130,9 @@ Result<void> Instance::Impl::make_server() {
   server = std::make_unique<ApiServer>(*resources, *authorizers.chain, [this](const http::RequestHead& head, const http::Peer& peer) {
     return authenticate_request(*authenticator, *authorizers.chain, head, peer);
   }, server_options);
-  add_core_actions(*server);
-  add_review_actions(*server, *authenticator, *authorizers.chain, tokens->keys().empty() ? nullptr : tokens.get());
+  add_core_actions(*server, *admission);
+  add_review_actions(*server, *authenticator, *authorizers.chain);
+  if (!tokens->keys().empty()) add_token_action(*server, *admission, *tokens);
   add_pod_log(*server, options.kubelet_client);
   return {};
 }

@@ -35,8 +35,10 @@ struct InstanceOptions {
   std::vector<std::string> service_cluster_ip_ranges = {"10.96.0.0/16"};
   std::optional<http::ClientTls> kubelet_client;  // for pods/log
   bool allow_privileged = true;  // whether Pods may ask for privileged containers
+  std::chrono::seconds event_ttl{3600};  // how long an Event lives after its last write; 0: for ever
   std::chrono::milliseconds request_timeout{60'000};
   UpkeepOptions upkeep;
+  const Clock* clock = &Clock::system();  // outlives the instance; of objects' times, and of when Events end
   int io_threads = 2;
   std::size_t max_requests_inflight = 400, max_mutating_requests_inflight = 200;
   // Whether client certificates of this group are cluster administrators by a binding of ours (kubeadm's scheme).

@@ -31,7 +31,7 @@ struct Flags {
   std::string tls_cert, tls_key, client_ca;
   std::vector<std::string> modes, enable, disable, issuers, audiences, key_files, service_ranges, etcd_servers;
   std::string signing_key, token_file, kubelet_cert, kubelet_key, kubelet_ca;
-  std::string request_timeout = "1m0s";
+  std::string request_timeout = "1m0s", event_ttl = "1h0m0s";
   bool anonymous = true, allow_privileged = false;
   std::size_t max_requests = 400, max_mutating = 200;
   int shutdown_delay_s = 10, verbosity = 0;
@@ -112,6 +112,9 @@ Result<api_server::InstanceOptions> to_options(Flags& flags) {
   }
   options.allow_privileged = flags.allow_privileged;
   RN_TRY(options.request_timeout, parse_duration(flags.request_timeout));
+  RN_TRY(const auto event_ttl, parse_duration(flags.event_ttl));
+  if (event_ttl < event_ttl.zero()) return internal_error("--event-ttl must not be negative");
+  options.event_ttl = std::chrono::duration_cast<std::chrono::seconds>(event_ttl);
   options.max_requests_inflight = flags.max_requests;
   options.max_mutating_requests_inflight = flags.max_mutating;
   return options;
@@ -143,6 +146,7 @@ void define(CLI::App& app, Flags& flags) {
   app.add_option("--max-requests-inflight", flags.max_requests, "Reading requests at once")->capture_default_str();
   app.add_option("--max-mutating-requests-inflight", flags.max_mutating, "Writing requests at once")->capture_default_str();
   app.add_option("--request-timeout", flags.request_timeout, "How long a request that does not stream may take, such as 1m0s")->capture_default_str();
+  app.add_option("--event-ttl", flags.event_ttl, "How long an Event is kept after its last write, in whole seconds; 0s keeps it for ever")->capture_default_str();
   app.add_option("--etcd-servers", flags.etcd_servers, "Not supported yet");
   app.add_option("-v,--v", flags.verbosity, "Verbosity of the log; from 4 on, details")->capture_default_str();
 }

@@ -24,7 +24,7 @@ using namespace apimachinery;
 using meta_v1::ObjectMeta;
 
 Resources::Resources(Cacher& cacher, const AdmissionChain& admission, Options options)
-    : cacher_(cacher), admission_(admission), options_(options) {}
+    : cacher_(cacher), admission_(admission), options_(options), leases_(cacher.store(), *options.clock) {}
 
 namespace {
 
@@ -133,6 +133,9 @@ Task<Result<Written>> Resources::store_object(Call& call, const EntryPtr& before
   storage::PutRequest put;
   put.key = key;
   put.value = std::move(bytes);
+  // Each write renews the object's time.
+  const Strategy& strategy = strategy_for(what.group, what.resource);
+  RN_CO_TRY(put.lease, co_await leases_.lease_for(strategy.ttl(options_.lifetimes)));
   request.success.emplace_back(std::move(put));
   const bool has_companions = !call.companions.success.empty();
   add_companions(call, request);

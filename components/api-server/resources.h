@@ -10,6 +10,7 @@
 #include "api-server/admission.h"
 #include "api-server/cache/cacher.h"
 #include "api-server/call.h"
+#include "api-server/lease_manager.h"
 #include "api-server/selection.h"
 #include "api-server/strategy.h"
 
@@ -51,6 +52,7 @@ class Resources {
   struct Options {
     const Clock* clock = &Clock::system();
     bool allow_privileged = true;
+    Lifetimes lifetimes;
   };
   Resources(Cacher& cacher, const AdmissionChain& admission, Options options);
 
@@ -96,6 +98,7 @@ class Resources {
   Cacher& cacher_;
   const AdmissionChain& admission_;
   Options options_;
+  LeaseManager leases_;
 };
 
 }  // namespace rusternetes::api_server

@@ -33,12 +33,18 @@ void own_fields(Call& call, const Kind& kind, Value& object, const Value* before
   request.subresource = call.info.subresource;
   request.now_us = call.now_us;
   request.reset_fields = &reset_fields;
+  // Fields are owned under the names of the version that the client speaks.
+  const Type &stored = *kind.type, &sent = *call.kind->type;
+  const VersionConverter in_version = [&](Arena& arena, const Value& value, std::string_view api_version) -> VersionedObject {
+    const Kind* other = call.registry->find_kind(api_version, call.kind->kind);
+    if (!other || call.registry->storage_kind(*other) != &kind) return {};
+    return {other->type, convert_value(arena, convert_value(arena, value, *call.kind->type, stored), stored, *other->type)};
+  };
+  request.convert = &in_version;
   if (&kind == call.kind) {
     update_managed_fields(call.arena, kind, object, before, request);
     return;
   }
-  // Fields are owned under the names of the version that the client speaks.
-  const Type &stored = *kind.type, &sent = *call.kind->type;
   Value view = convert_value(call.arena, object, stored, sent);
   std::optional<Value> old_view;
   if (before) old_view = convert_value(call.arena, *before, stored, sent);
@@ -212,6 +218,7 @@ Task<Result<Written>> Resources::update(Call& call, Value object) {
     if (!metadata.uid().empty())
       co_return conflict({call.kind->group_version.group, call.kind->resource}, call.info.name,
                          fmt::format("Precondition failed: UID in precondition: {}, UID in object meta: ", metadata.uid()));
+    RN_CO_CHECK(co_await call.authorize("create"));
     if (Value* meta = object.get(metadata_field(*stored.type))) erase_field(*meta, ObjectMeta::f_resourceVersion);
     if (stored.type != call.kind->type) object = convert_value(call.arena, object, *stored.type, *call.kind->type);
     co_return co_await create(call, object);

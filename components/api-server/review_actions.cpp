@@ -29,7 +29,7 @@ ApiServer::Action review(Resources& resources, Evaluate evaluate) {
 
 }  // namespace
 
-void add_review_actions(ApiServer& server, const Authenticator& authenticator, const RuleResolver& resolver, const ServiceAccountTokens* tokens) {
+void add_review_actions(ApiServer& server, const Authenticator& authenticator, const RuleResolver& resolver) {
   const Authorizer& authorizer = server.authorizer();
   Resources& resources = server.resources();
   server.add_action("authentication.k8s.io/tokenreviews/", review(resources, [&authenticator](Call& call, Value& object) {
@@ -54,11 +54,6 @@ void add_review_actions(ApiServer& server, const Authenticator& authenticator, c
   server.add_action("authorization.k8s.io/selfsubjectrulesreviews/", review(resources, [&resolver](Call& call, Value& object) {
     return evaluate_self_subject_rules_review(resolver, call.user, call.arena, object);
   }));
-  if (tokens)
-    server.add_action("/serviceaccounts/token", review(resources, [tokens](Call& call, Value& object) -> Result<void> {
-      RN_TRY(const std::string id, tokens->issue(call.info.name_space, call.info.name, call.arena, object, call.warnings));
-      return {};
-    }));
 }
 
 }  // namespace rusternetes::api_server

@@ -9,8 +9,7 @@
 namespace rusternetes::api_server {
 
 // Everything outlives the server.
-void add_review_actions(ApiServer& server, const Authenticator& authenticator, const RuleResolver& resolver,
-                        const ServiceAccountTokens* tokens);
+void add_review_actions(ApiServer& server, const Authenticator& authenticator, const RuleResolver& resolver);
 // GET pods/NAME/log, from the kubelet of the Pod's node.
 // Without credentials for kubelets, only what needs none is answered.
 void add_pod_log(ApiServer& server, std::optional<http::ClientTls> kubelet_client);

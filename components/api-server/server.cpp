@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "api-server/authz/forbidden.h"
 #include "api-server/metrics.h"
@@ -24,6 +25,7 @@ ApiServer::ApiServer(Resources& resources, const Authorizer& authorizer, Authent
       metrics_(std::make_unique<RequestMetrics>()) {
   rebuild_discovery();
   add_health_check("ping", [] { return Result<void>{}; });
+  add_health_check("etcd", [this] { return resources_.cacher().check(); });
 }
 
 ApiServer::~ApiServer() = default;
@@ -38,16 +40,21 @@ void ApiServer::add_health_check(std::string name, std::function<Result<void>()>
 
 namespace {
 
-// Counts a request while it runs; watches and other long ones do not count.
+// Counts a request while it runs. No limit is 0.
 class InFlight {
  public:
-  InFlight(std::atomic<std::size_t>& counter, std::size_t limit) : counter_(counter), ok_(counter.fetch_add(1) < limit) {}
-  ~InFlight() { counter_.fetch_sub(1); }
+  InFlight(std::atomic<std::size_t>& counter, std::size_t limit) : counter_(limit ? &counter : nullptr) {
+    if (counter_) ok_ = counter.fetch_add(1) < limit;
+  }
+  ~InFlight() {
+    if (counter_) counter_->fetch_sub(1);
+  }
+  InFlight(const InFlight&) = delete;
   bool ok() const { return ok_; }
 
  private:
-  std::atomic<std::size_t>& counter_;
-  bool ok_;
+  std::atomic<std::size_t>* counter_;
+  bool ok_ = true;
 };
 
 // A path that nobody knows gets Go's plain page instead of a Status.
@@ -63,6 +70,31 @@ bool is_read_only(std::string_view verb) { return verb == "get" || verb == "list
 bool is_long_running(const RequestInfo& info) {
   return info.verb == "watch" || info.subresource == "log" || info.subresource == "exec" || info.subresource == "attach" ||
          info.subresource == "portforward" || info.subresource == "proxy";
+}
+
+// Each once, and no more than a response's head can hold: beyond 4 KiB in all, as many as fit with their first 256
+// bytes (kube-apiserver counts characters).
+std::vector<std::string_view> shown_warnings(const std::vector<std::string>& texts) {
+  constexpr std::size_t most = 4096, most_of_one = 256;
+  std::vector<std::string_view> out;
+  std::set<std::string_view> seen;
+  std::size_t total = 0;
+  for (const std::string& text : texts)
+    if (!text.empty() && seen.insert(text).second) {
+      out.push_back(text);
+      total += text.size();
+      if (out.size() > most) break;
+    }
+  if (total <= most) return out;
+  total = 0;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    std::size_t size = std::min(out[i].size(), most_of_one);
+    while (size < out[i].size() && size > 0 && (static_cast<unsigned char>(out[i][size]) & 0xc0) == 0x80) --size;
+    out[i] = out[i].substr(0, size);
+    total += size;
+    if (total >= most) out.resize(i + 1);
+  }
+  return out;
 }
 
 std::string warning_text(std::string_view text) {
@@ -99,7 +131,8 @@ Task<> ApiServer::handle(std::shared_ptr<http::Exchange> exchange) {
 
 Task<Result<void>> ApiServer::send_failure(HandlerContext context, Status failure) {
   if (!failure.is(reason_page_not_found))
-    co_return co_await send(context, failure.code, encode_status(context.accepted, failure));
+    co_return co_await send(context, failure.code, encode_status(context.accepted, failure),
+                            failure.details ? failure.details->retry_after_seconds : 0);
   http::ResponseHead head;
   head.status = 404;
   head.headers.add("content-type", "text/plain; charset=utf-8");
@@ -130,9 +163,11 @@ Task<Result<void>> ApiServer::serve(std::shared_ptr<http::Exchange> exchange, Ca
   if (!user) co_return user.error();
   call.user = std::move(*user);
 
-  InFlight in_flight(is_get_like ? inflight_ : mutating_inflight_,
-                     is_long_running(call.info) || call.user.is_in(group_masters) ? static_cast<std::size_t>(-1)
-                     : is_get_like ? options_.max_requests_inflight : options_.max_mutating_requests_inflight);
+  // Watches and other long ones are not counted, nor is who may do everything.
+  const std::size_t limit = is_long_running(call.info) || call.user.is_in(group_masters) ? 0
+                            : is_get_like ? options_.max_requests_inflight
+                                          : options_.max_mutating_requests_inflight;
+  InFlight in_flight(is_get_like ? inflight_ : mutating_inflight_, limit);
   if (!in_flight.ok()) co_return too_many_requests("Too many requests, please try again later.", 1);
 
   if (!is_long_running(call.info)) exchange->set_body_deadline(std::chrono::steady_clock::now() + options_.request_timeout);
@@ -159,8 +194,14 @@ Task<Result<void>> ApiServer::serve(std::shared_ptr<http::Exchange> exchange, Ca
   co_return co_await serve_resource(context);
 }
 
-Task<Result<void>> ApiServer::authorize(const Call& call) {
-  const Attributes attributes = attributes_of(call);
+Task<Result<void>> ApiServer::authorize(Call& call) {
+  call.authorize = [this, &call](std::string verb) { return authorize_as(call, std::move(verb)); };
+  return authorize_as(call, call.info.verb);
+}
+
+Task<Result<void>> ApiServer::authorize_as(const Call& call, std::string verb) {
+  Attributes attributes = attributes_of(call);
+  attributes.verb = std::move(verb);
   Verdict verdict = authorizer_.authorize(attributes);
   if (verdict.decision == Decision::allow) co_return Result<void>{};
   RN_CO_CHECK(co_await resources_.cacher().wait_for_newest());
@@ -196,14 +237,14 @@ Result<void> ApiServer::resolve_kind(Call& call) const {
   return {};
 }
 
-Task<Result<void>> ApiServer::send(HandlerContext context, int code, Encoded encoded) {
+Task<Result<void>> ApiServer::send(HandlerContext context, int code, Encoded encoded, int retry_after_s) {
   http::ResponseHead head;
   head.status = code;
   head.headers.add("content-type", std::move(encoded.content_type));
   head.headers.add("audit-id", context.call.audit_id);
   head.headers.add("cache-control", "no-cache, private");
-  for (const auto& text : context.call.warnings.texts) head.headers.add("warning", warning_text(text));
-  if (code == 429 || code == 504 || code == 503) head.headers.add("retry-after", "1");
+  for (const auto& text : shown_warnings(context.call.warnings.texts)) head.headers.add("warning", warning_text(text));
+  if (retry_after_s > 0) head.headers.add("retry-after", std::to_string(retry_after_s));
   if (code == 401) head.headers.add("www-authenticate", "Bearer");
   compress(context, head, encoded);
   co_return co_await context.exchange->respond(std::move(head), std::move(encoded.body));

@@ -78,11 +78,13 @@ class ApiServer {
   Task<Result<void>> serve_write(HandlerContext context);
   Task<Result<void>> serve_action(HandlerContext context, const Action& action);
   Task<Result<void>> serve_delete(HandlerContext context);
-  Task<Result<void>> send(HandlerContext context, int code, Encoded encoded);
+  Task<Result<void>> send(HandlerContext context, int code, Encoded encoded, int retry_after_s = 0);
   Task<Result<void>> send_failure(HandlerContext context, Status failure);
   Task<Result<void>> health(HandlerContext context);
   Result<void> resolve_kind(Call& call) const;
-  Task<Result<void>> authorize(const Call& call);
+  // Whether the caller may; sets call.authorize.
+  Task<Result<void>> authorize(Call& call);
+  Task<Result<void>> authorize_as(const Call& call, std::string verb);
 
   Resources& resources_;
   const Authorizer& authorizer_;

@@ -75,16 +75,18 @@ Task<Result<void>> StoreCopyServer::send(std::shared_ptr<http::Exchange> exchang
   auto begun = co_await exchange->begin(std::move(head));
   if (!begun) co_return begun.error();
   for (;;) {
-    auto read = [&]() {
+    auto read = [&]() -> Result<std::string> {
       std::string piece(piece_bytes, '\0');
       const ssize_t got = ::read(file.fd, piece.data(), piece.size());
-      piece.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+      if (got < 0) return errno_error("read the copy", errno);
+      piece.resize(static_cast<std::size_t>(got));
       return piece;
     };
-    std::string piece = co_await worker_.run(read);
-    if (piece.empty()) break;
+    auto piece = co_await worker_.run(read);
+    if (!piece) co_return piece.error();  // the response breaks off
+    if (piece->empty()) break;
     std::vector<http::Slice> body;
-    body.push_back(http::Slice::own(std::move(piece)));
+    body.push_back(http::Slice::own(*std::move(piece)));
     auto written = co_await exchange->write(std::move(body));
     if (!written) co_return written.error();
   }

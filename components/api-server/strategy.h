@@ -3,6 +3,7 @@
 // kind without one is served from its schema and Strategy's own behaviour. Strategies are pure: no I/O, no clock of their
 // own, no state; a change they make is made in the request's arena.
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,9 +32,17 @@ struct StrategyContext {
   bool allow_privileged = true;       // --allow-privileged
 };
 
+// How long objects live that end by themselves, as flags say. Zero: for ever.
+struct Lifetimes {
+  std::chrono::seconds events{3600};  // --event-ttl
+};
+
 class Strategy {
  public:
   virtual ~Strategy() = default;
+
+  // How long an object lives after its last write; zero, which is what all kinds but few have: until it is deleted.
+  virtual std::chrono::seconds ttl(const Lifetimes&) const { return {}; }
 
   // Defaults of this version, on every decoded object: requests, and what is read from disk. Idempotent.
   virtual void set_defaults(const apimachinery::Kind& kind, apimachinery::Arena& arena,

@@ -107,7 +107,7 @@ void WatchSource::push(const CacheEvent& event, std::vector<OutEvent>& out) cons
   if (now)
     out.push_back({before ? OutEvent::Type::modified : OutEvent::Type::added, event.now, 0, false});
   else if (before)
-    out.push_back({OutEvent::Type::removed, event.now, 0, false});
+    out.push_back({OutEvent::Type::removed, is_gone ? event.now : cache_->last_state(*event.before, event.revision), 0, false});
 }
 
 Task<Result<std::vector<OutEvent>>> WatchSource::next(std::chrono::steady_clock::time_point deadline) {

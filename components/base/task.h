@@ -57,7 +57,9 @@ class AsyncEvent {
 class TaskGroup {
  public:
   explicit TaskGroup(asio::any_io_executor executor);
-  ~TaskGroup();  // asserts that no task is left, unless the io_context is being destroyed
+  // Tasks that are left go on without it: whoever needs them ended calls stop() first. (Not asserted: what is still
+  // suspended when an EventThread has stopped, or while a failed test unwinds, ends with its io_context.)
+  ~TaskGroup();
   // Starts a coroutine. What it throws, other than its cancellation, is logged under `name`.
   void spawn(std::string name, Task<> task);
   // Cancels every task (total cancellation) and waits until the last has ended.

@@ -1,6 +1,7 @@
 #include "client/controller.h"
 
 #include "base/log.h"
+#include "client/guarded.h"
 
 namespace rusternetes::client {
 
@@ -9,13 +10,23 @@ ControllerLoop::ControllerLoop(std::string name, asio::any_io_executor executor,
     : name_(std::move(name)), queue_(std::move(executor)), reconciler_(reconciler), workers_(workers) {}
 
 void ControllerLoop::start(TaskGroup& tasks) {
-  for (int i = 0; i < workers_; ++i) tasks.spawn(name_, work());
+  for (int i = 0; i < workers_; ++i) tasks.spawn(name_, work(tasks));
 }
 
-Task<> ControllerLoop::work() {
+Task<Result<ReconcileResult>> ControllerLoop::attempt(std::string key, const TaskGroup& tasks) {
+  std::exception_ptr thrown;
+  try {
+    co_return co_await reconciler_.reconcile(key);
+  } catch (...) {
+    thrown = std::current_exception();
+  }
+  co_return caught(thrown, tasks);
+}
+
+Task<> ControllerLoop::work(const TaskGroup& tasks) {
   for (;;) {
     std::string key = co_await queue_.next();
-    auto result = co_await reconciler_.reconcile(key);
+    auto result = co_await attempt(key, tasks);
     if (!result) {
       const auto& error = result.error();
       // Somebody else was quicker, or the object has gone meanwhile: ordinary, and tried again.

@@ -22,15 +22,18 @@ class Reconciler {
   virtual Task<Result<ReconcileResult>> reconcile(std::string key) = 0;
 };
 
-// Runs `workers` coroutines that take keys from the queue.
+// Runs `workers` coroutines that take keys from the queue. What reconcile() throws counts as an error of that
+// key: it is tried again like any other, and the worker goes on.
 class ControllerLoop {
  public:
   ControllerLoop(std::string name, asio::any_io_executor executor, Reconciler& reconciler, int workers = 1);
   WorkQueue& queue() { return queue_; }
+  // `tasks` outlives the workers.
   void start(TaskGroup& tasks);
 
  private:
-  Task<> work();
+  Task<> work(const TaskGroup& tasks);
+  Task<Result<ReconcileResult>> attempt(std::string key, const TaskGroup& tasks);
   std::string name_;
   WorkQueue queue_;
   Reconciler& reconciler_;

@@ -8,6 +8,7 @@
 
 #include "apimachinery/api/meta_v1.h"
 #include "base/log.h"
+#include "client/guarded.h"
 
 namespace rusternetes::client {
 
@@ -51,7 +52,9 @@ void Informer::add_index(std::string name, std::function<std::vector<std::string
   indexes_[std::move(name)].keys = std::move(keys);
 }
 
-void Informer::start(TaskGroup& tasks) { tasks.spawn(fmt::format("informer {}", resource_.resource), run()); }
+void Informer::start(TaskGroup& tasks) {
+  tasks.spawn(fmt::format("informer {}", resource_.resource), run(tasks));
+}
 
 Task<> Informer::wait_for_sync() {
   while (!synced_) {
@@ -96,6 +99,16 @@ std::vector<Document> Informer::by_index(std::string_view index, std::string_vie
   return out;
 }
 
+// The others, and the watch, go on: what the handler missed it gets with the object's next change.
+void Informer::tell(const Handler& handler, const Document& before, const Document& now) const {
+  try {
+    handler.on_change(before, now);
+  } catch (...) {
+    log::error("informer", "a handler of {} failed at {}: {}", resource_.resource,
+               object_key(now ? now : before), text_of(std::current_exception()));
+  }
+}
+
 void Informer::apply(const Document& before, const Document& now) {
   for (auto& [name, index] : indexes_) {
     if (before)
@@ -110,7 +123,7 @@ void Informer::apply(const Document& before, const Document& now) {
   }
   if (before) objects_.erase(before);
   if (now) objects_.insert(now);
-  for (const auto& handler : handlers_) handler.on_change(before, now);
+  for (const auto& handler : handlers_) tell(handler, before, now);
 }
 
 // A new list is compared with the mirror, so that handlers hear of what changed while nobody was watching.
@@ -177,13 +190,27 @@ Task<Result<void>> Informer::list_or_watch() {
   co_return co_await fetch();
 }
 
-Task<> Informer::run() {
+// After an exception nobody knows how much of a change is in the mirror: it is compared with a new list.
+Task<Result<void>> Informer::attempt(const TaskGroup& tasks) {
+  std::exception_ptr thrown;
+  try {
+    co_return co_await list_or_watch();
+  } catch (...) {
+    thrown = std::current_exception();
+  }
+  Status error = caught(thrown, tasks);
+  log::error("informer", "{}: {}", resource_.resource, error.message);
+  resource_version_.clear();
+  co_return error;
+}
+
+Task<> Informer::run(const TaskGroup& tasks) {
   auto backoff = options_.least_backoff;
   std::minstd_rand random(std::random_device{}());
   for (;;) {
     const bool is_list = resource_version_.empty();
     const auto started = std::chrono::steady_clock::now();
-    auto ended = co_await list_or_watch();
+    auto ended = co_await attempt(tasks);
     if (is_list && ended) continue;
     const auto lasted = std::chrono::steady_clock::now() - started;
     if (lasted > steady_watch || taken_ > 0) backoff = options_.least_backoff;

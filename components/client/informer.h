@@ -1,7 +1,8 @@
 #pragma once
 // A local, indexed mirror of a resource that is kept current by list and watch (client-go's SharedInformer).
 // Handlers run on the client's executor, one at a time, in the order in which they were added, after the
-// mirror has changed. The mirror holds references: in-process it costs little more than a pointer an object.
+// mirror has changed. What a handler throws is logged and is no other handler's trouble. The mirror holds
+// references: in-process it costs little more than a pointer an object.
 
 #include <chrono>
 #include <functional>
@@ -44,7 +45,7 @@ class Informer {
   void add_index(std::string name, std::function<std::vector<std::string>(const Document&)> keys);
 
   // Lists and watches until stop(); errors are retried with back-off and logged.
-  void start(TaskGroup& tasks);
+  void start(TaskGroup& tasks);  // `tasks` outlives it
   bool has_synced() const { return synced_; }
   // Returns once the first list is in the mirror.
   Task<> wait_for_sync();
@@ -72,11 +73,13 @@ class Informer {
   };
   using Objects = std::set<Document, ByKey>;
 
-  Task<> run();
+  Task<> run(const TaskGroup& tasks);
+  Task<Result<void>> attempt(const TaskGroup& tasks);
   Task<Result<void>> list_or_watch();
   Task<Result<void>> fetch();
   Task<Result<void>> watch();
   void take(WatchEvent event);
+  void tell(const Handler& handler, const Document& before, const Document& now) const;
   void apply(const Document& before, const Document& now);
   void replace(std::vector<Document> items);
   Document find(const Document& like) const;

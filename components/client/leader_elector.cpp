@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/asio/this_coro.hpp>
 #include <boost/system/system_error.hpp>
 
@@ -23,6 +24,11 @@ constexpr Resource leases{"coordination.k8s.io", "v1", "leases"};
 constexpr double jitter_factor = 1.2;
 constexpr auto release_limit = std::chrono::seconds(5);
 constexpr int release_tries = 5;
+
+// A Lease counts whole seconds: others wait rather longer than shorter.
+std::int64_t lease_seconds(const LeaderElector::Options& options) {
+  return std::chrono::ceil<std::chrono::seconds>(options.lease_duration).count();
+}
 
 std::string version_of(const Document& lease) {
   return std::string(meta_v1::ObjectMeta(lease.root().get(Lease::f_metadata)).resourceVersion());
@@ -89,7 +95,7 @@ Task<bool> LeaderElector::try_acquire_or_renew() {
     set_integer(arena, spec, LeaseSpec::f_leaseTransitions, found ? old.leaseTransitions() + 1 : 0);
   }
   set_string(arena, spec, LeaseSpec::f_holderIdentity, options_.identity);
-  set_integer(arena, spec, LeaseSpec::f_leaseDurationSeconds, options_.lease_duration.count() / 1000);
+  set_integer(arena, spec, LeaseSpec::f_leaseDurationSeconds, lease_seconds(options_));
   set_time(arena, spec, LeaseSpec::f_renewTime, now_us);
   Result<Document> written = Status{};
   if (found) {
@@ -122,12 +128,18 @@ Task<bool> LeaderElector::try_within(std::chrono::nanoseconds limit) {
   co_return *outcome;
 }
 
+// Until we must no longer believe that we lead.
+std::chrono::nanoseconds LeaderElector::time_left() const {
+  return options_.renew_deadline - (options_.clock->steady_now() - renewed_at_);
+}
+
 Task<> LeaderElector::renew_until_lost() {
   for (;;) {
-    co_await sleep_for(options_.retry_period);
-    const auto left = options_.renew_deadline - (options_.clock->steady_now() - renewed_at_);
+    co_await sleep_for(std::min<std::chrono::nanoseconds>(options_.retry_period, time_left()));
+    const auto left = time_left();
     if (left <= std::chrono::nanoseconds::zero()) co_return;
-    if (co_await try_within(left)) renewed_at_ = options_.clock->steady_now();
+    const auto begun = options_.clock->steady_now();
+    if (co_await try_within(left)) renewed_at_ = begun;
   }
 }
 
@@ -155,8 +167,11 @@ Task<> LeaderElector::release() {
 
 Task<> LeaderElector::acquire() {
   log::info("leader-election", "{} waits for {}", options_.identity, options_.lease_name);
-  while (!co_await try_within(options_.renew_deadline)) co_await sleep_for(options_.retry_period);
-  renewed_at_ = options_.clock->steady_now();
+  for (;;) {
+    renewed_at_ = options_.clock->steady_now();
+    if (co_await try_within(options_.renew_deadline)) break;
+    co_await sleep_for(options_.retry_period);
+  }
   is_leader_ = true;
   log::info("leader-election", "{} leads {}", options_.identity, options_.lease_name);
 }

@@ -26,9 +26,10 @@ class LeaderElector {
 
   // Options that check() refuses are a programmer error.
   LeaderElector(ApiClient& client, Options options);
-  // Waits for leadership, runs `lead`, and returns when leadership is lost; then `lead` has been cancelled
-  // and has ended. Cancelled while it leads, it lets `lead` end and then gives the lease back, so that
-  // another need not wait for it.
+  // Waits for leadership, runs `lead`, and returns when leadership is lost: at the latest renew_deadline
+  // after the last renewal that succeeded was begun, and so before another may take the lease. Then `lead`
+  // has been cancelled and has ended. Cancelled while it leads, it lets `lead` end and then gives the lease
+  // back, so that another need not wait for it.
   Task<> run(std::function<Task<>()> lead);
   bool is_leader() const { return is_leader_; }
   // Whether the lease is renewed in time; also true for who does not lead.
@@ -40,12 +41,15 @@ class LeaderElector {
   Task<bool> try_within(std::chrono::nanoseconds limit);
   Task<> acquire();
   Task<> renew_until_lost();
+  std::chrono::nanoseconds time_left() const;
   Task<> release();
   void complain(const Status& error);
   ApiClient& client_;
   Options options_;
   bool is_leader_ = false;
   std::string observed_, complaint_;
+  // Of the lease as it was seen last, and of the last renewal: when it was begun. It may have been written at
+  // any moment from then on, and whoever saw it counts from there.
   SteadyTime observed_at_{}, renewed_at_{};
 };
 

@@ -24,7 +24,7 @@ class WorkQueue::Waiting {
 
 WorkQueue::WorkQueue(asio::any_io_executor executor) : WorkQueue(std::move(executor), Options{}) {}
 WorkQueue::WorkQueue(asio::any_io_executor executor, Options options)
-    : options_(options), executor_(std::move(executor)) {}
+    : options_(std::move(options)), executor_(std::move(executor)) {}
 
 void WorkQueue::wake_one() {
   if (waiters_->empty()) return;
@@ -37,8 +37,18 @@ void WorkQueue::add(std::string key) {
     again_.insert(std::move(key));
     return;
   }
-  if (!queued_.insert(key).second) return;
-  ready_.push_back(std::move(key));
+  const std::int64_t rank = options_.rank ? options_.rank(key) : 0;
+  if (auto queued = queued_.find(key); queued != queued_.end()) {
+    Place& place = queued->second;
+    if (place.rank == rank) return;
+    auto moved = ready_.extract(place);
+    moved.key().rank = place.rank = rank;
+    ready_.insert(std::move(moved));
+    return;
+  }
+  const Place place{rank, came_++};
+  queued_.emplace(key, place);
+  ready_.emplace(place, std::move(key));
   wake_one();
 }
 
@@ -83,11 +93,12 @@ Task<std::string> WorkQueue::next() {
   for (;;) {
     take_due();
     if (!ready_.empty()) {
-      std::string key = std::move(ready_.front());
-      ready_.pop_front();
+      std::string key = std::move(ready_.begin()->second);
+      ready_.erase(ready_.begin());
       queued_.erase(key);
       processing_.insert(key);
-      // Somebody else must look after what is left, also after what is due later: this worker may be busy for long.
+      // Somebody else must look after what is left, also after what is due later: this worker may be busy for
+      // long.
       if (!ready_.empty() || !later_.empty()) wake_one();
       co_return key;
     }

@@ -1,9 +1,10 @@
 #pragma once
 // Keys that wait to be reconciled (client-go's rate-limiting queue): each key once, never two of the same at
-// a time, failed ones again after an exponential back-off. One executor's.
+// a time, failed ones again after an exponential back-off; in the order in which they became ready, or by
+// rank first. One executor's.
 
 #include <chrono>
-#include <deque>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -19,6 +20,8 @@ class WorkQueue {
   struct Options {
     std::chrono::milliseconds base_delay{5};
     std::chrono::milliseconds max_delay{1000'000};
+    // The higher comes first. Asked when a key becomes ready, and again when it is added while it waits.
+    std::function<std::int64_t(const std::string& key)> rank = {};
   };
   explicit WorkQueue(asio::any_io_executor executor);
   WorkQueue(asio::any_io_executor executor, Options options);
@@ -42,14 +45,23 @@ class WorkQueue {
   using Time = std::chrono::steady_clock::time_point;
   using Waiters = std::list<AsyncEvent>;  // each waits on its own: an AsyncEvent has one deadline
   class Waiting;
+  struct Place {
+    std::int64_t rank;
+    std::uint64_t number;  // as they came
+    bool operator<(const Place& other) const {
+      return rank != other.rank ? rank > other.rank : number < other.number;
+    }
+  };
   void take_due();
   void wake_one();
   Options options_;
   asio::any_io_executor executor_;
   std::shared_ptr<Waiters> waiters_ =
       std::make_shared<Waiters>();  // outlives a queue whose workers were never stopped
-  std::deque<std::string> ready_;
-  std::set<std::string> queued_, processing_, again_;
+  std::map<Place, std::string> ready_;
+  std::map<std::string, Place> queued_;  // those in ready_
+  std::uint64_t came_ = 0;
+  std::set<std::string> processing_, again_;
   std::multimap<Time, std::string> later_;
   std::map<std::string, std::multimap<Time, std::string>::iterator> delayed_;
   std::map<std::string, int> failures_;

@@ -1,6 +1,8 @@
 #include "controller-manager/deployment_plan.h"
 
 #include <algorithm>
+#include <cmath>
+#include <tuple>
 
 #include "apimachinery/api/core_v1.h"
 #include "apimachinery/edit.h"
@@ -23,7 +25,8 @@ std::int64_t resolve(const Value* value, std::int64_t total, bool up) {
 }
 
 // Old Pods that are not available are of no use: they go first.
-std::int64_t clean_unhealthy(const RolloutInput& input, std::map<std::string, std::int64_t>& wanted, std::int64_t max) {
+void clean_unhealthy(const RolloutInput& input, std::map<std::string, std::int64_t>& wanted,
+                     std::int64_t max) {
   std::int64_t cleaned = 0;
   for (const auto& set : input.old) {
     if (cleaned >= max) break;
@@ -33,7 +36,6 @@ std::int64_t clean_unhealthy(const RolloutInput& input, std::map<std::string, st
     wanted[set.name] = set.wanted - down;
     cleaned += down;
   }
-  return cleaned;
 }
 
 void roll(const RolloutInput& input, std::map<std::string, std::int64_t>& wanted) {
@@ -56,7 +58,7 @@ void roll(const RolloutInput& input, std::map<std::string, std::int64_t>& wanted
   const std::int64_t new_unavailable = input.current.wanted - input.current.available;
   const std::int64_t max_down = total - min_available - new_unavailable;
   if (max_down <= 0) return;
-  const std::int64_t cleaned = clean_unhealthy(input, wanted, max_down);
+  clean_unhealthy(input, wanted, max_down);
   std::int64_t spare = available - min_available;
   for (const auto& set : input.old) {
     if (spare <= 0) break;
@@ -66,7 +68,76 @@ void roll(const RolloutInput& input, std::map<std::string, std::int64_t>& wanted
     wanted[set.name] = has - down;
     spare -= down;
   }
-  (void)cleaned;
+}
+
+using Sets = std::vector<const ReplicaSetState*>;
+
+Sets active_sets(const RolloutInput& input) {
+  Sets active;
+  for (const auto& set : input.old)
+    if (set.wanted > 0) active.push_back(&set);
+  if (input.current.wanted > 0) active.push_back(&input.current);
+  return active;
+}
+
+// By how much a set grows or shrinks so that it keeps its part of the whole (util.getReplicaSetFraction). A
+// set that does not tell what it was scaled for is measured against what the Deployment has.
+std::int64_t proportion(const RolloutInput& input, const ReplicaSetState& set) {
+  if (input.replicas == 0) return -set.wanted;
+  const std::int64_t whole = set.max_replicas.value_or(0) > 0 ? *set.max_replicas : input.reported_replicas;
+  if (whole == 0) return 0;
+  return std::llround(static_cast<double>(set.wanted * (input.replicas + input.max_surge)) /
+                      static_cast<double>(whole)) -
+         set.wanted;
+}
+
+void sort_by_size(Sets& sets, bool newer_first) {
+  std::sort(sets.begin(), sets.end(), [newer_first](const ReplicaSetState* a, const ReplicaSetState* b) {
+    if (a->wanted != b->wanted) return a->wanted > b->wanted;
+    const auto age = [](const ReplicaSetState* set) { return std::tie(set->created_at_us, set->name); };
+    return newer_first ? age(b) < age(a) : age(a) < age(b);
+  });
+}
+
+// The number of replicas has changed, or the rollout rests (pkg/controller/deployment sync.scale()).
+std::map<std::string, std::int64_t> plan_scale(const RolloutInput& input) {
+  std::map<std::string, std::int64_t> wanted;
+  const std::int64_t limit = input.replicas + input.max_surge;
+  const auto set_to = [&](const ReplicaSetState& set, std::int64_t number) {
+    if (number != set.wanted || set.desired != input.replicas || set.max_replicas != limit)
+      wanted[set.name] = number;
+  };
+  Sets active = active_sets(input);
+  if (active.size() <= 1) {
+    // One set has all the Pods: none active, the newest gets them.
+    const ReplicaSetState* only = !active.empty()               ? active[0]
+                                  : !input.current.name.empty() ? &input.current
+                                  : !input.old.empty()          ? &input.old.back()
+                                                                : nullptr;
+    if (only) set_to(*only, input.replicas);
+    return wanted;
+  }
+  const ReplicaSetState& current = input.current;
+  if (current.wanted == input.replicas && current.desired == input.replicas &&
+      current.available == input.replicas) {
+    for (const auto* set : active)
+      if (set != &current) wanted[set->name] = 0;
+    return wanted;
+  }
+  if (input.is_recreate) return wanted;
+  std::int64_t to_add = input.replicas > 0 ? limit : 0, added = 0;
+  for (const auto* set : active) to_add -= set->wanted;
+  sort_by_size(active, to_add > 0);
+  std::vector<std::int64_t> parts;
+  for (const auto* set : active) {
+    const std::int64_t part = proportion(input, *set), left = to_add - added;
+    parts.push_back(left == 0 ? 0 : to_add > 0 ? std::min(part, left) : std::max(part, left));
+    added += parts.back();
+  }
+  parts[0] += to_add - added;  // what rounding left over
+  for (std::size_t i = 0; i < active.size(); ++i)
+    set_to(*active[i], std::max<std::int64_t>(0, active[i]->wanted + parts[i]));
+  return wanted;
 }
 
 }  // namespace
@@ -77,15 +148,25 @@ Fenceposts resolve_fenceposts(const Value* max_surge, const Value* max_unavailab
   return out;
 }
 
+bool is_scaling(const RolloutInput& input) {
+  const Sets active = active_sets(input);
+  // Recreate shares nothing out between sets: it takes the old ones away.
+  if (input.is_recreate && active.size() > 1) return false;
+  return std::any_of(active.begin(), active.end(), [&](const ReplicaSetState* set) {
+    return set->desired && *set->desired != input.replicas;
+  });
+}
+
 std::map<std::string, std::int64_t> plan_rollout(const RolloutInput& input) {
+  if (input.is_paused || is_scaling(input)) return plan_scale(input);
   std::map<std::string, std::int64_t> wanted;
   std::int64_t old_total = 0;
   for (const auto& set : input.old) old_total += set.wanted;
-  if (input.is_paused || old_total == 0) {
-    // Nothing to roll: the active set simply has the number that is asked for.
-    if (input.is_paused && old_total > 0) return wanted;
-    if (!input.current.name.empty() && input.current.wanted != input.replicas) wanted[input.current.name] = input.replicas;
-    if (input.is_recreate && input.old_pods > 0) wanted.erase(input.current.name);
+  if (old_total == 0) {
+    // Nothing to roll: the new set simply has the number that is asked for.
+    const bool must_wait = input.is_recreate && input.old_pods > 0;
+    if (!must_wait && !input.current.name.empty() && input.current.wanted != input.replicas)
+      wanted[input.current.name] = input.replicas;
     return wanted;
   }
   if (input.is_recreate) {

@@ -21,10 +21,12 @@ constexpr Resource namespaces{"", "v1", "namespaces"};
 class NamespaceController final : public Controller, public client::Reconciler {
  public:
   explicit NamespaceController(Context& context)
-      : client_(context.make_client("namespace-controller")), namespaces_(context.informer(namespaces)),
+      : client_(context.make_client("namespace-controller")),
+        namespaces_(context.informer(namespaces)),
         loop_("namespace-controller", client_->executor(), *this, 5) {
     namespaces_.add_handler({[this](const Document&, const Document& now) {
-      if (now && metadata_of(now).has_deletionTimestamp()) loop_.queue().add(std::string(client::name_of(now)));
+      if (now && metadata_of(now).has_deletionTimestamp())
+        loop_.queue().add(std::string(client::name_of(now)));
     }});
   }
   void start(TaskGroup& tasks) override { loop_.start(tasks); }
@@ -52,20 +54,24 @@ class NamespaceController final : public Controller, public client::Reconciler {
         if (metadata_of(object).has_deletionTimestamp()) continue;
         client::RemoveOptions options;
         options.propagation_policy = "Background";
-        auto removed = co_await client_->remove(resource, name, std::string(client::name_of(object)), options);
+        auto removed =
+            co_await client_->remove(resource, name, std::string(client::name_of(object)), options);
         if (!removed && !removed.error().is("NotFound") && failure.empty()) failure = removed.error().message;
         if (removed && !metadata_of(object).finalizers().size() && kind->resource != "pods") --left;
       }
     }
-    if (!failure.empty()) co_return internal_error(fmt::format("content of namespace {} cannot be deleted: {}", name, failure));
+    if (!failure.empty())
+      co_return internal_error(fmt::format("content of namespace {} cannot be deleted: {}", name, failure));
     if (left) co_return client::ReconcileResult{std::chrono::milliseconds(500)};
     client::ObjectBuilder builder(name_space);
     Value& spec = ensure(builder.arena(), builder.root(), Namespace::f_spec);
     Value kept = Value::empty(ValueKind::list);
     for (const auto finalizer : view.spec().finalizers())
       if (finalizer != "kubernetes") append_string(builder.arena(), kept, finalizer);
-    if (kept.size) assign(set_field(builder.arena(), spec, core_v1::NamespaceSpec::f_finalizers), kept);
-    else erase_field(spec, core_v1::NamespaceSpec::f_finalizers);
+    if (kept.size)
+      assign(set_field(builder.arena(), spec, core_v1::NamespaceSpec::f_finalizers), kept);
+    else
+      erase_field(spec, core_v1::NamespaceSpec::f_finalizers);
     auto finalized = co_await client_->update(namespaces, "", name, "finalize", builder.freeze(), {});
     if (!finalized && !finalized.error().is("NotFound")) co_return finalized.error();
     co_return client::ReconcileResult{};
@@ -79,6 +85,8 @@ class NamespaceController final : public Controller, public client::Reconciler {
 
 }  // namespace
 
-std::unique_ptr<Controller> make_namespace_controller(Context& context) { return std::make_unique<NamespaceController>(context); }
+std::unique_ptr<Controller> make_namespace_controller(Context& context) {
+  return std::make_unique<NamespaceController>(context);
+}
 
 }  // namespace rusternetes::controller_manager

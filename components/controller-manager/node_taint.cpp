@@ -24,7 +24,9 @@ constexpr Resource nodes{"", "v1", "nodes"};
 class NodeTaintController final : public Controller, public client::Reconciler {
  public:
   explicit NodeTaintController(Context& context)
-      : client_(context.make_client("node-controller")), nodes_(context.informer(nodes)), loop_("node-lifecycle-controller", client_->executor(), *this) {
+      : client_(context.make_client("node-controller")),
+        nodes_(context.informer(nodes)),
+        loop_("node-lifecycle-controller", client_->executor(), *this) {
     nodes_.add_handler({[this](const Document&, const Document& now) {
       if (now) loop_.queue().add(std::string(client::name_of(now)));
     }});
@@ -51,18 +53,27 @@ class NodeTaintController final : public Controller, public client::Reconciler {
 
 bool set_condition_taints(Arena& arena, Value& node) {
   const Node view(&node);
-  std::map<std::string_view, bool> wanted = {{"node.kubernetes.io/not-ready", false}, {"node.kubernetes.io/unreachable", false},
-      {"node.kubernetes.io/memory-pressure", false}, {"node.kubernetes.io/disk-pressure", false}, {"node.kubernetes.io/pid-pressure", false},
-      {"node.kubernetes.io/network-unavailable", false}, {"node.kubernetes.io/unschedulable", view.spec().unschedulable()}};
+  std::map<std::string_view, bool> wanted = {
+      {"node.kubernetes.io/not-ready", false},
+      {"node.kubernetes.io/unreachable", false},
+      {"node.kubernetes.io/memory-pressure", false},
+      {"node.kubernetes.io/disk-pressure", false},
+      {"node.kubernetes.io/pid-pressure", false},
+      {"node.kubernetes.io/network-unavailable", false},
+      {"node.kubernetes.io/unschedulable", view.spec().unschedulable()}};
   for (const auto condition : view.status().conditions()) {
     const bool is_true = condition.status() == "True";
     if (condition.type() == "Ready") {
       wanted["node.kubernetes.io/not-ready"] = condition.status() == "False";
       wanted["node.kubernetes.io/unreachable"] = condition.status() == "Unknown";
-    } else if (condition.type() == "MemoryPressure") wanted["node.kubernetes.io/memory-pressure"] = is_true;
-    else if (condition.type() == "DiskPressure") wanted["node.kubernetes.io/disk-pressure"] = is_true;
-    else if (condition.type() == "PIDPressure") wanted["node.kubernetes.io/pid-pressure"] = is_true;
-    else if (condition.type() == "NetworkUnavailable") wanted["node.kubernetes.io/network-unavailable"] = is_true;
+    } else if (condition.type() == "MemoryPressure")
+      wanted["node.kubernetes.io/memory-pressure"] = is_true;
+    else if (condition.type() == "DiskPressure")
+      wanted["node.kubernetes.io/disk-pressure"] = is_true;
+    else if (condition.type() == "PIDPressure")
+      wanted["node.kubernetes.io/pid-pressure"] = is_true;
+    else if (condition.type() == "NetworkUnavailable")
+      wanted["node.kubernetes.io/network-unavailable"] = is_true;
   }
   bool is_changed = false;
   Value taints = Value::empty(ValueKind::list);
@@ -88,11 +99,15 @@ bool set_condition_taints(Arena& arena, Value& node) {
   }
   if (!is_changed) return false;
   Value& spec = ensure(arena, node, Node::f_spec);
-  if (taints.size) assign(set_field(arena, spec, core_v1::NodeSpec::f_taints), taints);
-  else erase_field(spec, core_v1::NodeSpec::f_taints);
+  if (taints.size)
+    assign(set_field(arena, spec, core_v1::NodeSpec::f_taints), taints);
+  else
+    erase_field(spec, core_v1::NodeSpec::f_taints);
   return true;
 }
 
-std::unique_ptr<Controller> make_node_taint_controller(Context& context) { return std::make_unique<NodeTaintController>(context); }
+std::unique_ptr<Controller> make_node_taint_controller(Context& context) {
+  return std::make_unique<NodeTaintController>(context);
+}
 
 }  // namespace rusternetes::controller_manager

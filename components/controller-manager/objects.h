@@ -23,7 +23,7 @@ void append_controller_reference(apimachinery::Arena& arena, apimachinery::Value
 // A selector object's matcher; matches nothing when it is not valid.
 apimachinery::LabelSelector selector_of(const apimachinery::meta_v1::LabelSelector& selector);
 bool selects(const apimachinery::LabelSelector& selector, const apimachinery::meta_v1::ObjectMeta& metadata);
-// "name/with" → name for generateName, at most 253 - suffix.
+// "namespace/name", or the name alone: an informer's key.
 std::string key_of(std::string_view name_space, std::string_view name);
 // {namespace, name} of an informer key.
 std::pair<std::string, std::string> split_key(std::string_view key);

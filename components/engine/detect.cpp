@@ -79,7 +79,9 @@ Task<Result<std::unique_ptr<Engine>>> detect_engine(asio::any_io_executor execut
     if (!status.is(reason::kUnreachable) && !refusal) refusal = status;
   }
   if (refusal) co_return *refusal;
-  if (auto path = users_socket(); !path.empty()) co_return rootless(path);
+  // Whose socket was named is merely not there.
+  if (options.socket_path.empty())
+    if (auto path = users_socket(); !path.empty()) co_return rootless(path);
   co_return Status{
       503, reason::kUnreachable,
       fmt::format(

@@ -112,6 +112,18 @@ Task<Result<void>> EngineRuntime::ensure_pause_image() {
   co_return Result<void>();
 }
 
+Task<Result<std::string>> EngineRuntime::create_pause(ContainerSpec spec) {
+  auto image = co_await ensure_pause_image();
+  if (!image) co_return std::move(image).error();
+  auto id = co_await create_replacing(spec);
+  if (id || !id.error().is("NotFound")) co_return std::move(id);
+  // Somebody removed the image since it was seen: a prune of unused ones takes it while no Pod runs.
+  has_pause_image_ = false;
+  image = co_await ensure_pause_image();
+  if (!image) co_return std::move(image).error();
+  co_return co_await create_replacing(std::move(spec));
+}
+
 Task<Result<std::string>> EngineRuntime::create_replacing(ContainerSpec spec) {
   auto id = co_await engine_.create_container(spec);
   if (id || !id.error().is("AlreadyExists")) co_return std::move(id);

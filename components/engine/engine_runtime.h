@@ -69,6 +69,8 @@ class EngineRuntime final : public Runtime {
 
  private:
   Task<Result<void>> ensure_pause_image();
+  // Creates a container of the pause image, which is loaded first where it is missing.
+  Task<Result<std::string>> create_pause(ContainerSpec spec);
   // Creates; a namesake that never started (left by a crash between create and start) is replaced.
   Task<Result<std::string>> create_replacing(ContainerSpec spec);
   Task<Result<void>> start_limited(std::string id);

@@ -129,11 +129,10 @@ Task<Result<void>> EngineRuntime::start_container(std::string id) {
     co_return std::move(started);
   }
   if (engine_.info().kind == EngineKind::docker) {
-    // Only now Docker knows its log's path.
+    // Only now Docker knows its log's path. What fails here container_status() makes good.
     auto running = co_await engine_.inspect_container(id);
-    if (running) {
-      if (auto linked = link_log(*running); !linked) log::warn("runtime", "{}", linked.error().message);
-    }
+    if (auto linked = running ? link_log(*running) : Result<void>(running.error()); !linked)
+      log::warn("runtime", "the log of container {}: {}", id.substr(0, 12), linked.error().message);
   }
   co_return Result<void>();
 }
@@ -219,6 +218,9 @@ Task<Result<ContainerStatus>> EngineRuntime::container_status(std::string id) {
   // What ended between the engine's answer and our look at its processes is no mystery to the next answer.
   if (details && is_lost(*details)) details = co_await inspect_own(std::move(id), kContainer);
   if (!details) co_return std::move(details).error();
+  if (engine_.info().kind == EngineKind::docker && ::access(label_value(details->labels, label::kLogPath).c_str(), F_OK) != 0) {
+    if (auto linked = link_log(*details); !linked) log::warn("runtime", "{}", linked.error().message);
+  }
   co_return to_status(*details);
 }
 

@@ -55,9 +55,7 @@ Task<Result<Holder>> EngineRuntime::run_network_holder(HolderConfig config) {
   }
   std::string id = found ? found->id : std::string();
   if (!found) {
-    auto image = co_await ensure_pause_image();
-    if (!image) co_return std::move(image).error();
-    auto created = co_await create_replacing(holder_spec(options_, std::move(config), attempt));
+    auto created = co_await create_pause(holder_spec(options_, std::move(config), attempt));
     if (!created) co_return std::move(created).error();
     id = *created;
   }

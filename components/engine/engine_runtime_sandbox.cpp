@@ -54,8 +54,6 @@ Sandbox to_sandbox(const std::string& id, const Labels& all, bool is_running, st
 }  // namespace
 
 Task<Result<std::string>> EngineRuntime::run_pod_sandbox(SandboxConfig config) {
-  auto image = co_await ensure_pause_image();
-  if (!image) co_return std::move(image).error();
   ContainerSpec spec;
   spec.name =
       fmt::format("k8s_POD_{}_{}_{}_{}", config.name, config.namespace_name, config.uid, config.attempt);
@@ -83,7 +81,7 @@ Task<Result<std::string>> EngineRuntime::run_pod_sandbox(SandboxConfig config) {
   spec.security.no_new_privileges = true;
   spec.security.has_read_only_rootfs = true;
 
-  auto id = co_await create_replacing(std::move(spec));
+  auto id = co_await create_pause(std::move(spec));
   if (!id) co_return std::move(id).error();
   auto started = co_await start_limited(*id);
   if (started) co_return std::move(id);

@@ -16,7 +16,12 @@ namespace rusternetes::network {
 Result<NetworkNamespace> NetworkNamespace::open(const std::string& path) {
   // O_NONBLOCK: a path that is a fifo must not hang the caller.
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return errno_error(fmt::format("open network namespace {}", path), errno);
+  if (fd < 0) {
+    const int error = errno;
+    Status status = errno_error(fmt::format("open network namespace {}", path), error);
+    if (error == ENOENT || error == ESRCH) status.code = 404, status.reason = "NotFound";
+    return status;
+  }
   NetworkNamespace result;
   result.fd_ = std::shared_ptr<const int>(new int(fd), [](const int* held) {
     ::close(*held);

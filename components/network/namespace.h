@@ -28,7 +28,8 @@ struct NamespaceId {
 // An open descriptor of a network namespace, which keeps the namespace alive. Copies share it.
 class NetworkNamespace {
  public:
-  // `path` is a /proc/PID/ns/net or a bind of one. Refuses what is no network namespace.
+  // `path` is a /proc/PID/ns/net or a bind of one. NotFound: there is none, or its process has ended. Refuses what is no
+  // network namespace (BadRequest).
   static Result<NetworkNamespace> open(const std::string& path);
   static Result<NetworkNamespace> of_process(pid_t pid);
   // Of the calling thread.

@@ -31,9 +31,9 @@ Result<> prepare_node(const NetworkNamespace& node, std::string uplink) {
 
 Result<> prepare_pod(const NetworkNamespace& pod, PodSysctls wanted) {
   return inside(pod, [&]() -> Result<> {
-    RN_CHECK(write_sysctls(
-        {{"net/ipv4/ip_unprivileged_port_start", std::to_string(wanted.unprivileged_port_start)},
-         {"net/ipv4/ping_group_range", wanted.ping_group_range}}));
+    if (wanted.unprivileged_port_start)
+      RN_CHECK(write_sysctl("net/ipv4/ip_unprivileged_port_start", std::to_string(*wanted.unprivileged_port_start)));
+    if (wanted.ping_group_range) RN_CHECK(write_sysctl("net/ipv4/ping_group_range", *wanted.ping_group_range));
     if (!has_ipv6()) return {};
     const char* disabled = digit(!wanted.is_ipv6_enabled);
     return write_sysctls(

@@ -14,12 +14,13 @@ namespace rusternetes::network {
 // the engine's network; it must exist. IPv6 settings are written where the kernel has IPv6.
 Result<> prepare_node(const NetworkNamespace& node, std::string uplink = "eth0");
 
+// What is not named stays as the sandbox was made with it: a Pod's spec may set the last two, and the engine's runtime gives
+// the others one default on every engine.
 struct PodSysctls {
-  bool is_ipv6_enabled = true;
-  int unprivileged_port_start = 0;                // ports from here on need no capability
-  std::string ping_group_range = "0 2147483647";  // groups that may open ICMP sockets
+  bool is_ipv6_enabled = true;                   // Docker makes sandboxes with IPv6 off, Podman with IPv6 on
+  std::optional<int> unprivileged_port_start;    // ports from here on need no capability
+  std::optional<std::string> ping_group_range;   // groups that may open ICMP sockets: "0 2147483647"
 };
-// The same on every engine (Docker's sandboxes have IPv6 off and port 0, Podman's IPv6 on and port 1024).
 Result<> prepare_pod(const NetworkNamespace& pod, PodSysctls wanted = {});
 
 // Turns forwarding on or off in the host's namespace, each family for itself: one that is not named is left as it is, since

@@ -8,6 +8,7 @@
 #include <boost/asio/write.hpp>
 
 #include <array>
+#include <tuple>
 
 #include "base/log.h"
 #include "base/task.h"
@@ -39,7 +40,7 @@ void keep_alive(tcp::socket& socket) {
   socket.set_option(tcp::no_delay(true), ignored);
 }
 
-// The client sees a reset instead of an end: nobody answers.
+// The other side sees a reset instead of an end: nobody answers, or what it reads is not the whole.
 void refuse(tcp::socket& socket) {
   boost::system::error_code ignored;
   socket.set_option(asio::socket_base::linger(true, 0), ignored);
@@ -49,18 +50,20 @@ void refuse(tcp::socket& socket) {
 Task<> copy(std::shared_ptr<Pair> pair, tcp::socket& from, tcp::socket& to) {
   std::array<char, kPiece> piece;
   for (;;) {
-    const auto [error, size] = co_await from.async_read_some(asio::buffer(piece), kQuietly);
-    if (error) break;
-    const auto [write_error, written] = co_await asio::async_write(to, asio::buffer(piece.data(), size), kQuietly);
-    if (write_error) {
+    auto [error, size] = co_await from.async_read_some(asio::buffer(piece), kQuietly);
+    if (error == asio::error::eof) {
       boost::system::error_code ignored;
-      from.cancel(ignored);
-      from.close(ignored);
-      break;
+      to.shutdown(tcp::socket::shutdown_send, ignored);
+      co_return;
+    }
+    if (!error) std::tie(error, size) = co_await asio::async_write(to, asio::buffer(piece.data(), size), kQuietly);
+    if (error == asio::error::operation_aborted) co_return;  // the other direction, or stop(), ends the pair
+    if (error) {
+      refuse(from);
+      refuse(to);
+      co_return;
     }
   }
-  boost::system::error_code ignored;
-  to.shutdown(tcp::socket::shutdown_send, ignored);
 }
 
 }  // namespace

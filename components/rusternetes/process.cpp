@@ -43,7 +43,7 @@ struct Process::Impl {
   Result<void> open_store();
   Result<void> start_host_side(const network::NetworkNamespace& host);
   Result<void> start_api();
-  void tell_how_to_connect(const std::string& kubeconfig) const;
+  void tell_how_to_connect(const std::string& kubeconfig, const std::string& waits_for) const;
   void start_control();
   Task<> stop_control();
   api_server::User user(std::string name) {
@@ -111,7 +111,7 @@ Result<void> Process::Impl::start_host_side(const network::NetworkNamespace& hos
   return {};
 }
 
-void Process::Impl::tell_how_to_connect(const std::string& kubeconfig) const {
+void Process::Impl::tell_how_to_connect(const std::string& kubeconfig, const std::string& waits_for) const {
   std::string how = fmt::format("export KUBECONFIG={}\n  kubectl get nodes\n", kubeconfig);
   if (!options.tls)
     how = fmt::format(
@@ -123,6 +123,9 @@ void Process::Impl::tell_how_to_connect(const std::string& kubeconfig) const {
                    "in {}, and containers of Pods run on until the next start "
                    "takes them up again.\n",
                    options.cluster_name, how, options.data_dir)
+            << (waits_for.empty()
+                    ? std::string()
+                    : fmt::format("\nIts node is not ready, and no Pod runs yet: it waits for a container engine.\n  {}\n", waits_for))
             << std::flush;
 }
 
@@ -172,9 +175,9 @@ Result<void> Process::start() {
   i.copies = std::make_unique<api_server::StoreCopyServer>(i.control->executor(), i.options.data_dir, copy);
   RN_CHECK(i.copies->start(i.options.data_dir + "/store.sock"));
   i.node = std::make_unique<Node>(i.options, i.pki, *i.node_setup, *i.api);
-  RN_CHECK(i.node->start());
+  RN_TRY(const std::string waits_for, i.node->start());
   log::info("rusternetes", "the API serves on {}:{}", i.options.bind_address, i.api->port());
-  if (i.options.is_by_hand()) i.tell_how_to_connect(kubeconfig);
+  if (i.options.is_by_hand()) i.tell_how_to_connect(kubeconfig, waits_for);
   return {};
 }
 

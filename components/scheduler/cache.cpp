@@ -52,6 +52,34 @@ Amounts pod_requests(const Pod& pod) {
   return total;
 }
 
+std::vector<HostPort> host_ports(const Pod& pod) {
+  std::vector<HostPort> out;
+  auto take = [&](const core_v1::Container& container) {
+    for (const auto port : container.ports()) {
+      if (port.hostPort() <= 0) continue;
+      out.push_back({std::string(port.protocol().empty() ? "TCP" : port.protocol()), port.hostPort(),
+                     std::string(port.hostIP().empty() ? "0.0.0.0" : port.hostIP())});
+    }
+  };
+  for (const auto container : pod.spec().initContainers())
+    if (container.restartPolicy() == "Always") take(container);
+  for (const auto container : pod.spec().containers()) take(container);
+  return out;
+}
+
+void Cache::set_namespace(const Document& name_space) {
+  namespaces_[std::string(core_v1::Namespace(&name_space.root()).metadata().name())] = name_space;
+}
+
+void Cache::remove_namespace(std::string_view name) {
+  if (const auto it = namespaces_.find(name); it != namespaces_.end()) namespaces_.erase(it);
+}
+
+Labels Cache::namespace_labels(std::string_view name) const {
+  const auto it = namespaces_.find(name);
+  return it == namespaces_.end() ? Labels{} : core_v1::Namespace(&it->second.root()).metadata().labels();
+}
+
 void Cache::set_node(const Document& node) {
   const core_v1::Node view(&node.root());
   NodeInfo& info = nodes_[std::string(view.metadata().name())];
@@ -73,6 +101,7 @@ void Cache::remove_node(std::string_view name) {
   if (it == nodes_.end()) return;
   for (const auto& [uid, pod] : it->second.pods) {
     placed_.erase(uid);
+    anti_affine_.erase(uid);
     waiting_[uid] = pod;
   }
   nodes_.erase(it);
@@ -87,7 +116,10 @@ void Cache::place(const Document& pod, const std::string& node) {
   }
   it->second.pods[uid] = pod;
   placed_[uid] = node;
-  add(it->second.requested, pod_requests(Pod(&pod.root())));
+  const Pod view(&pod.root());
+  add(it->second.requested, pod_requests(view));
+  for (auto& port : host_ports(view)) it->second.used_ports.insert(std::move(port));
+  if (auto terms = required_anti_affinity(view); !terms.empty()) anti_affine_[uid] = {node, std::move(terms)};
 }
 
 void Cache::take_away(const std::string& uid) {
@@ -96,10 +128,15 @@ void Cache::take_away(const std::string& uid) {
   if (placed == placed_.end()) return;
   if (const auto it = nodes_.find(placed->second); it != nodes_.end()) {
     if (const auto pod = it->second.pods.find(uid); pod != it->second.pods.end()) {
-      for (const auto& [name, amount] : pod_requests(Pod(&pod->second.root()))) it->second.requested[name] -= amount;
+      const Pod view(&pod->second.root());
+      for (const auto& [name, amount] : pod_requests(view)) it->second.requested[name] -= amount;
+      auto& used = it->second.used_ports;
+      for (const auto& port : host_ports(view))
+        if (const auto found = used.find(port); found != used.end()) used.erase(found);  // one of perhaps several
       it->second.pods.erase(pod);
     }
   }
+  anti_affine_.erase(uid);
   placed_.erase(placed);
 }
 

@@ -13,22 +13,31 @@ std::vector<std::unique_ptr<Plugin>> default_plugins() {
   out.push_back(make_node_name());
   out.push_back(make_taint_toleration());
   out.push_back(make_node_affinity());
+  out.push_back(make_node_ports());
   out.push_back(make_node_resources_fit());
+  out.push_back(make_unsupported());
+  out.push_back(make_pod_topology_spread());
+  out.push_back(make_inter_pod_affinity());
   return out;
 }
 
 Placement place_pod(const apimachinery::core_v1::Pod& pod, const Cache& cache, const std::vector<std::unique_ptr<Plugin>>& plugins,
                     std::uint64_t turn) {
+  std::vector<std::pair<const Plugin*, NodeFilter>> filters;
+  for (const auto& plugin : plugins)
+    if (auto filter = plugin->prepare(pod, cache)) filters.emplace_back(plugin.get(), std::move(filter));
+  Placement out;
   std::map<std::string, int> reasons;
   std::vector<const NodeInfo*> feasible;
   std::vector<std::string> names;
   for (const auto& [name, node] : cache.nodes()) {
     bool fits = true;
-    for (const auto& plugin : plugins) {
-      const auto refusals = plugin->filter(pod, node);
+    for (const auto& [plugin, filter] : filters) {
+      const auto refusals = filter(node);
       for (const auto& refusal : refusals) ++reasons[refusal.reason];
       if (!refusals.empty()) {
         fits = false;
+        out.heeds_pods |= plugin->heeds_pods();
         break;
       }
     }
@@ -37,7 +46,6 @@ Placement place_pod(const apimachinery::core_v1::Pod& pod, const Cache& cache, c
       names.push_back(name);
     }
   }
-  Placement out;
   if (feasible.empty()) {
     if (cache.nodes().empty()) {
       out.message = "no nodes available to schedule pods";

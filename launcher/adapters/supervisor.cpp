@@ -60,7 +60,9 @@ int supervisor_pid(const std::filesystem::path& pid_file) {
 }
 
 int open_pid(int pid) { return pid > 0 ? static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)) : -1; }
-void signal_pid(int pidfd, int signal) { (void)::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0); }
+void signal_pid(int pidfd, int signal) {
+  if (pidfd >= 0) (void)::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0);
+}
 
 bool wait_pid(int pidfd, milliseconds timeout) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
@@ -72,6 +74,12 @@ bool wait_pid(int pidfd, milliseconds timeout) {
     if (ready > 0) return true;
     if (ready == 0 || errno != EINTR) return false;
   }
+}
+
+// True without a process.
+bool has_ended_by(const Descriptor& process, std::chrono::steady_clock::time_point deadline) {
+  const auto left = std::chrono::duration_cast<milliseconds>(deadline - std::chrono::steady_clock::now());
+  return process.get() < 0 || wait_pid(process.get(), std::max(left, milliseconds(0)));
 }
 
 // Everything the descriptor gives until its end.
@@ -140,6 +148,28 @@ StatusFile read_status_file(const std::filesystem::path& path) {
   return out;
 }
 
+// Whether a process, of which `pidfd` is the descriptor, is what a supervisor of this cluster started: held
+// still, or the cluster's own program. Without a supervisor the number in the status file may be somebody
+// else's by now, so the process must bear the name of one of them (or its parent's, where it was cut off
+// before it took its own) and have been given a path in the cluster's folder.
+bool is_child_of(const ProcessSpec& spec, int pid, int pidfd) {
+  if (pidfd < 0 || spec.command.empty()) return false;
+  auto text = certs::read_text(fmt::format("/proc/{}/cmdline", pid), 1 << 20);
+  // It has no command line for a moment between two programs, and for longer while it ends.
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  while (text && text->empty() && !wait_pid(pidfd, milliseconds(5)) &&
+         std::chrono::steady_clock::now() < deadline)
+    text = certs::read_text(fmt::format("/proc/{}/cmdline", pid), 1 << 20);
+  if (!text || text->empty()) return false;
+  const auto name_of = [](const std::string& path) {
+    return std::filesystem::path(path).filename().string();
+  };
+  const std::string program = name_of(text->substr(0, text->find('\0')));
+  if (program != name_of(spec.command.front()) && program != "rusternetes-ctl" && program != "supervisor")
+    return false;
+  return text->find('\0' + spec.hold_file.parent_path().parent_path().string() + '/') != std::string::npos;
+}
+
 // What our own children leave behind when they end; others' are their parents'.
 void reap(int pid) {
   while (::waitpid(pid, nullptr, WNOHANG) < 0 && errno == EINTR) {
@@ -193,21 +223,26 @@ Result<> SupervisorPort::release(const ProcessSpec& spec) {
 }
 
 Result<> SupervisorPort::stop(const ProcessSpec& spec, milliseconds grace) {
+  const auto deadline = std::chrono::steady_clock::now() + grace;
   const int pid = supervisor_pid(spec.pid_file);
-  if (pid <= 0) return {};
+  const int child_pid = read_status_file(spec.status_file).child_pid;
   const Descriptor supervisor(open_pid(pid));
-  const Descriptor child(open_pid(read_status_file(spec.status_file).child_pid));
-  if (supervisor.get() < 0) return {};
+  const Descriptor named(open_pid(child_pid));
+  // A child outlives a supervisor that was killed by the time it takes to end, for which its parent's death
+  // was the signal; until then its kubelet makes containers. Who is looked at is who the descriptor stands
+  // for, or that one has ended.
+  const Descriptor child(
+      supervisor.get() >= 0 || is_child_of(spec, child_pid, named.get()) ? ::dup(named.get()) : -1);
   signal_pid(supervisor.get(), SIGTERM);
-  if (!wait_pid(supervisor.get(), grace)) {
-    if (child.get() >= 0) signal_pid(child.get(), SIGKILL);
+  if (!has_ended_by(supervisor, deadline) || !has_ended_by(child, deadline)) {
+    signal_pid(child.get(), SIGKILL);
     signal_pid(supervisor.get(), SIGKILL);
-    if (!wait_pid(supervisor.get(), std::chrono::seconds(10)))
-      return failure("ProcessFailed", fmt::format("process {} does not end", pid));
+    const auto last = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    for (const auto& [descriptor, number] : {std::pair(&supervisor, pid), std::pair(&child, child_pid)})
+      if (!has_ended_by(*descriptor, last))
+        return failure("ProcessFailed", fmt::format("process {} does not end", number));
   }
-  reap(pid);
-  if (child.get() >= 0 && !wait_pid(child.get(), std::chrono::seconds(10)))
-    return failure("ProcessFailed", "rusternetes does not end");
+  if (pid > 0) reap(pid);
   return {};
 }
 

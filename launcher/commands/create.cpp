@@ -72,7 +72,7 @@ Result<> check_host(Invocation& invocation) {
   for (const char* program : {"rusternetes", "supervisor"})
     if (const fs::path path = invocation.environment.binary_dir / program; !host.is_executable(path))
       return failure("BinaryMissing", fmt::format("{} is not there", path.string()));
-  // The path of a unix socket has at most 107 bytes; the longest one of ours lies in run/ or engine/.
+  // The path of a unix socket has at most 107 bytes; the longest one of ours lies in data/ or engine/.
   const fs::path longest = invocation.home.cluster(invocation.name).engine() / "podman.sock";
   if (longest.string().size() > 107)
     return failure("PathTooLong", fmt::format("{} is too long for a unix socket", longest.string()));
@@ -132,6 +132,8 @@ Result<> run_create(Invocation& invocation) {
                            .key_algorithm = request.key_algorithm,
                            .engine = engine};
   settings.user_kubeconfig = user_kubeconfig_path(invocation.environment.variable).string();
+  // The context is merged once the cluster runs, when nothing is undone any more.
+  RN_CHECK(check_kubeconfig_file(settings.user_kubeconfig));
   settings.created_at_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
                                invocation.environment.clock.now().time_since_epoch())
                                .count();

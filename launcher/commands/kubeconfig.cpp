@@ -31,7 +31,9 @@ Result<> run_merge(Invocation& invocation) {
   RN_TRY(auto session, Session::open(invocation, Session::Access::change));
   RN_TRY(const ClusterSettings settings, session->cluster(invocation.name));
   const auto file = user_kubeconfig_path(invocation.environment.variable);
-  RN_CHECK(merge_kubeconfig_file(file, invocation.home.cluster(settings.name).kubeconfig()));
+  RN_TRY(const std::string told,
+         merge_kubeconfig_file(file, invocation.home.cluster(settings.name).kubeconfig()));
+  if (!told.empty()) session->progress().note(told);
   invocation.print(fmt::format("The context \"{}\" is current in {}.\n", settings.context(), file.string()),
                    result_json(file, settings));
   return {};

@@ -43,7 +43,8 @@ class ProcessPort {
   // entered.
   virtual Result<> start_held(const ProcessSpec& spec) = 0;
   virtual Result<> release(const ProcessSpec& spec) = 0;
-  // TERM, and KILL after `grace`, to supervisor and child; it is not started again. Absent: no error.
+  // TERM, and KILL after `grace`, to supervisor and child; it is not started again. Both have ended on
+  // return, also a child whose supervisor was killed before. Absent: no error.
   virtual Result<> stop(const ProcessSpec& spec, std::chrono::milliseconds grace) = 0;
   // What an init system remembers about it. Absent: no error.
   virtual Result<> forget(const ProcessSpec& spec) = 0;

@@ -1,6 +1,7 @@
 // Steps that edit the user's kubeconfig.
 #include <fmt/format.h>
 
+#include "launcher/failure.h"
 #include "launcher/steps/steps.h"
 #include "launcher/user_kubeconfig.h"
 
@@ -16,9 +17,11 @@ class MergeUserKubeconfig final : public Step {
                        context_->settings.user_kubeconfig);
   }
   Result<> apply() override {
-    return context_->call("kubeconfig merge", [&] {
+    RN_TRY(const std::string told, context_->call("kubeconfig merge", [&] {
       return merge_kubeconfig_file(context_->settings.user_kubeconfig, context_->paths.kubeconfig());
-    });
+    }));
+    if (!told.empty() && context_->progress != nullptr) context_->progress->note(told);
+    return {};
   }
   Result<> undo() override {
     return context_->call("kubeconfig remove", [&] {
@@ -30,6 +33,7 @@ class MergeUserKubeconfig final : public Step {
   Context context_;
 };
 
+// What is gone by then does not wait for somebody to correct a file that is no kubeconfig any more.
 class RemoveUserKubeconfig final : public Step {
  public:
   explicit RemoveUserKubeconfig(Context context) : context_(std::move(context)) {}
@@ -39,9 +43,16 @@ class RemoveUserKubeconfig final : public Step {
                        context_->settings.user_kubeconfig);
   }
   Result<> apply() override {
-    return context_->call("kubeconfig remove", [&] {
+    auto result = context_->call("kubeconfig remove", [&] {
       return remove_from_kubeconfig_file(context_->settings.user_kubeconfig, context_->settings.context());
     });
+    if (!result && result.error().is("KubeconfigBroken"))
+      return failure(
+          "KubeconfigBroken",
+          fmt::format("everything of cluster \"{}\" is deleted but its context \"{}\", which the "
+                      "next command takes out: {}",
+                      context_->settings.name, context_->settings.context(), result.error().message));
+    return result;
   }
 
  private:

@@ -1,4 +1,5 @@
-// What stop, start and status do with Pods, ports, cgroups and a Podman of the cluster's own.
+// What stop, start and status do with Pods, ports, cgroups and a Podman of the cluster's own, and what create
+// and delete do with the kubeconfig of the user.
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
@@ -208,4 +209,52 @@ TEST_CASE("a step that takes over a tick says that it is under way, and how far 
   CHECK(plain_screen.str().starts_with("Wait ...: 1 of 2\nWait: done ("));  // once, not with every tick
   CHECK(contains(terminal_screen.str(), "\r\x1b[K • Wait (0 s): 1 of 2"));
   CHECK(contains(terminal_screen.str(), " ✗ Wait ("));
+}
+
+TEST_CASE("a kubeconfig that is none is told before a cluster is made") {
+  World world;
+  fs::create_directories(world.kubeconfig().parent_path());
+  std::string was = "clusters: [";
+  SECTION("not YAML") { std::ofstream(world.kubeconfig()) << was; }
+  SECTION("another document") { std::ofstream(world.kubeconfig()) << (was = "clusters: 7\n"); }
+  CHECK(world.run({"create", "a"}) == 10);
+  CHECK(contains(world.err.str(), "[KubeconfigBroken]"));
+  CHECK(contains(world.err.str(), world.kubeconfig().string()));
+  CHECK(world.things.all().empty());
+  CHECK_FALSE(fs::exists(world.home()));
+  CHECK(certs::read_text(world.kubeconfig()).value() == was);
+}
+
+TEST_CASE(
+    "a kubeconfig that broke keeps delete from nothing but its own entry, which the next command takes out") {
+  World world;
+  REQUIRE(world.run({"create", "a"}) == 0);
+  const std::string merged = certs::read_text(world.kubeconfig()).value();
+  std::ofstream(world.kubeconfig()) << merged << "  - [\n";
+  // Once more changes nothing, and leaves no second plan behind.
+  for (int i = 0; i < 2; ++i) {
+    CHECK(world.run({"delete", "a", "--yes"}) == 10);
+    CHECK(contains(world.err.str(), "[KubeconfigBroken]"));
+    CHECK(contains(world.err.str(), "everything of cluster \"a\" is deleted but its context"));
+    CHECK(world.things.all().empty());
+    CHECK_FALSE(fs::exists(world.home() / "clusters"));
+  }
+  std::ofstream(world.kubeconfig()) << merged;
+  CHECK(world.run({"list"}) == 0);
+  CHECK(contains(world.err.str(), "The delete of \"a\" is finished."));
+  CHECK(world.err.str().find("finished.") == world.err.str().rfind("finished."));
+  world.check_nothing_is_left();
+}
+
+TEST_CASE("whose kubeconfig was open to others is told so by create") {
+  World world;
+  fs::create_directories(world.kubeconfig().parent_path());
+  std::ofstream(world.kubeconfig()) << "apiVersion: v1\nkind: Config\n";
+  fs::permissions(world.kubeconfig(), fs::perms(0644));
+  REQUIRE(world.run({"create", "a"}) == 0);
+  CHECK(contains(world.err.str(), "was 0644 and is 0600 now"));
+  CHECK(fs::status(world.kubeconfig()).permissions() == fs::perms(0600));
+  fs::permissions(world.kubeconfig(), fs::perms(0604));
+  REQUIRE(world.run({"kubeconfig", "merge", "a"}) == 0);
+  CHECK(contains(world.err.str(), "was 0604 and is 0600 now"));
 }

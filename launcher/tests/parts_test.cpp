@@ -81,6 +81,8 @@ TEST_CASE("progress is one plain line a step, and on a terminal a line that is r
   Progress two(terminal, true, clock);
   two.begin("Make it");
   CHECK(terminal.str() == " • Make it ...");
+  two.note("By the way.");
+  CHECK(terminal.str() == " • Make it ...\r\x1b[KBy the way.\n • Make it ...");
   two.done();
   CHECK(terminal.str().ends_with("\r\x1b[K ✓ Make it (0 ms)\n"));
 }
@@ -175,7 +177,7 @@ TEST_CASE("what is no kubeconfig is refused and left as it is") {
   CHECK_FALSE(fs::exists(folder.path / "config.lock"));
 }
 
-TEST_CASE("the user's file keeps mode, owner and link; a new one is private") {
+TEST_CASE("the user's file keeps owner and link; a new one is private") {
   TemporaryFolder folder;
   std::ofstream(folder.path / "addition") << addition;
   const fs::path made = folder.path / "kube" / "config";
@@ -192,8 +194,41 @@ TEST_CASE("the user's file keeps mode, owner and link; a new one is private") {
   REQUIRE(merge_kubeconfig_file(folder.path / "link", folder.path / "addition").has_value());
   CHECK(fs::is_symlink(folder.path / "link"));
   REQUIRE(::stat(real.c_str(), &info) == 0);
-  CHECK((info.st_mode & 0777) == 0640);
+  CHECK((info.st_mode & 0777) == 0600);
   if (is_root) CHECK((info.st_uid == 12345 && info.st_gid == 23456));
+}
+
+TEST_CASE("others cannot read a file once a private key is merged into it, and the user is told so once") {
+  TemporaryFolder folder;
+  const fs::path file = folder.path / "config";
+  const auto mode = [&] {
+    struct stat info {};
+    REQUIRE(::stat(file.c_str(), &info) == 0);
+    return info.st_mode & 0777;
+  };
+  std::ofstream(folder.path / "addition") << addition;
+  std::ofstream(file) << "apiVersion: v1\nkind: Config\nclusters: []\n";
+  REQUIRE(::chmod(file.c_str(), 0644) == 0);
+  const std::string told = merge_kubeconfig_file(file, folder.path / "addition").value();
+  CHECK(mode() == 0600);
+  CHECK(told == "The mode of " + file.string() + " was 0644 and is 0600 now, since it holds a private key.");
+  CHECK(merge_kubeconfig_file(file, folder.path / "addition").value().empty());
+  // Opened again by somebody, with the same text in it.
+  REQUIRE(::chmod(file.c_str(), 0660) == 0);
+  CHECK_FALSE(merge_kubeconfig_file(file, folder.path / "addition").value().empty());
+  CHECK(mode() == 0600);
+  // Without a secret the mode is the user's business, and so is that of a file we only take something out of.
+  std::ofstream(folder.path / "addition") << "contexts:\n- name: c\n  context: {cluster: c, user: c}\n";
+  std::ofstream(file) << "users:\n- name: me\n  user: {client-key: /home/me/key}\n";
+  REQUIRE(::chmod(file.c_str(), 0640) == 0);
+  CHECK(merge_kubeconfig_file(file, folder.path / "addition").value().empty());
+  CHECK(mode() == 0640);
+  std::ofstream(file) << merge_kubeconfig(theirs, addition).value();
+  REQUIRE(remove_from_kubeconfig_file(file, "r-a").has_value());
+  CHECK(mode() == 0640);
+  for (const char* secret : {"client-key-data", "token", "password"})
+    CHECK(has_secrets("users:\n- {name: a}\n- name: b\n  user: {" + std::string(secret) + ": x}\n"));
+  CHECK_FALSE(has_secrets("users: null"));
 }
 
 TEST_CASE("the kubeconfig's lock is respected, and taken over from a process of ours that is gone") {

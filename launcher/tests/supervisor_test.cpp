@@ -1,6 +1,9 @@
 // The real supervisor, and rusternetes-ctl as the holder of its child.
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "launcher/adapters/supervisor.h"
 #include "launcher/file_wait.h"
@@ -134,6 +137,61 @@ TEST_CASE("a held child ends with its supervisor, and one that ignores TERM is k
   const ProcessStatus status = port.status(spec).value();
   REQUIRE(port.stop(spec, std::chrono::milliseconds(200)).has_value());
   CHECK(has_ended(status.child_pid));
+}
+
+TEST_CASE("stop waits for a child whose supervisor was killed, and kills one that takes too long") {
+  TemporaryFolder folder;
+  ProcessSpec spec = spec_in(folder.path, false);
+  SupervisorPort port;
+  const Stopped cleanup{port, spec};
+  const std::string run = (folder.path / "run").string();
+  // Told to end, this one says so, and ends when somebody writes to the pipe.
+  for (const char* pipe : {"/idle", "/may-end"}) REQUIRE(::mkfifo((run + pipe).c_str(), 0600) == 0);
+  spec.command = {"/bin/sh", "-c",
+                  "trap 'echo > \"$1told\"; read -r line < \"$1may-end\"; echo > \"$1ended\"; exit 0' TERM; "
+                  "exec 3<> \"$1idle\"; echo > \"$1up\"; while :; do read -r line <&3; done",
+                  "sh", run + "/"};
+  const std::string how = GENERATE(as<std::string>(), "ends in time", "takes too long", "held still");
+  CAPTURE(how);
+  REQUIRE(port.start_held(spec).has_value());
+  if (how != "held still") {
+    REQUIRE(port.release(spec).has_value());
+    REQUIRE(is_up(spec, seconds(20)));
+  }
+  const ProcessStatus status = port.status(spec).value();
+  REQUIRE(::kill(status.supervisor_pid, SIGKILL) == 0);
+  REQUIRE(port.wait_for_end(spec, seconds(20)));
+  ::waitpid(status.supervisor_pid, nullptr, 0);
+  if (how != "held still") {
+    REQUIRE(wait_for_folder(run, seconds(20), [&] { return fs::exists(run + "/told"); }).value());
+    REQUIRE_FALSE(has_ended(status.child_pid));
+  }
+  if (how == "ends in time") {
+    const int pipe = ::open((run + "/may-end").c_str(), O_RDWR | O_CLOEXEC);
+    REQUIRE(::write(pipe, "\n", 1) == 1);
+    CHECK(port.stop(spec, seconds(20)).has_value());
+    ::close(pipe);
+  } else {
+    CHECK(port.stop(spec, std::chrono::milliseconds(how == "held still" ? 20'000 : 100)).has_value());
+  }
+  CHECK(fs::exists(run + "/ended") == (how == "ends in time"));
+  CHECK(has_ended(status.child_pid));
+}
+
+TEST_CASE("a stale status file brings nobody to an end") {
+  TemporaryFolder folder;
+  const ProcessSpec spec = spec_in(folder.path, false);
+  const pid_t other = ::fork();
+  if (other == 0) {
+    ::execl("/bin/sleep", "sleep", "1000", static_cast<char*>(nullptr));
+    ::_exit(127);
+  }
+  std::ofstream(spec.status_file) << "{\"childPid\":" << other << "}\n";
+  SupervisorPort port;
+  CHECK(port.stop(spec, std::chrono::milliseconds(0)).has_value());
+  CHECK_FALSE(has_ended(other));
+  ::kill(other, SIGKILL);
+  ::waitpid(other, nullptr, 0);
 }
 
 TEST_CASE("a supervisor that cannot come up says why") {

@@ -153,17 +153,26 @@ TEST_CASE("the journal does not grow without end, and keeps what is unfinished")
   TemporaryFolder folder;
   auto state = State::open(folder.path / "state.db", true).value();
   const auto stuck = state->journal().begin("z", "delete", "", 0).value();
+  REQUIRE(state->journal().applying(stuck, 0, "first", 0).has_value());
+  REQUIRE(state->journal().applying(stuck, 1, "second", 0).has_value());
   for (int i = 0; i < 250; ++i) {
     const auto plan = state->journal().begin("a", "start", "", i).value();
     REQUIRE(state->journal().applying(plan, 0, "s", i).has_value());
     REQUIRE(state->journal().finish(plan, PlanOutcome::done, i).has_value());
   }
   CHECK(state->journal().unfinished().value().at(0).id == stuck);
+  const auto steps = state->journal().steps(stuck).value();
+  REQUIRE(steps.size() == 2);  // where it is to be taken up
+  CHECK(steps[1].step == "second");
+  CHECK(steps[1].phase == StepPhase::applying);
   auto database = Database::open((folder.path / "state.db").string(), SQLITE_OPEN_READONLY).value();
   std::int64_t rows = 0;
   REQUIRE(database->run("SELECT count(*) FROM plans", {}, [&](const Row& row) { rows = row.integer(0); })
               .has_value());
   CHECK(rows == 101);
+  REQUIRE(database->run("SELECT count(*) FROM steps", {}, [&](const Row& row) { rows = row.integer(0); })
+              .has_value());
+  CHECK(rows == 102);
 }
 
 TEST_CASE("an acknowledged intent survives a killed writer") {

@@ -24,10 +24,11 @@ class ByHand(KubeconfigCluster):
         self.data_dir = os.path.join(context.work, name)
         self.flags = list(flags)
         self.program, self.starts = None, 0
+        self.socket = context.socket
 
     def launch(self, *flags):
         self.starts += 1
-        words = ["--data-dir", self.data_dir, "--engine", self.context.engine, "--engine-socket", self.context.socket]
+        words = ["--data-dir", self.data_dir, "--engine", self.context.engine, "--engine-socket", self.socket]
         self.program = Program(self.context, f"{self.name}-{self.starts}", self.context.binary("rusternetes"), *words,
                                *self.flags, *flags)
         return self.program
@@ -377,6 +378,23 @@ def test_without_its_drop_rule_no_api_server_starts(context):
 
 
 @time_limit(120)
+def test_without_its_engine_the_api_serves_and_the_node_waits_for_it(context):
+    cluster = ByHand(context, "waits")
+    cluster.socket = os.path.join(context.work, "engine-to-come.sock")
+    try:
+        cluster.start()
+        assert "waits for a container engine" in cluster.program.output() and cluster.socket in cluster.program.output()
+        assert cluster.get("namespace", "default")["status"]["phase"] == "Active"
+        os.symlink(context.socket, cluster.socket)
+        cluster.wait_until_ready().run_pod("late")
+        cluster.kubectl("delete", "pod", "late")
+        cluster.stop()
+    finally:
+        cluster.end()
+    assert_clean(context)
+
+
+@time_limit(120)
 def test_what_cannot_start_says_why_in_a_sentence_and_leaves_nothing(context):
     running = ByHand(context, "running")
     folders = iter(range(100))
@@ -392,7 +410,6 @@ def test_what_cannot_start_says_why_in_a_sentence_and_leaves_nothing(context):
         assert "Ctrl-C" not in done.stdout
 
     refused("--tls=false .*loopback", "--tls=false", "--bind-address", "0.0.0.0")
-    refused("no-such.sock", "--engine-socket", "/run/no-such.sock")
     refused("198.51.100.0/24", "--service-cluster-ip-range", "198.51.100.0/25")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

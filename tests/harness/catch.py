@@ -13,7 +13,7 @@ import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
 
-from harness.results import FAILED, PASSED, SKIPPED, Results
+from harness.results import FAILED, PASSED, SKIPPED, TESTS_FAILED, Results
 
 WORLD_TAGS = ("engine", "world")
 SKIP_LINE = re.compile(r"SKIPPED: *(.+)")
@@ -138,17 +138,24 @@ def spec_for(entry, tag):
 
 
 def run_entry(entry, options):
+    """(entry, its cases, seconds). What cannot even be started is a failed case: the others go on."""
     begin = time.monotonic()
+    try:
+        cases = cases_of(entry, options)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        cases = [(entry["name"], FAILED, f"could not be run: {error}", 0.0, [])]
+    return entry, cases, time.monotonic() - begin
+
+
+def cases_of(entry, options):
     if options.tag != "engine" and "integration" in entry["labels"]:
-        return entry, [], 0.0
+        return []
     if not entry["command"] or not os.path.exists(entry["command"][0]):
-        return entry, [(entry["name"], FAILED, "not built", 0.0, [])], 0.0
+        return [(entry["name"], FAILED, "not built", 0.0, [])]
     spec = spec_for(entry, options.tag)
     if "unit" not in entry["labels"]:
-        cases = [] if options.tag else run_plain(entry, options)
-    else:
-        cases = run_catch(entry, spec, options) if spec else []
-    return entry, cases, time.monotonic() - begin
+        return [] if options.tag else run_plain(entry, options)
+    return run_catch(entry, spec, options) if spec else []
 
 
 def main():
@@ -163,7 +170,10 @@ def main():
     parser.add_argument("--seed", type=int)
     options = parser.parse_args()
     results = Results(options.results, options.phase)
-    entries = [e for e in ctest_entries(options.build) if re.search(options.only, e["name"])]
+    entries = list(ctest_entries(options.build))
+    if not entries:
+        sys.exit(f"CTest knows of no test in {options.build}")
+    entries = [e for e in entries if re.search(options.only, e["name"])]
     with concurrent.futures.ThreadPoolExecutor(1 if options.tag else options.jobs) as pool:
         for done in concurrent.futures.as_completed([pool.submit(run_entry, e, options) for e in entries]):
             entry, cases, seconds = done.result()
@@ -178,7 +188,7 @@ def main():
                 text += f", {count(FAILED)} failed" if count(FAILED) else ""
                 text += f", {count(SKIPPED)} skipped" if count(SKIPPED) else ""
                 print(f"{text} ({seconds:.1f} s)", flush=True)
-    return 1 if results.counts[FAILED] else 0
+    return TESTS_FAILED if results.counts[FAILED] else 0
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import time
 import traceback
 
 from harness.kubectls import kubectls
-from harness.results import FAILED, PASSED, SKIPPED, Results
+from harness.results import FAILED, PASSED, SKIPPED, TESTS_FAILED, Results
 
 
 class Skipped(Exception):
@@ -112,7 +112,7 @@ def call(function, context, seconds):
         return PASSED, "", ""
     except Skipped as reason:
         return SKIPPED, str(reason), ""
-    except (Exception, Late) as error:
+    except (Exception, Late, SystemExit) as error:
         return FAILED, (str(error).splitlines() or [type(error).__name__])[0][:300], traceback.format_exc()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -144,8 +144,12 @@ class Runner:
             self.report(name, SKIPPED, "there is no kubectl in $KUBECTLS or on PATH", "", time.monotonic())
 
     def run_file(self, path, only):
-        module = load(path)
         stem = os.path.basename(path)[len("test_"):-3]
+        begin, loaded = time.monotonic(), []
+        result, reason, trace = call(lambda _: loaded.append(load(path)), self.context, self.context.seconds(60))
+        if result != PASSED:  # whatever was asked for may be in it
+            return self.report(f"{stem}.load", result, reason, trace, begin)
+        module = loaded[0]
         functions = [(f"{stem}.{key[len('test_'):]}", value) for key, value in vars(module).items()
                      if key.startswith("test_") and callable(value)]
         functions = [(name, value) for name, value in functions if re.search(only, name)]
@@ -191,7 +195,7 @@ def main():
                 runner.run_file(os.path.join(options.folder, name), options.only)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return 1 if results.counts[FAILED] else 0
+    return TESTS_FAILED if results.counts[FAILED] else 0
 
 
 if __name__ == "__main__":

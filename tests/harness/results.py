@@ -4,6 +4,9 @@ import os
 import sys
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
+# How a phase ends whose tests failed, each with a line in the results. Any other code than 0 means that the
+# phase itself did not come to its end (1 is what Python ends with), and scripts/test adds a line that says so.
+TESTS_FAILED = 10
 
 
 class Results:
@@ -24,7 +27,14 @@ def read(path):
     if not os.path.exists(path):
         return []
     with open(path, encoding="utf-8") as file:
-        return [json.loads(line) for line in file if line.strip()]
+        return [parse(line) for line in file if line.strip()]
+
+
+def parse(line):
+    try:
+        return json.loads(line)
+    except ValueError:  # whoever wrote it was killed
+        return {"phase": "results", "name": "a torn line", "result": FAILED, "reason": line.strip()[:100], "seconds": 0}
 
 
 def tally(lines):

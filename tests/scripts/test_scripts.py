@@ -86,6 +86,49 @@ def test_a_program_that_fails_without_a_failed_case_counts_as_failed(context):
     assert [c[1] for c in cases] == ["passed", "failed"] and cases[1][2] == "ended with code 23", cases
 
 
+def results_of(path):
+    return {(line["name"], line["result"]) for line in results.read(path)}
+
+
+def test_a_program_that_cannot_be_started_fails_and_the_others_run(_context):
+    options = type("", (Options,), {"tag": "world"})
+    _, cases, _ = catch.run_entry(entry([os.path.abspath(__file__)]), options)
+    assert [(c[0], c[1]) for c in cases] == [("made_up", "failed")] and "could not be run" in cases[0][2], cases
+
+
+def run_functions(context, folder, path):
+    return context.run(sys.executable, "-m", "harness.functions", "--root", context.root, "--bin", context.bin, "--folder",
+                       os.path.join(context.work, folder), "--results", path, "--phase", "p", check=False)
+
+
+def test_a_test_file_that_cannot_be_loaded_fails_and_those_after_it_run(context):
+    for name, text in {"a": "def test_x(_context:\n", "b": "import no_such_module\n", "c": "import sys\nsys.exit(0)\n",
+                       "d": "def test_good(_context):\n    pass\n"}.items():
+        write(context, f"broken/test_{name}.py", text)
+    path = os.path.join(context.work, "broken.jsonl")
+    done = run_functions(context, "broken", path)
+    assert done.returncode == results.TESTS_FAILED, done
+    assert results_of(path) == {("a.load", "failed"), ("b.load", "failed"), ("c.load", "failed"), ("d.good", "passed")}, done
+
+
+def test_a_harness_that_ends_in_the_middle_is_told_from_one_whose_tests_failed(context):
+    write(context, "torn/test_a.py", "import os\n\n\ndef test_x(_context):\n    os._exit(1)\n")
+    assert run_functions(context, "torn", os.path.join(context.work, "torn.jsonl")).returncode == 1
+    path = write(context, "cut.jsonl", '{"phase": "p", "name": "n", "result": "passed", "reason": "", "seconds": 0}\n{"phase": "p')
+    assert results.tally(results.read(path)) == "1 passed, 1 failed"
+
+
+def test_a_phase_that_cannot_run_is_a_failure_of_the_whole(context):
+    path = os.path.join(context.work, "phases.jsonl")
+    done = context.run(context.script("test"), "--unit", "--no-build", "--preset", "nowhere", "--only", "^no such test$",
+                       "--results", path, timeout=300, check=False)
+    assert done.returncode == 1, done
+    failed = [line for line in results.read(path) if line["phase"] == "unit nowhere"]
+    assert [line["result"] for line in failed] == ["failed"] and "it ended with code 1" in failed[0]["reason"], failed
+    # What went as it should have is not counted as if it had not.
+    assert not [line for line in results.read(path) if line["phase"] == "scripts"]
+
+
 def test_peers_without_go_are_skipped_with_the_reason(context):
     done = context.run(context.script("peers"), "kubectl", env={"GO": write(
         context, "old-go", "#!/bin/sh\necho go1.25.3\n", executable=True)})
@@ -120,6 +163,63 @@ def test_the_host_state_comparison_names_what_came_and_went_but_no_new_modules_s
     assert sorted(done.stdout.splitlines()) == ["added: link: b", "added: sysctl: net/x = 2", "gone:  link: a", "gone:  sysctl: net/x = 1"]
     same = context.run(context.script("host-state"), "--diff", before, before)
     assert same.stdout == ""
+
+
+# What scripts/quickstart calls; each call is a line in `calls`.
+STAND_INS = {
+    "tree/scripts/packages": "", "tree/scripts/build": "", "tree/scripts/busybox-image": "",
+    "tree/build/release/bin/rusternetes-ctl": """case $1 in
+  status) printf '%s\\n' "$STATUS"; exit "$STATUS_CODE" ;;
+  start) echo "the port is in use" >&2; exit "$START_CODE" ;;
+esac""",
+    "bin/id": "echo 0", "bin/docker": "", "bin/kubectl": "case $* in *jsonpath*) echo Running ;; esac",
+}
+
+
+def quickstart(context, *words, status, status_code=0, start_code=0):
+    """(the completed process, which programs it called with which words)"""
+    calls = write(context, "quickstart/calls", "")
+    for name, text in STAND_INS.items():
+        write(context, "quickstart/" + name, f'#!/bin/sh\necho "${{0##*/}} $*" >> {calls}\n{text}\n', executable=True)
+    for name in ("quickstart", "lib.sh"):
+        with open(context.script(name), encoding="utf-8") as file:
+            path = write(context, "quickstart/tree/scripts/" + name, file.read(), executable=True)
+    folder = os.path.join(context.work, "quickstart")
+    done = context.run(os.path.join(os.path.dirname(path), "quickstart"), *words, check=False, env={
+        "PATH": folder + "/bin:" + os.environ["PATH"], "KUBECTLS": folder + "/bin/kubectl", "STATUS": status,
+        "STATUS_CODE": str(status_code), "START_CODE": str(start_code)})
+    with open(calls, encoding="utf-8") as file:
+        return done, file.read().splitlines()
+
+
+def words_of(calls, program):
+    return [call.split()[1] for call in calls if call.startswith(program + " ")]
+
+
+def test_quickstart_creates_what_is_not_there_and_starts_what_is_stopped(context):
+    done, calls = quickstart(context, "--engine", "docker", status='{"error":{"id":"ClusterNotFound"}}', status_code=3)
+    assert done.returncode == 0, done
+    assert "rusternetes-ctl create rusternetes --engine docker --wait 60s --yes" in calls, calls
+    assert "start" not in words_of(calls, "rusternetes-ctl"), calls
+    done, calls = quickstart(context, "--name", "mine", status='{"name":"mine","engine":"podman"}', status_code=9)
+    assert done.returncode == 0 and "rusternetes-ctl start mine --wait 60s" in calls, (done, calls)
+    assert "create" not in words_of(calls, "rusternetes-ctl"), calls
+    done, calls = quickstart(context, status='{"engine":"podman"}')
+    assert done.returncode == 0 and not {"create", "start"} & set(words_of(calls, "rusternetes-ctl")), (done, calls)
+
+
+def test_quickstart_says_why_a_cluster_does_not_start_and_makes_no_other(context):
+    done, calls = quickstart(context, status='{"engine":"podman"}', status_code=9, start_code=6)
+    assert done.returncode == 6 and "the port is in use" in done.stderr, done
+    assert "create" not in words_of(calls, "rusternetes-ctl"), calls
+    done, calls = quickstart(context, status='{"error":{"id":"StateDamaged"}}', status_code=7)
+    assert done.returncode != 0 and not {"create", "start"} & set(words_of(calls, "rusternetes-ctl")), (done, calls)
+
+
+def test_quickstart_refuses_another_engine_than_the_clusters_before_it_touches_that(context):
+    done, calls = quickstart(context, "--engine", "docker", status='{"name":"rusternetes","engine":"podman","ready":true}')
+    assert done.returncode == 1 and "uses podman" in done.stderr and "--name" in done.stderr, done
+    assert not words_of(calls, "docker") and not [c for c in calls if c.startswith("packages")], calls
 
 
 def test_every_script_says_how_it_is_used(context):

@@ -2,6 +2,7 @@
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
+#include <optional>
 
 #include "api-server/storage_codec.h"
 #include "apimachinery/api/meta_v1.h"
@@ -128,6 +129,8 @@ std::shared_ptr<ResourceCache> Cacher::cache_of_key(std::string_view key, std::s
 void Cacher::on_batch(std::shared_ptr<const storage::WatchBatch> batch) {
   if (batch->is_error()) {
     log::error("watch-cache", "the store's watch ended: {}", batch->error.message);
+    std::lock_guard lock(waiters_mutex_);
+    has_failed_ = true;
     return;
   }
   std::map<std::shared_ptr<ResourceCache>, std::vector<CacheEvent>> changes;
@@ -153,18 +156,8 @@ void Cacher::on_batch(std::shared_ptr<const storage::WatchBatch> batch) {
       out.before = before;
       if (event.type == storage::Event::Type::remove) {
         if (!before) continue;
-        Arena arena;
-        Value last = before->document.root();
-        Value copy = Value::empty(ValueKind::structure);
-        for (const auto& child : last.children()) set_field(arena, copy, child.field) = child;
-        if (Value* metadata = copy.get(metadata_field(*cache->kind().type))) *metadata = [&] {
-            Value deep = deep_copy(arena, *metadata);
-            return deep;
-          }();
-        set_resource_version(arena, *cache->kind().type, copy, out.revision);
         out.type = CacheEvent::Type::removed;
-        out.now = EntryPtr(new ObjectEntry(std::string(rest), out.revision,
-                                           Document::freeze(copy, *cache->kind().type, registry_->owner(cache->kind()))));
+        out.now = cache->last_state(*before, out.revision);
       } else {
         auto entry = decode(cache->kind(), event.kv);
         if (!entry) {
@@ -182,26 +175,62 @@ void Cacher::on_batch(std::shared_ptr<const storage::WatchBatch> batch) {
 }
 
 void Cacher::advance(storage::Revision revision) {
-  std::vector<std::function<void()>> ready;
   {
     std::lock_guard lock(waiters_mutex_);
     revision_.store(revision, std::memory_order_release);
     const auto end = waiters_.upper_bound(revision);
-    for (auto it = waiters_.begin(); it != end; ++it) ready.push_back(std::move(it->second));
+    for (auto it = waiters_.begin(); it != end; ++it) (*it->second)();  // posts; it may leave as soon as the lock is let go
     waiters_.erase(waiters_.begin(), end);
   }
   waiters_wake_.notify_all();
-  for (auto& wake : ready) wake();
 }
+
+Result<void> Cacher::check() const {
+  std::lock_guard lock(waiters_mutex_);
+  if (has_failed_) return internal_error("the store's watch has ended; restart the server");
+  return {};
+}
+
+namespace {
+
+// A waiter's place, left however the wait ends.
+template <class Map>
+class Place {
+ public:
+  Place(std::mutex& mutex, Map& map, storage::Revision revision, std::function<void()>* wake)
+      : mutex_(mutex), map_(map), revision_(revision), wake_(wake) {
+    map_.emplace(revision, wake);
+  }
+  Place(const Place&) = delete;
+  ~Place() {
+    std::lock_guard lock(mutex_);
+    const auto [from, to] = map_.equal_range(revision_);
+    for (auto it = from; it != to; ++it)
+      if (it->second == wake_) {
+        map_.erase(it);
+        return;
+      }
+  }
+
+ private:
+  std::mutex& mutex_;
+  Map& map_;
+  storage::Revision revision_;
+  std::function<void()>* wake_;
+};
+
+}  // namespace
 
 Task<Result<void>> Cacher::wait_for(storage::Revision revision) {
   if (revision_.load(std::memory_order_acquire) >= revision) co_return Result<void>{};
   auto executor = co_await asio::this_coro::executor;
   auto event = std::make_shared<AsyncEvent>(executor);
+  std::function<void()> wake = [executor, event] { asio::post(executor, [event] { event->set(); }); };
+  std::optional<Place<decltype(waiters_)>> place;
   {
     std::lock_guard lock(waiters_mutex_);
     if (revision_.load(std::memory_order_acquire) >= revision) co_return Result<void>{};
-    waiters_.emplace(revision, [executor, event] { asio::post(executor, [event] { event->set(); }); });
+    place.emplace(waiters_mutex_, waiters_, revision, &wake);
   }
   const bool is_there = co_await event->wait_until(std::chrono::steady_clock::now() + std::chrono::seconds(3));
   if (!is_there) co_return too_large_resource_version(revision, revision_.load());

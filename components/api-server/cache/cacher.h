@@ -52,6 +52,9 @@ class Cacher final : public ObjectSource {
                                            std::string_view name_space) const override;
   std::uint64_t generation(std::string_view group, std::string_view resource) const override;
 
+  // An error once the store has ended the watch: the caches do not follow any more.
+  Result<void> check() const;
+
   storage::Store& store() { return store_; }
   // Decodes one stored object (for reads of the past, and writers that must see the newest state).
   Result<EntryPtr> decode(const apimachinery::Kind& storage_kind, const storage::KeyValue& kv) const;
@@ -69,9 +72,10 @@ class Cacher final : public ObjectSource {
   std::map<std::string, std::shared_ptr<ResourceCache>, std::less<>> by_prefix_;
   std::map<std::pair<std::string, std::string>, std::shared_ptr<ResourceCache>, std::less<>> by_resource_;
   std::atomic<storage::Revision> revision_{0};
-  std::mutex waiters_mutex_;
+  mutable std::mutex waiters_mutex_;
   std::condition_variable waiters_wake_;
-  std::multimap<storage::Revision, std::function<void()>> waiters_;
+  std::multimap<storage::Revision, std::function<void()>*> waiters_;
+  bool has_failed_ = false;  // under waiters_mutex_
   std::unique_ptr<EventThread> thread_;
   std::unique_ptr<storage::Watch> watch_;
 };

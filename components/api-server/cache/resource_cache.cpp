@@ -4,9 +4,16 @@
 
 #include <algorithm>
 
+#include "api-server/storage_codec.h"
+#include "apimachinery/edit.h"
 #include "apimachinery/errors.h"
 
 namespace rusternetes::api_server {
+
+using apimachinery::Document;
+using apimachinery::Value;
+using apimachinery::ValueKind;
+
 namespace {
 constexpr auto kept_for = std::chrono::minutes(5);
 constexpr std::size_t kept_bytes = 64u << 20;
@@ -16,6 +23,17 @@ constexpr std::size_t kept_events = 100;  // at least so many, however old
 ResourceCache::ResourceCache(const apimachinery::Kind& storage_kind, const Clock& clock,
                              std::shared_ptr<const apimachinery::SchemaSet> owner)
     : kind_(storage_kind), owner_(std::move(owner)), clock_(clock) {}
+
+EntryPtr ResourceCache::last_state(const ObjectEntry& entry, storage::Revision revision) const {
+  const apimachinery::Type& type = *kind_.type;
+  apimachinery::Arena arena;
+  Value copy = Value::empty(ValueKind::structure);
+  for (const Value& child : entry.document.root().children())
+    apimachinery::set_field(arena, copy, child.field) = child;
+  if (Value* metadata = copy.get(metadata_field(type))) *metadata = apimachinery::deep_copy(arena, *metadata);
+  set_resource_version(arena, type, copy, revision);
+  return EntryPtr(new ObjectEntry(entry.key, revision, Document::freeze(copy, type, owner_)));
+}
 
 Snapshot ResourceCache::snapshot() const {
   std::lock_guard lock(mutex_);

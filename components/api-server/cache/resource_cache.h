@@ -38,6 +38,9 @@ class ResourceCache {
   ResourceCache(const apimachinery::Kind& storage_kind, const Clock& clock,
                 std::shared_ptr<const apimachinery::SchemaSet> owner = {});
   const apimachinery::Kind& kind() const { return kind_; }
+  // What a watcher is told of an object that went, or that its selectors do not match any more: its last state that was
+  // there for them, with the revision at which it went.
+  EntryPtr last_state(const ObjectEntry& entry, storage::Revision revision) const;
 
   Snapshot snapshot() const;
   // What was there at an older revision; nothing when that is no longer kept.

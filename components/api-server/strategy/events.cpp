@@ -54,6 +54,7 @@ class EventStrategy final : public Strategy {
   }
   bool requires_qualified_finalizers() const override { return is_new_api_; }
   bool allows_create_on_update() const override { return true; }
+  std::chrono::seconds ttl(const Lifetimes& lifetimes) const override { return lifetimes.events; }
 
   std::vector<std::string_view> selectable_fields() const override {
     if (is_new_api_)

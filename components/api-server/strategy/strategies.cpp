@@ -21,6 +21,7 @@ namespace rusternetes::api_server {
   _("apiregistration.k8s.io", "apiservices", path_named)                      \
   _("apps", "deployments", deployments)                                       \
   _("apps", "replicasets", replicasets)                                       \
+  _("autoscaling", "horizontalpodautoscalers", horizontalpodautoscalers)      \
   _("coordination.k8s.io", "leases", leases)                                  \
   _("discovery.k8s.io", "endpointslices", endpointslices)                     \
   _("events.k8s.io", "events", new_events)                                    \
@@ -44,6 +45,16 @@ class ShownWhenDeleted final : public Strategy {
   bool returns_deleted_object() const override { return true; }
 };
 
+// Those whose generation rises with their spec (each kind's strategy.go).
+class WithGeneration : public Strategy {
+ public:
+  bool has_generation() const override { return true; }
+};
+class DisruptionBudgets final : public WithGeneration {
+ public:
+  bool allows_unconditional_update() const override { return false; }
+};
+
 const Strategy& shared_strategy(std::string_view group, std::string_view resource) {
   static const Strategy plain;
   static const ShownWhenDeleted shown;
@@ -54,6 +65,16 @@ const Strategy& shared_strategy(std::string_view group, std::string_view resourc
       {"storage.k8s.io", "csidrivers"}, {"storage.k8s.io", "csinodes"}, {"storage.k8s.io", "storageclasses"},
       {"storage.k8s.io", "volumeattachments"}, {"storage.k8s.io", "volumeattributesclasses"}};
   if (shown_kinds.contains({group, resource})) return shown;
+  static const WithGeneration with_generation;
+  static const std::set<std::pair<std::string_view, std::string_view>> kinds_with_generation{
+      {"", "replicationcontrollers"}, {"apps", "daemonsets"}, {"apps", "statefulsets"}, {"batch", "cronjobs"},
+      {"batch", "jobs"}, {"networking.k8s.io", "ingresses"}, {"networking.k8s.io", "networkpolicies"},
+      {"flowcontrol.apiserver.k8s.io", "flowschemas"}, {"flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"},
+      {"admissionregistration.k8s.io", "validatingadmissionpolicies"},
+      {"admissionregistration.k8s.io", "validatingadmissionpolicybindings"}};
+  if (kinds_with_generation.contains({group, resource})) return with_generation;
+  static const DisruptionBudgets budgets;
+  if (group == "policy" && resource == "poddisruptionbudgets") return budgets;
   return plain;
 }
 

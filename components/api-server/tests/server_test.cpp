@@ -187,6 +187,65 @@ TEST_CASE("what has just been made counts at once for who may do what") {
   }
 }
 
+namespace {
+
+// Binds bob to what `verbs` says of ConfigMaps and Leases in the namespace default.
+void allow_bob(TestServer& server, const std::string& verbs) {
+  const std::string rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/";
+  REQUIRE(server.send("POST", rbac + "roles", R"({"metadata":{"name":"r"},"rules":[{"apiGroups":["","coordination.k8s.io"],"resources":["configmaps","leases"],"verbs":[)" + verbs + "]}]}").code == 201);
+  REQUIRE(server.send("POST", rbac + "rolebindings", R"({"metadata":{"name":"r"},"roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"Role","name":"r"},"subjects":[{"kind":"User","apiGroup":"rbac.authorization.k8s.io","name":"bob"}]})").code == 201);
+}
+
+}  // namespace
+
+TEST_CASE("an update that would create needs the right to create") {
+  TestServer server;
+  allow_bob(server, R"("update","get")");
+  const std::string leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases", body = R"({"metadata":{"name":"l"},"spec":{"holderIdentity":"h"}})";
+  const Answer refused = server.send("PUT", leases + "/l", body, "application/json", "bob-token");
+  CHECK(refused.code == 403);
+  CHECK(refused.body.find("cannot create resource \\\"leases\\\"") != std::string::npos);
+  CHECK(server.send("PUT", leases + "/l", body).code == 201);
+}
+
+TEST_CASE("watches do not use up the requests that may be in flight") {
+  rusternetes::api_server::InstanceOptions options;
+  options.max_requests_inflight = 1;
+  TestServer server(options);
+  allow_bob(server, R"("watch","get")");
+  std::vector<std::unique_ptr<rusternetes::http::ClientResponse>> watches;
+  for (int i = 0; i < 3; ++i) watches.push_back(server.open(maps + "?watch=1", "bob-token"));
+  CHECK(server.send("GET", maps + "/none", "", "", "bob-token").code == 404);
+  server.run([&]() -> rusternetes::Task<> {
+    watches.clear();
+    co_return;
+  });
+}
+
+TEST_CASE("warnings end before they fill the head of the response") {
+  TestServer server;
+  std::string unknown;
+  for (int i = 0; i < 20'000; ++i) unknown += ",\"field-that-nobody-knows-" + std::to_string(i) + "\":1";
+  const Answer made = server.send("POST", maps, R"({"metadata":{"name":"m"})" + unknown + "}");
+  CHECK(made.code == 201);
+  std::size_t count = 0, size = 0;
+  for (const auto& [name, value] : made.headers.fields())
+    if (name == "warning") ++count, size += value.size();
+  CHECK(count > 10);
+  CHECK(size < 8192);
+}
+
+TEST_CASE("who loses sight of an object is told its last state that they saw, at the revision of the change") {
+  TestServer server;
+  REQUIRE(server.send("POST", maps, R"({"metadata":{"name":"m","labels":{"a":"seen"}}})").code == 201);
+  const Answer changed = server.send("PATCH", maps + "/m", R"({"metadata":{"labels":{"a":"hidden"}}})", "application/merge-patch+json");
+  REQUIRE(changed.code == 200);
+  const std::string events = server.read_until(maps + "?watch=1&labelSelector=a%3Dseen&resourceVersion=1", "DELETED");
+  const std::string gone = events.substr(events.find("DELETED"));
+  CHECK(field(gone, "a") == "seen");
+  CHECK(field(gone, "resourceVersion") == field(changed.body, "resourceVersion"));
+}
+
 TEST_CASE("garbage gets a Status, not a crash") {
   TestServer server;
   CHECK(server.send("POST", maps, "{\"kind\":").code == 400);

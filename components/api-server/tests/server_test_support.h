@@ -64,6 +64,19 @@ class TestServer {
     });
     return answer;
   }
+  // A response that is under way.
+  std::unique_ptr<http::ClientResponse> open(std::string target, std::string token) {
+    std::unique_ptr<http::ClientResponse> out;
+    run([&]() -> Task<> {
+      http::ClientRequest request;
+      request.target = target;
+      request.headers.set("authorization", "Bearer " + token);
+      auto response = co_await client_->send(std::move(request));
+      if (response) out = std::move(*response);
+    });
+    REQUIRE(out);
+    return out;
+  }
   // Reads a stream until `enough` is in it or the deadline is over.
   std::string read_until(std::string target, std::string enough) {
     std::string all;

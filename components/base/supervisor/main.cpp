@@ -5,12 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -18,6 +20,7 @@
 
 #include <initializer_list>
 
+#include "child_log.h"
 #include "output.h"
 
 namespace {
@@ -26,11 +29,13 @@ constexpr long least_delay_ms = 100;
 constexpr long greatest_delay_ms = 10'000;
 constexpr long healthy_life_ms = 10'000;  // a child that lived this long starts again without a grown delay
 constexpr int environment_limit = 4096;
+constexpr long default_log_max_bytes = 16 << 20;
 
 struct Options {
   bool new_netns = false;
   const char* pid_file = nullptr;
   const char* log_file = nullptr;
+  long log_max_bytes = default_log_max_bytes;
   const char* status_file = nullptr;
   char** child = nullptr;
 };
@@ -44,6 +49,7 @@ struct State {
   long started_ms = 0;
   int last_status = -1;  // of waitpid; -1 before the first end
   int original_netns = -1;
+  ChildLog log;
   bool is_stopping = false;
 };
 
@@ -59,19 +65,32 @@ long now_ms() {
       .add(complaint)
       .add(object)
       .add(
-          "; usage: supervisor [--new-netns] [--pid-file F] [--log-file F] [--status-file F] -- CHILD "
-          "ARGS...\n")
+          "; usage: supervisor [--new-netns] [--pid-file F] [--log-file F] [--log-max-bytes N] [--status-file F] -- "
+          "CHILD ARGS...\n")
       .print();
   _exit(2);
 }
 
+// 0: not one.
+long positive_number(const char* text) {
+  long out = 0;
+  for (; *text; ++text) {
+    if (*text < '0' || *text > '9' || out > 1'000'000'000'000) return 0;
+    out = out * 10 + (*text - '0');
+  }
+  return out;
+}
+
 Options parse(char** argv) {
   Options options;
+  const char* log_max_bytes = nullptr;
   for (char** word = argv + 1; *word; ++word) {
     const char** value = nullptr;
     if (!strcmp(*word, "--")) {
       if (!word[1]) usage("no child", "");
       options.child = word + 1;
+      if (log_max_bytes && !(options.log_max_bytes = positive_number(log_max_bytes)))
+        usage("--log-max-bytes is not a number of bytes: ", log_max_bytes);
       return options;
     }
     if (!strcmp(*word, "--new-netns")) {
@@ -80,22 +99,13 @@ Options parse(char** argv) {
     }
     if (!strcmp(*word, "--pid-file")) value = &options.pid_file;
     if (!strcmp(*word, "--log-file")) value = &options.log_file;
+    if (!strcmp(*word, "--log-max-bytes")) value = &log_max_bytes;
     if (!strcmp(*word, "--status-file")) value = &options.status_file;
     if (!value) usage("unknown argument ", *word);
     if (!word[1] || !strcmp(word[1], "--")) usage("no value for ", *word);
     *value = *++word;
   }
   usage("no child", "");
-}
-
-// The log becomes standard output and error; a log that cannot be opened again leaves the old one in use.
-bool open_log(const char* path) {
-  const int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
-  if (fd < 0) return false;
-  dup2(fd, 1);
-  dup2(fd, 2);
-  close(fd);
-  return true;
 }
 
 void write_status(const State& state) {
@@ -173,6 +183,7 @@ int enter_new_namespace() {
     memcpy(variable, value.text(), value.size() + 1);
     environment[count++] = variable;
   }
+  state.log.become_output();
   sigprocmask(SIG_SETMASK, &original_mask, nullptr);
   execvpe(state.options.child[0], state.options.child, environment);
   print_error("cannot execute", state.options.child[0], errno);
@@ -180,7 +191,7 @@ int enter_new_namespace() {
 }
 
 void start_child(State& state, const sigset_t& original_mask) {
-  if (state.options.log_file && !open_log(state.options.log_file))
+  if (state.options.log_file && !state.log.reopen())
     print_error("cannot open", state.options.log_file, errno);
   const pid_t supervisor = getpid();
   const pid_t child = fork();
@@ -209,6 +220,7 @@ void reap(State& state) {
   int status = 0;
   for (pid_t ended; (ended = waitpid(-1, &status, WNOHANG)) > 0;) {
     if (ended != state.child) continue;  // as process 1 of a container it inherits orphans
+    state.log.take_over();  // its last words stand before ours
     state.child = 0;
     state.last_status = status;
     if (now_ms() - state.started_ms >= healthy_life_ms) state.delay_ms = least_delay_ms;
@@ -219,9 +231,11 @@ void reap(State& state) {
 }
 
 void pass_on(State& state, int signal) {
-  if (signal == SIGHUP) {
-    if (state.options.log_file) open_log(state.options.log_file);
-  } else if (!state.is_stopping) {
+  if (signal == SIGHUP) {  // for us alone: to a child it may mean that its terminal is gone
+    if (state.options.log_file && !state.log.reopen()) print_error("cannot open", state.options.log_file, errno);
+    return;
+  }
+  if (!state.is_stopping) {
     state.is_stopping = true;
     state.phase = "stopping";
     write_status(state);
@@ -229,16 +243,24 @@ void pass_on(State& state, int signal) {
   if (state.child > 0) kill(state.child, signal);
 }
 
+// The next signal, or 0 when `limit_ms` (-1: none) have passed or only the child's output came, which is taken over.
+int wait_for_signal(State& state, int signal_fd, long limit_ms) {
+  pollfd waited[2] = {{signal_fd, POLLIN, 0}, {state.log.source(), POLLIN, 0}};  // a negative one is skipped
+  if (poll(waited, 2, static_cast<int>(limit_ms)) <= 0) return 0;
+  if (waited[1].revents) state.log.take_over();
+  signalfd_siginfo info;
+  if (!waited[0].revents || read(signal_fd, &info, sizeof info) != static_cast<ssize_t>(sizeof info)) return 0;
+  return static_cast<int>(info.ssi_signo);
+}
+
 // Returns when it was told to stop and the child is gone.
-void supervise(State& state, const sigset_t& signals, const sigset_t& original_mask) {
+void supervise(State& state, int signal_fd, const sigset_t& original_mask) {
   start_child(state, original_mask);
   long due_ms = now_ms() + state.delay_ms;  // of the next start, while there is no child
   while (!state.is_stopping || state.child > 0) {
-    int signal;
-    if (state.child > 0) {
-      signal = sigwaitinfo(&signals, nullptr);
-    } else {
-      const long left_ms = due_ms - now_ms();
+    long left_ms = -1;
+    if (state.child == 0) {
+      left_ms = due_ms - now_ms();
       if (left_ms <= 0) {
         ++state.restarts;
         state.delay_ms = state.delay_ms * 2 > greatest_delay_ms ? greatest_delay_ms : state.delay_ms * 2;
@@ -246,9 +268,8 @@ void supervise(State& state, const sigset_t& signals, const sigset_t& original_m
         due_ms = now_ms() + state.delay_ms;
         continue;
       }
-      const timespec left{left_ms / 1000, left_ms % 1000 * 1'000'000};
-      signal = sigtimedwait(&signals, nullptr, &left);
     }
+    const int signal = wait_for_signal(state, signal_fd, left_ms);
     if (signal == SIGCHLD) {
       const bool had_child = state.child > 0;
       reap(state);
@@ -257,6 +278,7 @@ void supervise(State& state, const sigset_t& signals, const sigset_t& original_m
       pass_on(state, signal);
     }
   }
+  state.log.take_over();
 }
 
 }  // namespace
@@ -268,12 +290,17 @@ int main(int, char** argv) {
   sigemptyset(&signals);
   for (int signal : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) sigaddset(&signals, signal);
   sigprocmask(SIG_BLOCK, &signals, &original_mask);
+  const int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
+  if (signal_fd < 0) {
+    print_error("cannot wait for", "signals", errno);
+    return 1;
+  }
   prctl(PR_SET_CHILD_SUBREAPER, 0);  // inherited over exec; a child's daemons are not ours to keep
 
   const int pid_fd = state.options.pid_file ? lock_pid_file(state.options.pid_file) : -1;
   if (state.options.new_netns) state.original_netns = enter_new_namespace();
   if (state.options.log_file) {
-    if (!open_log(state.options.log_file)) {
+    if (!state.log.open(state.options.log_file, state.options.log_max_bytes)) {
       print_error("cannot open", state.options.log_file, errno);
       return 1;
     }
@@ -282,7 +309,7 @@ int main(int, char** argv) {
   if (nothing >= 0) dup2(nothing, 0), close(nothing);
   if (pid_fd >= 0) write_pid(pid_fd, state.options.pid_file);
 
-  supervise(state, signals, original_mask);
+  supervise(state, signal_fd, original_mask);
 
   state.phase = "stopped";
   write_status(state);

@@ -192,3 +192,32 @@ TEST_CASE("without a way of the server's, a collection is removed one by one, an
   CHECK(outcome);
   CHECK(api.calls == Words{"list", "remove a uid uid-a", "remove b uid uid-b", "list", "remove c uid uid-c"});
 }
+
+TEST_CASE("a handler that throws keeps neither the other handlers nor the next events from being served") {
+  Mirror mirror;
+  mirror.informer.add_handler({[](const Document&, const Document&) { throw std::runtime_error("a bug"); }});
+  Words later;
+  mirror.informer.add_handler(
+      {[&](const Document&, const Document& now) { later.push_back(value_of(now)); }});
+  mirror.api.lists.push_back(list_of(5, {config_map("a", 3)}));
+  mirror.api.watches.push_back(std::deque<WatchItem>{event(Type::modified, config_map("a", 6, "w"))});
+  mirror.run_until([&] { return later.size() == 2; });
+  CHECK(later == Words{"v", "w"});
+  CHECK(mirror.told == Words{"+default/a=v", "~default/a=w"});
+  CHECK(mirror.api.calls == Words{"list", "watch from 5"});
+}
+
+TEST_CASE("an informer whose index throws lists anew, and goes on") {
+  Mirror mirror;
+  bool is_broken = true;
+  mirror.informer.add_index("by-value", [&](const Document& object) {
+    if (value_of(object) == "w" && std::exchange(is_broken, false)) throw std::runtime_error("a bug");
+    return Words{value_of(object)};
+  });
+  mirror.api.lists.push_back(list_of(5, {config_map("a", 3)}));
+  mirror.api.watches.push_back(std::deque<WatchItem>{event(Type::modified, config_map("a", 6, "w"))});
+  mirror.api.lists.push_back(list_of(7, {config_map("a", 6, "w")}));
+  mirror.run_until([&] { return mirror.api.calls.size() == 4; });
+  CHECK(mirror.api.calls == Words{"list", "watch from 5", "list", "watch from 7"});
+  CHECK(mirror.informer.by_index("by-value", "w").size() == 1);
+}

@@ -1,6 +1,8 @@
 #include "client/work_queue.h"
 
+#include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/system/system_error.hpp>
 #include <catch2/catch.hpp>
 
 #include "client/controller.h"
@@ -205,18 +207,20 @@ TEST_CASE("a key that is due later does not wait for a worker that is busy") {
     TaskGroup workers(executor);
     // The first worker that gets "long" never comes back; the other is idle.
     for (int i = 0; i < 2; ++i)
-      workers.spawn("worker", [](client::WorkQueue& queue, AsyncEvent& taken, AsyncEvent& busy, bool& is_taken) -> Task<> {
-        for (;;) {
-          const std::string key = co_await queue.next();
-          if (key == "long") {
-            busy.set();
-            co_await sleep_for(std::chrono::hours(1));
-          }
-          is_taken |= key == "later";
-          taken.set();
-          queue.done(key);
-        }
-      }(queue, taken, busy, is_taken));
+      workers.spawn(
+          "worker",
+          [](client::WorkQueue& queue, AsyncEvent& taken, AsyncEvent& busy, bool& is_taken) -> Task<> {
+            for (;;) {
+              const std::string key = co_await queue.next();
+              if (key == "long") {
+                busy.set();
+                co_await sleep_for(std::chrono::hours(1));
+              }
+              is_taken |= key == "later";
+              taken.set();
+              queue.done(key);
+            }
+          }(queue, taken, busy, is_taken));
     queue.add_after("later", std::chrono::milliseconds(50));
     queue.add("long");
     (void)co_await busy.wait_until(std::chrono::steady_clock::now() + std::chrono::seconds(10));
@@ -224,4 +228,78 @@ TEST_CASE("a key that is due later does not wait for a worker that is busy") {
     co_await workers.stop();
   }(thread.executor(), is_taken));
   CHECK(is_taken);
+}
+
+TEST_CASE("ready keys come by rank, and among equals as they came") {
+  asio::io_context context{1};
+  std::map<std::string, std::int64_t> ranks{{"high", 10}, {"low", -5}};
+  client::WorkQueue::Options options;
+  options.rank = [&](const std::string& key) { return ranks[key]; };
+  WorkQueue queue(context.get_executor(), options);
+  for (const char* key : {"low", "first", "second", "high", "third"}) queue.add(key);
+  ranks["third"] = 20;
+  queue.add("third");  // another of that name, which ranks higher
+  CHECK(queue.size() == 5);
+  std::vector<std::string> seen;
+  TaskGroup tasks(context.get_executor());
+  tasks.spawn("take", take(queue, seen, 5));
+  client::testing::run_loop(context, [&] { return tasks.size() == 0; });
+  CHECK(seen == std::vector<std::string>{"third", "high", "first", "second", "low"});
+}
+
+namespace {
+
+// Throws as often as is asked for, in either of the ways that there are.
+struct Throwing final : client::Reconciler {
+  int left = 2, calls = 0;
+  bool as_if_aborted = false;
+  Task<Result<client::ReconcileResult>> reconcile(std::string key) override {
+    ++calls;
+    if (key == "bad" && left-- > 0) {
+      if (as_if_aborted) throw boost::system::system_error(asio::error::operation_aborted);
+      throw std::runtime_error("a bug");
+    }
+    co_return client::ReconcileResult{};
+  }
+};
+
+// Never ends by itself.
+struct Endless final : client::Reconciler {
+  bool has_begun = false;
+  Task<Result<client::ReconcileResult>> reconcile(std::string) override {
+    has_begun = true;
+    co_await sleep_for(std::chrono::hours(1));
+    co_return client::ReconcileResult{};
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a key whose reconciler throws is tried again, and the worker serves the others") {
+  asio::io_context context{1};
+  Throwing throwing;
+  throwing.as_if_aborted = GENERATE(false, true);
+  client::ControllerLoop loop("throwing", context.get_executor(), throwing);
+  TaskGroup tasks(context.get_executor());
+  loop.start(tasks);
+  loop.queue().add("bad");
+  client::testing::run_loop(context, [&] { return throwing.calls == 1; });
+  loop.queue().add("good");
+  client::testing::run_loop(context,
+                            [&] { return throwing.calls == 4 && loop.queue().failures("bad") == 0; });
+  loop.queue().add("bad");  // it is not kept as one that is being worked on
+  client::testing::run_loop(context, [&] { return throwing.calls == 5; });
+  client::testing::stop_tasks(context, tasks);
+}
+
+TEST_CASE("a reconciler under way ends with the group of its loop") {
+  asio::io_context context{1};
+  Endless endless;
+  client::ControllerLoop loop("endless", context.get_executor(), endless);
+  TaskGroup tasks(context.get_executor());
+  loop.start(tasks);
+  loop.queue().add("k");
+  client::testing::run_loop(context, [&] { return endless.has_begun; });
+  client::testing::stop_tasks(context, tasks);
+  CHECK(tasks.size() == 0);
 }

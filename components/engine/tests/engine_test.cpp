@@ -3,6 +3,9 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 
 #include "engine/detect.h"
 #include "engine/dialect.h"
@@ -234,6 +237,105 @@ Task<> foreign(EventThread& thread, FakeEngine& fake) {
   for (const auto& request : fake.requests()) CHECK_FALSE(request.starts_with("DELETE"));
 }
 
+// The pause image is there until somebody prunes it, and again once it has been loaded.
+struct PauseImage {
+  explicit PauseImage(FakeEngine& f) : fake(f) {
+    be_docker(fake);
+    fake.answer_json("POST /v1.41/images/load", R"({"stream":"Loaded image: localhost/rusternetes/pause:1\n"})");
+    fake.answer_json("POST /v1.41/containers/p1/start", "", 204);
+    fake.answer_json("GET /v1.41/containers/json", "[]");
+    fake.answer_json("GET /v1.41/containers/p1/json", R"({"Id":"p1","State":{"Status":"running","Pid":1},"Config":{"Labels":{
+      "io.rusternetes.owner":"default","io.rusternetes.kind":"holder"}}})");
+    prune();
+    options.on_request = [this](std::string_view, std::string_view target, bool is_done) {
+      if (is_done || target.find("/images/load") == std::string_view::npos) return;
+      ++loads;
+      if (is_loadable) fake.answer_json("POST /v1.41/containers/create", R"({"Id":"p1"})", 201);
+    };
+    runtime_options.pause_program = "pause";
+  }
+  void prune() {
+    fake.answer_json("POST /v1.41/containers/create", R"({"message":"No such image: localhost/rusternetes/pause:1"})", 404);
+  }
+  FakeEngine& fake;
+  EngineOptions options;
+  RuntimeOptions runtime_options;
+  bool is_loadable = true;
+  int loads = 0;
+};
+
+Task<> pruned_pause(EventThread& thread, FakeEngine& fake) {
+  PauseImage image(fake);
+  auto engine = co_await Engine::connect(thread.executor(), fake.path(), image.options);
+  REQUIRE(engine);
+  auto runtime = make_runtime(**engine, image.runtime_options);
+  auto id = co_await runtime->run_pod_sandbox({});
+  REQUIRE(id);
+  id = co_await runtime->run_pod_sandbox({});
+  REQUIRE(id);
+  CHECK(image.loads == 1);
+  image.prune();
+  id = co_await runtime->run_pod_sandbox({});
+  REQUIRE(id);
+  CHECK(image.loads == 2);
+  image.prune();
+  auto holder = co_await runtime->run_network_holder({});
+  REQUIRE(holder);
+  CHECK(image.loads == 3);
+  image.prune();
+  image.is_loadable = false;  // once more, and no more than once
+  id = co_await runtime->run_pod_sandbox({});
+  REQUIRE_FALSE(id);
+  CHECK(id.error().message.find("No such image") != std::string::npos);
+  CHECK(image.loads == 4);
+}
+
+Task<> lost_log_link(EventThread& thread, FakeEngine& fake) {
+  be_docker(fake);
+  char name[] = "/tmp/engine-test-XXXXXX";
+  const std::filesystem::path folder = ::mkdtemp(name);
+  const auto log = folder / "docker.log", link = folder / "0.log";
+  std::ofstream(log) << "line\n";
+  fake.answer_json("GET /v1.41/containers/c1/json",
+                   R"({"Id":"c1","State":{"Status":"running","Pid":1},"LogPath":")" + log.string() +
+                       R"(","Config":{"Labels":{"io.rusternetes.owner":"default","io.rusternetes.kind":"container",)" +
+                       R"("io.rusternetes.log-path":")" + link.string() + R"("}}})");
+  auto engine = co_await Engine::connect(thread.executor(), fake.path());
+  REQUIRE(engine);
+  auto runtime = make_runtime(**engine, {});
+  auto status = co_await runtime->container_status("c1");
+  REQUIRE(status);
+  CHECK(status->log_path == link.string());
+  CHECK(std::filesystem::is_symlink(link));
+  CHECK(std::filesystem::read_symlink(link) == log);
+  const auto made_at = std::filesystem::last_write_time(folder);
+  status = co_await runtime->container_status("c1");
+  REQUIRE(status);
+  CHECK(std::filesystem::last_write_time(folder) == made_at);  // one that leads there is left alone
+  std::filesystem::remove_all(folder);
+}
+
+// A user's own engine explains why none was found, not why the one that was named is silent.
+Task<> named_socket(EventThread& thread, FakeEngine& fake) {
+  char name[] = "/tmp/engine-test-XXXXXX";
+  const std::filesystem::path folder = ::mkdtemp(name);
+  std::filesystem::create_symlink(fake.path(), folder / "docker.sock");
+  const char* before = std::getenv("XDG_RUNTIME_DIR");
+  const std::string kept = before ? before : "";
+  ::setenv("XDG_RUNTIME_DIR", folder.c_str(), 1);
+  DetectOptions options;
+  options.podman_sockets = options.docker_sockets = {fake.path() + ".none"};
+  auto searched = co_await detect_engine(thread.executor(), options);
+  options.socket_path = fake.path() + ".none";
+  auto named = co_await detect_engine(thread.executor(), options);
+  before ? ::setenv("XDG_RUNTIME_DIR", kept.c_str(), 1) : ::unsetenv("XDG_RUNTIME_DIR");
+  std::filesystem::remove_all(folder);
+  REQUIRE_FALSE(searched);
+  CHECK(searched.error().reason == reason::kRootless);
+  REQUIRE_FALSE(named);
+  CHECK(named.error().reason == reason::kUnreachable);
+}
+
 Task<> observed(EventThread& thread, FakeEngine& fake) {
   be_docker(fake);
   std::vector<std::string> seen;
@@ -262,3 +364,6 @@ TEST_CASE("events resume after a gap with a relist, and only the owner's count")
 TEST_CASE("a Podman container that runs without a process has exited") { with_fake(dead_but_running); }
 TEST_CASE("another owner's container is neither seen nor touched") { with_fake(foreign); }
 TEST_CASE("every request is shown to the observer before and after") { with_fake(observed); }
+TEST_CASE("a pause image that was pruned is loaded again, for sandboxes and holders alike") { with_fake(pruned_pause); }
+TEST_CASE("a log's link that could not be made at the start is made when the container is looked at") { with_fake(lost_log_link); }
+TEST_CASE("a named socket without an engine is unreachable, whatever else the user runs") { with_fake(named_socket); }

@@ -129,30 +129,41 @@ Task<ImageAnswer> Images::ensure(Document pod, ContainerRef ref, std::function<v
     out.failure = {"ImagePullBackOff", std::move(message)};
     co_return out;
   }
+  auto auth = co_await credentials(pod, reference);
+  if (!auth)  // not a word from the registry: asked again soon, without a back-off
+    co_return failed(pod, where, "ErrImagePull",
+                     fmt::format("Failed to pull image \"{}\": image pull secrets cannot be read: {}", reference, auth.error().message), "Failed");
   Want& pulling = wants_[key];
   pulling.is_pulling = true;
   pulling.is_pulled = pulling.told_back_off = pulling.has_news = false;
   pulling.failure = {};
   pulling.wake = std::move(wake);
   events_.normal(pod, "v1", "Pod", "Pulling", fmt::format("Pulling image \"{}\"", reference), where);
-  auto auth = co_await credentials(pod, reference);
-  const std::string flight = fmt::format("{} {} {}", reference, auth.username, std::hash<std::string>{}(auth.password + auth.identity_token));
+  const std::string flight = fmt::format("{} {} {}", reference, auth->username, std::hash<std::string>{}(auth->password + auth->identity_token));
   auto& shared = flights_[flight];
   shared.wants.push_back(key);
-  if (shared.wants.size() == 1) tasks_.spawn("image pull", pull(flight, reference, std::move(auth), pod, where));
+  if (shared.wants.size() == 1) tasks_.spawn("image pull", pull(flight, reference, *std::move(auth), pod, where));
   ImageAnswer out;
   out.kind = ImageAnswer::Kind::pulling;
   co_return out;
 }
 
-Task<engine::RegistryAuth> Images::credentials(Document pod, std::string reference) {
+Task<Result<engine::RegistryAuth>> Images::credentials(Document pod, std::string reference) {
   const auto view = pod_view(pod);
   std::vector<ObjectReference> references;
-  for (const auto secret : view.spec().imagePullSecrets()) references.push_back({ObjectKind::secret, std::string(secret.name()), true});
-  if (references.empty()) co_return engine::RegistryAuth{};
+  for (const auto secret : view.spec().imagePullSecrets())
+    if (!secret.name().empty()) references.push_back({ObjectKind::secret, std::string(secret.name()), true});
   auto parsed = engine::parse_reference(reference);
+  if (references.empty() || !parsed) co_return engine::RegistryAuth{};
   auto secrets = co_await objects_.load(std::string(view.metadata().namespace_()), references);
-  if (!parsed || !secrets) co_return engine::RegistryAuth{};
+  if (!secrets) co_return secrets.error();
+  std::vector<std::string> missing;
+  for (const auto& one : references)
+    if (!secrets->find(ObjectKind::secret, one.name)) missing.push_back(one.name);
+  if (!missing.empty())
+    events_.warning(pod, "v1", "Pod", "FailedToRetrieveImagePullSecret",
+                    fmt::format("Unable to retrieve some image pull secrets ({}); attempting to pull the image may not succeed.",
+                                fmt::join(missing, ", ")));
   for (const auto& one : references) {
     const auto* object = secrets->find(ObjectKind::secret, one.name);
     if (!object) continue;

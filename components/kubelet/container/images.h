@@ -52,7 +52,8 @@ class Images {
   };
   Task<ImageAnswer> found(std::string reference);
   Task<> pull(std::string flight, std::string reference, engine::RegistryAuth auth, Document pod, std::string where);
-  Task<engine::RegistryAuth> credentials(Document pod, std::string reference);
+  // Of the first pull secret that names the image's registry; a secret that is not there is passed over with an event.
+  Task<Result<engine::RegistryAuth>> credentials(Document pod, std::string reference);
   void finish(const std::string& flight, const Result<std::string>& pulled);
   ImageAnswer failed(const Document& pod, const std::string& where, std::string reason, std::string message, std::string_view event);
 

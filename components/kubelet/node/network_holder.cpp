@@ -44,7 +44,10 @@ Task<Result<std::string>> NetworkHolder::run() {
     for (auto pause = std::chrono::milliseconds(1); std::chrono::steady_clock::now() < deadline; pause = std::min(pause * 2, kMostPause)) {
       auto holder = co_await runtime_.run_network_holder(config);
       if (!holder && !holder.error().is("Conflict")) co_return holder.error();
-      if (holder && network_.is_node(holder->netns_path)) co_return holder->id;
+      if (holder) {
+        RN_CO_TRY(const bool is_inside, network_.check_node(holder->netns_path));
+        if (is_inside) co_return holder->id;
+      }
       problem = holder ? fmt::format("container {} is in another network", holder->id.substr(0, 12)) : holder.error().message;
       config.is_replacement = false;
       co_await sleep_for(pause);

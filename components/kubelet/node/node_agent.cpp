@@ -164,6 +164,7 @@ Task<> NodeAgent::keep_status() {
       if (is_registered_) {
         auto fresh = co_await client_.get(nodes, "", options_.node_name);
         if (fresh) observe(*fresh);
+        if (node_) on_node_(node_);  // what failed with it is tried again
       }
     }
     (void)co_await wake_.wait_until(std::chrono::steady_clock::now() + pause);
@@ -174,7 +175,8 @@ Task<Result<void>> NodeAgent::renew_lease() {
   using L = coordination_v1::Lease;
   using S = coordination_v1::LeaseSpec;
   using M = meta_v1::ObjectMeta;
-  if (!node_) co_return Result<void>{};  // deleted; it is being registered again
+  const Document node = node_;  // the member may be empty after any wait
+  if (!node) co_return Result<void>{};  // deleted; it is being registered again
   if (!lease_) {
     auto found = co_await client_.get(leases, kLeaseNamespace, options_.node_name);
     if (found)
@@ -196,7 +198,7 @@ Task<Result<void>> NodeAgent::renew_lease() {
   set_string(arena, owner, R::f_apiVersion, "v1");
   set_string(arena, owner, R::f_kind, "Node");
   set_string(arena, owner, R::f_name, options_.node_name);
-  set_string(arena, owner, R::f_uid, client::uid_of(node_));
+  set_string(arena, owner, R::f_uid, client::uid_of(node));
   Value& spec = ensure(arena, builder->root(), L::f_spec);
   set_string(arena, spec, S::f_holderIdentity, options_.node_name);
   set_integer(arena, spec, S::f_leaseDurationSeconds, std::chrono::duration_cast<std::chrono::seconds>(options_.lease_duration).count());

@@ -14,8 +14,8 @@ namespace rusternetes::kubelet {
 
 class NodeAgent {
  public:
-  // `not_ready` tells why the node cannot run Pods; empty: it can. `on_node` hears of every newer Node. `worker` reads
-  // files.
+  // `not_ready` tells why the node cannot run Pods; empty: it can. `on_node` hears of every newer Node, and
+  // of the same again while the node cannot run Pods. `worker` reads files.
   NodeAgent(client::ApiClient& client, engine::Runtime& runtime, const KubeletOptions& options, WorkerThread& worker,
             client::EventRecorder& events, std::function<std::string()> not_ready,
             std::function<void(const Document& node)> on_node);

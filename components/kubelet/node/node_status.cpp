@@ -47,6 +47,8 @@ struct Condition {
   std::string type, status, reason, message;
 };
 
+Condition not_ready(const std::string& why) { return {"Ready", "False", "KubeletNotReady", why}; }
+
 std::vector<Condition> conditions_of(const NodeInput& input) {
   const auto& load = input.load;
   const bool lacks_memory = load.memory_available_bytes > 0 && load.memory_available_bytes < kLeastMemory_bytes;
@@ -61,30 +63,33 @@ std::vector<Condition> conditions_of(const NodeInput& input) {
   out.push_back(lacks_pids ? Condition{"PIDPressure", "True", "KubeletHasInsufficientPID", "kubelet has insufficient PID available"}
                            : Condition{"PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"});
   out.push_back(input.not_ready.empty() ? Condition{"Ready", "True", "KubeletReady", "kubelet is posting ready status"}
-                                        : Condition{"Ready", "False", "KubeletNotReady", input.not_ready});
+                                        : not_ready(input.not_ready));
   return out;
 }
 
-void write_conditions(Arena& arena, Value& status, const core_v1::Node& old, const NodeInput& input) {
+void write_condition(Arena& arena, Value& list, const core_v1::Node& old, const Condition& one, std::int64_t now_us) {
   using C = core_v1::NodeCondition;
-  const auto wanted = conditions_of(input);
+  const std::int64_t now = now_us / 1'000'000 * 1'000'000;
+  std::int64_t since = now;
+  for (const auto condition : old.status().conditions())
+    if (condition.type() == one.type && condition.status() == one.status) since = condition.lastTransitionTime(now);
+  Value& value = append_structure(arena, list);
+  set_string(arena, value, C::f_type, one.type);
+  set_string(arena, value, C::f_status, one.status);
+  set_time(arena, value, C::f_lastHeartbeatTime, now);
+  set_time(arena, value, C::f_lastTransitionTime, since);
+  set_string(arena, value, C::f_reason, one.reason);
+  set_string(arena, value, C::f_message, one.message);
+}
+
+// Replaces those of `wanted`'s types; those of others stay, before them.
+void write_conditions(Arena& arena, Value& status, const core_v1::Node& old, const std::vector<Condition>& wanted, std::int64_t now_us) {
+  erase_field(status, NodeStatus::f_conditions);
   Value& list = ensure(arena, status, NodeStatus::f_conditions, ValueKind::list);
-  for (const auto condition : old.status().conditions())  // those of others
+  for (const auto condition : old.status().conditions())
     if (std::none_of(wanted.begin(), wanted.end(), [&](const auto& one) { return one.type == condition.type(); }))
       append(arena, list, deep_copy(arena, *condition.value()));
-  const std::int64_t now = input.now_us / 1'000'000 * 1'000'000;
-  for (const auto& one : wanted) {
-    std::int64_t since = now;
-    for (const auto condition : old.status().conditions())
-      if (condition.type() == one.type && condition.status() == one.status) since = condition.lastTransitionTime(now);
-    Value& value = append_structure(arena, list);
-    set_string(arena, value, C::f_type, one.type);
-    set_string(arena, value, C::f_status, one.status);
-    set_time(arena, value, C::f_lastHeartbeatTime, now);
-    set_time(arena, value, C::f_lastTransitionTime, since);
-    set_string(arena, value, C::f_reason, one.reason);
-    set_string(arena, value, C::f_message, one.message);
-  }
+  for (const auto& one : wanted) write_condition(arena, list, old, one, now_us);
 }
 
 void write_addresses(Arena& arena, Value& status, const KubeletOptions& options) {
@@ -136,12 +141,12 @@ void write_images(Arena& arena, Value& status, std::vector<engine::ImageSummary>
 // Replaces what the kubelet says; what others say of the node's status stays.
 void write_status(Arena& arena, Value& root, const core_v1::Node& old, const KubeletOptions& options, const NodeInput& input) {
   Value& status = ensure(arena, root, Node::f_status);
-  for (const int field : {NodeStatus::f_capacity, NodeStatus::f_allocatable, NodeStatus::f_conditions, NodeStatus::f_addresses,
-                          NodeStatus::f_nodeInfo, NodeStatus::f_images, NodeStatus::f_daemonEndpoints})
+  for (const int field : {NodeStatus::f_capacity, NodeStatus::f_allocatable, NodeStatus::f_addresses, NodeStatus::f_nodeInfo,
+                          NodeStatus::f_images, NodeStatus::f_daemonEndpoints})
     erase_field(status, field);
   write_resources(arena, status, NodeStatus::f_capacity, node_capacity(options, input));
   write_resources(arena, status, NodeStatus::f_allocatable, node_allocatable(options, input));
-  write_conditions(arena, status, old, input);
+  write_conditions(arena, status, old, conditions_of(input), input.now_us);
   write_addresses(arena, status, options);
   if (input.kubelet_port != 0) {
     Value& endpoints = ensure(arena, status, NodeStatus::f_daemonEndpoints);
@@ -215,6 +220,13 @@ Document with_labels(const Document& node, const KubeletOptions& options, const 
 Document with_status(const Document& node, const KubeletOptions& options, const NodeInput& input) {
   client::ObjectBuilder builder(node);
   write_status(builder.arena(), builder.root(), core_v1::Node(&node.root()), options, input);
+  return builder.freeze();
+}
+
+Document with_not_ready(const Document& node, const std::string& why, std::int64_t now_us) {
+  client::ObjectBuilder builder(node);
+  Value& status = ensure(builder.arena(), builder.root(), Node::f_status);
+  write_conditions(builder.arena(), status, core_v1::Node(&node.root()), {not_ready(why)}, now_us);
   return builder.freeze();
 }
 

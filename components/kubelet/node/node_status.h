@@ -34,6 +34,8 @@ Document new_node(const KubeletOptions& options, const NodeInput& input);
 Document with_labels(const Document& node, const KubeletOptions& options, const Machine& machine);
 // The Node with its status now. Conditions keep their transition times.
 Document with_status(const Document& node, const KubeletOptions& options, const NodeInput& input);
+// The Node with its condition Ready false, and everything else as it was: for whoever cannot measure.
+Document with_not_ready(const Document& node, const std::string& why, std::int64_t now_us);
 // Whether only heartbeat times differ.
 bool is_same_but_heartbeats(const Document& before, const Document& after);
 

@@ -80,10 +80,18 @@ std::string PodNetwork::not_ready() const {
   return {};
 }
 
-bool PodNetwork::is_node(const std::string& netns_path) const {
-  if (!node_) return false;
+Result<bool> PodNetwork::check_node(const std::string& netns_path) const {
+  if (!node_) return internal_error("the node's network namespace is not open yet");
   const auto other = NetworkNamespace::open(netns_path);
-  return other && *other == *node_;
+  if (other) return *other == *node_;
+  if (other.error().is("NotFound") || other.error().is("BadRequest")) return false;
+  return other.error();
+}
+
+bool PodNetwork::is_node(const std::string& netns_path) const {
+  const auto is_ours = check_node(netns_path);
+  if (!is_ours) log::warn("kubelet", "taken for the node's network: {}", is_ours.error().message);
+  return !is_ours || *is_ours;
 }
 
 std::string PodNetwork::pinned_path() const {
@@ -95,8 +103,18 @@ std::string PodNetwork::pinned_path() const {
 
 Task<Result<void>> PodNetwork::set_pod_cidrs(std::vector<std::string> cidrs) {
   if (cidrs == cidrs_ || cidrs.empty() || !node_) co_return Result<void>{};
-  RN_CO_CHECK(pool_.set_cidrs(cidrs));
-  cidrs_ = cidrs;
+  auto done = co_await load_masquerade(cidrs);
+  if (done) done = pool_.set_cidrs(cidrs);
+  if (done) {
+    cidrs_ = std::move(cidrs);
+    failure_.clear();
+  } else {
+    failure_ = done.error().message;
+  }
+  co_return done;
+}
+
+Task<Result<void>> PodNetwork::load_masquerade(std::vector<std::string> cidrs) {
   if (options_.cluster_cidrs.empty()) co_return Result<void>{};
   network::Masquerade rule;
   rule.cluster = options_.cluster;
@@ -106,9 +124,7 @@ Task<Result<void>> PodNetwork::set_pod_cidrs(std::vector<std::string> cidrs) {
   rule.except_destinations.insert(rule.except_destinations.end(), more.begin(), more.end());
   auto node = node_;
   auto work = [node, rule] { return network::load_masquerade(*node, rule); };
-  auto loaded = co_await worker_->run(work);
-  if (!loaded) failure_ = loaded.error().message;
-  co_return loaded;
+  co_return co_await worker_->run(work);
 }
 
 Task<Result<void>> PodNetwork::wire(std::string pod_uid, std::vector<std::string> addresses, std::string netns_path) {
@@ -124,7 +140,7 @@ Task<Result<void>> PodNetwork::wire(std::string pod_uid, std::vector<std::string
   auto node = node_;
   auto work = [node, wanted, netns_path]() -> Result<void> {
     RN_TRY(const auto pod, NetworkNamespace::open(netns_path));
-    RN_CHECK(network::prepare_pod(pod));
+    RN_CHECK(network::prepare_pod(pod));  // IPv6 alone: what else a Pod's spec may set, the sandbox was made with
     return network::wire_pod(*node, pod, wanted);
   };
   co_return co_await worker_->run(work);

@@ -24,7 +24,8 @@ class PodNetwork {
 
   // Opens the node's namespace and prepares it. An error here is one of the environment.
   Task<Result<void>> start();
-  // From the Node. Loads the masquerade rule for them.
+  // From the Node. Loads the masquerade rule for them; Pods get addresses once that stands. After a failure, which
+  // not_ready() tells, call again: the same CIDRs are tried again.
   Task<Result<void>> set_pod_cidrs(std::vector<std::string> cidrs);
   // Empty when Pods can be wired; else why not.
   std::string not_ready() const;
@@ -36,7 +37,10 @@ class PodNetwork {
   Task<Result<std::vector<std::string>>> wired();
   Task<Result<void>> sync_routes(std::vector<network::PodCidrRoute> routes);
 
-  // Whether it is the node's own namespace ("/proc/PID/ns/net"); false when it cannot be opened.
+  // Whether it is the node's own namespace ("/proc/PID/ns/net"). No: another one, or none since its process has ended.
+  // An error tells nothing of it: no descriptor or memory was left.
+  Result<bool> check_node(const std::string& netns_path) const;
+  // The same for those who end a Pod on a no: true when it cannot be told.
   bool is_node(const std::string& netns_path) const;
   // The node's namespace as any process of the PID namespace can open it, for as long as what pins it lives.
   std::string pinned_path() const;
@@ -45,6 +49,7 @@ class PodNetwork {
   Task<Result<int>> listen(std::string address, std::uint16_t port);
 
  private:
+  Task<Result<void>> load_masquerade(std::vector<std::string> cidrs);
   KubeletOptions& options_;
   IpPool pool_;
   std::vector<std::string> cidrs_;

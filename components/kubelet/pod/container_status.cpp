@@ -124,16 +124,17 @@ std::vector<ContainerStatusModel> container_statuses(const core_v1::Pod& pod, bo
       model = without_container(container, old ? &*old : nullptr, default_reason, is_deleting(pod));
     } else {
       model = status_of(*newest, input);
-      int seen = 0;
-      for (const auto& other : input.state->containers) {
-        if (other.name != container.name()) continue;
-        if (++seen == 2) model.last_state = state_of(other, input.runtime_name);
+      // The last one that ended; those that were made and could not be started say nothing.
+      const engine::ContainerStatus* last = nullptr;
+      for (const auto& other : input.state->containers)
+        if (!last && &other != newest && other.name == container.name() && other.state == ContainerState::exited) last = &other;
+      if (last) {
+        model.last_state = state_of(*last, input.runtime_name);
+      } else if (newest->attempt > 0 && old) {
+        // It was collected, but status remembers it.
+        const bool is_same = old->container_id == model.container_id;
+        model.last_state = !is_same && old->state.is_terminated() ? old->state : old->last_state;
       }
-      // The one before was collected, but status remembers it.
-      if (seen == 1 && newest->attempt > 0 && old && old->container_id == model.container_id) model.last_state = old->last_state;
-      if (seen == 1 && newest->attempt > 0 && old && old->container_id != model.container_id)
-        model.last_state = old->state.is_terminated() ? old->state : old->last_state;
-      if (model.last_state.is_waiting()) model.last_state = {};
     }
     const bool is_done_init = is_init && newest && newest->state == ContainerState::exited && newest->exit_code == 0 &&
                               !is_sidecar(container);

@@ -38,12 +38,22 @@ bool should_be_started(const core_v1::Container& container, const core_v1::Pod& 
   return restarts_after(container, pod, status->exit_code);
 }
 
+std::optional<SystemTime> last_end(const PodRuntimeState& state, const FailedStarts& failed_starts, std::string_view name) {
+  std::optional<SystemTime> out;
+  const auto* status = state.find(name);
+  if (status && status->state == ContainerState::exited && status->finished_at_ns > 0)
+    out = SystemTime{std::chrono::duration_cast<SystemTime::duration>(std::chrono::nanoseconds(status->finished_at_ns))};
+  if (auto failed = failed_starts.find(name); failed != failed_starts.end() && (!out || *out < failed->second)) out = failed->second;
+  return out;
+}
+
 namespace {
 
 class Decision {
  public:
-  Decision(const core_v1::Pod& pod, const PodRuntimeState& state, const BackOff& back_off, SystemTime now)
-      : pod_(pod), spec_(pod.spec()), state_(state), back_off_(back_off), now_(now) {}
+  Decision(const core_v1::Pod& pod, const PodRuntimeState& state, const BackOff& back_off, const FailedStarts& failed_starts,
+           SystemTime now)
+      : pod_(pod), spec_(pod.spec()), state_(state), back_off_(back_off), failed_starts_(failed_starts), now_(now) {}
 
   PodActions run() {
     if (needs_sandbox(pod_, state_, &out_.sandbox_attempt)) {
@@ -59,18 +69,25 @@ class Decision {
  private:
   void decide_new_sandbox() {
     out_.kill_pod = out_.create_sandbox = true;
-    // A Pod that runs once and has run is not run again because its sandbox is gone.
-    if (spec_.restartPolicy() == "Never" && out_.sandbox_attempt != 0 && !state_.containers.empty()) {
-      out_.create_sandbox = false;
-      return;
-    }
     bool has_work = false;
     bool was_initialized = false;
+    bool has_run = false;
+    bool has_restart = false;
     for (const auto container : spec_.containers()) {
       const auto* status = state_.find(container.name());
+      const bool has_ended = status && status->state == ContainerState::exited;
+      const bool restarts = has_ended && restarts_after(container, pod_, status->exit_code);
       if (status) was_initialized = true;
-      if (!status || status->state != ContainerState::exited || restarts_after(container, pod_, status->exit_code))
-        has_work = true;
+      if (status && status->state != ContainerState::created) has_run = true;
+      if (restarts) has_restart = true;
+      if (!has_ended || restarts) has_work = true;
+    }
+    // A Pod that runs once and has run is not run again because its sandbox is gone. One that came no further than its
+    // init containers has not run: a kubelet leaves it Pending for ever, here it begins again.
+    const bool runs_once = spec_.restartPolicy() == "Never" && !has_restart;
+    if (runs_once && out_.sandbox_attempt != 0 && has_run) {
+      out_.create_sandbox = false;
+      return;
     }
     if (!has_work && was_initialized) {
       out_.create_sandbox = false;
@@ -199,15 +216,12 @@ class Decision {
   void start(ContainerRef ref) {
     const auto container = container_of(pod_, ref);
     const std::string key = back_off_key(pod_, container.name());
-    const auto* status = state_.find(container.name());
-    if (status && status->state == ContainerState::exited && status->finished_at_ns > 0) {
-      const SystemTime ended{std::chrono::duration_cast<SystemTime::duration>(std::chrono::nanoseconds(status->finished_at_ns))};
-      if (back_off_.is_waiting(key, ended, now_)) {
-        const auto until = back_off_.wait_end(key, ended);
-        out_.in_back_off.push_back({ref, back_off_.delay(key), until});
-        if (!out_.next || until < *out_.next) out_.next = until;
-        return;
-      }
+    const auto ended = last_end(state_, failed_starts_, container.name());
+    if (ended && back_off_.is_waiting(key, *ended, now_)) {
+      const auto until = back_off_.wait_end(key, *ended);
+      out_.in_back_off.push_back({ref, back_off_.delay(key), until});
+      if (!out_.next || until < *out_.next) out_.next = until;
+      return;
     }
     out_.containers_to_start.push_back(ref);
   }
@@ -216,6 +230,7 @@ class Decision {
   core_v1::PodSpec spec_;
   const PodRuntimeState& state_;
   const BackOff& back_off_;
+  const FailedStarts& failed_starts_;
   SystemTime now_;
   std::string sandbox_id_;
   PodActions out_;
@@ -224,8 +239,8 @@ class Decision {
 }  // namespace
 
 PodActions compute_pod_actions(const core_v1::Pod& pod, const PodRuntimeState& state, const BackOff& back_off,
-                               SystemTime now) {
-  return Decision(pod, state, back_off, now).run();
+                               const FailedStarts& failed_starts, SystemTime now) {
+  return Decision(pod, state, back_off, failed_starts, now).run();
 }
 
 std::vector<std::vector<const ContainerStatus*>> termination_order(const core_v1::Pod& pod, const PodRuntimeState& state) {

@@ -2,6 +2,7 @@
 // What to do next for one Pod: a plain function of its spec, what the runtime has of it, and the time. Executed by PodWorker.
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -40,9 +41,15 @@ struct PodActions {
 // The key of a container's crashes in a BackOff.
 std::string back_off_key(const core_v1::Pod& pod, std::string_view container_name);
 
+// Containers by name that could not be made or started, and when that was.
+using FailedStarts = std::map<std::string, SystemTime, std::less<>>;
+
+// From when the back-off of that container counts: its last end, or the last start that failed. None: it may start at once.
+std::optional<SystemTime> last_end(const PodRuntimeState& state, const FailedStarts& failed_starts, std::string_view name);
+
 // For a Pod that is to run: neither being deleted nor of a terminal phase.
 PodActions compute_pod_actions(const core_v1::Pod& pod, const PodRuntimeState& state, const BackOff& back_off,
-                               SystemTime now);
+                               const FailedStarts& failed_starts, SystemTime now);
 
 // Whether the Pod needs a (new) sandbox, and which attempt that is.
 bool needs_sandbox(const core_v1::Pod& pod, const PodRuntimeState& state, std::uint32_t* attempt = nullptr);

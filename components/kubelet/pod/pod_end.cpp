@@ -37,13 +37,26 @@ SystemTime PodWorker::end_deadline() {
   return *end_began_ + *end_grace_;
 }
 
+// Begins to stop the containers whose turn it is; their ends wake the worker. False when none runs any more.
+bool PodWorker::stop_next_group(SystemTime until) {
+  const auto order = termination_order(view(), state_);
+  if (order.empty()) return false;
+  const auto left = std::max(kLeastGrace, std::chrono::ceil<seconds>(until - context_.options.clock->now()));
+  for (const auto* container : order.front()) begin_stop(*container, left, fmt::format("Stopping container {}", container->name));
+  return true;
+}
+
 void PodWorker::begin_stop(const engine::ContainerStatus& container, seconds grace, std::string message) {
   const auto until = context_.options.clock->now() + grace;
   auto it = stopping_.find(container.id);
   if (it != stopping_.end() && it->second <= until + seconds(1)) return;  // it is on its way, and not later than this
   stopping_[container.id] = until;
-  if (told_killing_.insert(container.id).second)
-    context_.events.normal(pod_, "v1", "Pod", "Killing", std::move(message), fmt::format("spec.containers{{{}}}", container.name));
+  if (told_killing_.insert(container.id).second) {
+    const auto inits = view().spec().initContainers();
+    const bool is_init = std::any_of(inits.begin(), inits.end(), [&](const auto& one) { return one.name() == container.name; });
+    context_.events.normal(pod_, "v1", "Pod", "Killing", std::move(message),
+                           fmt::format("spec.{}{{{}}}", is_init ? "initContainers" : "containers", container.name));
+  }
   context_.tasks.spawn("stop container", stop_container(shared_from_this(), container.id, grace));
 }
 
@@ -51,6 +64,7 @@ Task<> PodWorker::stop_container(std::shared_ptr<PodWorker> self, std::string id
   auto stopped = co_await self->context_.runtime.stop_container(id, grace);
   if (!stopped) {
     log::warn("kubelet", "container {} cannot be stopped: {}", id.substr(0, 12), stopped.error().message);
+    self->context_.events.warning(self->pod_, "v1", "Pod", "FailedKillPod", "error killing pod: " + stopped.error().message);
     self->stopping_.erase(id);
     co_await sleep_for(kRetry);
   }
@@ -58,11 +72,7 @@ Task<> PodWorker::stop_container(std::shared_ptr<PodWorker> self, std::string id
 }
 
 Task<PodWorker::Deadline> PodWorker::end_pod() {
-  const auto until = end_deadline();
-  const auto order = termination_order(view(), state_);
-  if (!order.empty()) {
-    const auto left = std::max(kLeastGrace, std::chrono::ceil<seconds>(until - context_.options.clock->now()));
-    for (const auto* container : order.front()) begin_stop(*container, left, fmt::format("Stopping container {}", container->name));
+  if (stop_next_group(end_deadline())) {
     auto published = co_await publish();
     if (!published) log::debug("kubelet", "status of pod {}: {}", full_name(view()), published.error().message);
     co_return after(context_.options.sync_frequency);

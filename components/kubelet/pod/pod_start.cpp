@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <utility>
 
 #include "base/log.h"
 #include "kubelet/pod/pod_worker.h"
@@ -21,7 +22,7 @@ constexpr auto kNetworkRetry = std::chrono::seconds(1);
 
 Task<PodWorker::Deadline> PodWorker::run_pod() {
   const auto now = context_.options.clock->now();
-  PodActions actions = compute_pod_actions(view(), state_, crashes_, now);
+  PodActions actions = compute_pod_actions(view(), state_, crashes_, failed_starts_, now);
   // A failure is over once its container runs.
   std::erase_if(failures_, [&](const auto& failure) {
     const auto* container = state_.find(failure.first);
@@ -39,7 +40,13 @@ Task<PodWorker::Deadline> PodWorker::run_pod() {
     next = std::min(next, after(std::max<SystemTime::duration>(end - now, {})));
   }
 
-  // Volumes first, and again from time to time: changed objects are to be seen in them.
+  if (!actions.kill_pod) kill_began_.reset();
+  if (actions.kill_pod) {
+    const auto killed = co_await kill_pod(actions, next);
+    if (killed || is_ending()) co_return killed.value_or(after({}));
+  }
+
+  // Volumes before containers, and again from time to time: changed objects are to be seen in them.
   if (!is_prepared_ || std::chrono::steady_clock::now() >= refresh_at_) {
     auto prepared = co_await context_.volumes.prepare(pod_, downward());
     if (!prepared) {
@@ -54,16 +61,6 @@ Task<PodWorker::Deadline> PodWorker::run_pod() {
     refresh_at_ = after(context_.options.sync_frequency);
   }
 
-  if (actions.kill_pod) {
-    if (!state_.sandboxes.empty() && actions.create_sandbox)
-      context_.events.normal(pod_, "v1", "Pod", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.");
-    auto stopped = co_await stop_everything();
-    if (!stopped) {
-      context_.events.warning(pod_, "v1", "Pod", "FailedKillPod", "error killing pod: " + stopped.error().message);
-      co_return std::min(next, after(kRetry));
-    }
-    if (!actions.create_sandbox) co_return published ? after(kFinished) : after(kRetry);  // the phase will say so
-  }
   if (actions.create_sandbox) {
     if (const auto reason = context_.network.not_ready(); !reason.empty() && !is_host_network(view())) {
       context_.events.warning(pod_, "v1", "Pod", "NetworkNotReady", "network is not ready: " + reason);
@@ -88,21 +85,40 @@ Task<PodWorker::Deadline> PodWorker::run_pod() {
     if (is_ending()) co_return after({});
     co_await start_container(ref, next);
   }
-  if (actions.create_sandbox || failures_ != failures_before) {
+  const bool has_failed = failures_ != failures_before;
+  if (has_failed) {
+    auto gathered = co_await gather();  // what a failed start has left is told with its failure
+    if (!gathered) co_return std::min(next, after(kRetry));
+  }
+  if (actions.create_sandbox || has_failed) {
     published = co_await publish();
     if (!published) next = std::min(next, after(kRetry));
   }
   co_return next;
 }
 
-Task<Result<void>> PodWorker::stop_everything() {
-  const std::chrono::seconds grace(view().spec().terminationGracePeriodSeconds(30));
-  for (const auto& group : termination_order(view(), state_))
-    for (const auto* container : group) {
-      const std::string id = container->id;
-      auto stopped = co_await context_.runtime.stop_container(id, grace);
-      if (!stopped) co_return stopped.error();
-    }
+// Ends what the Pod has, group by group, looking again between them. None once all has ended and a sandbox is to be made,
+// else when to look again.
+Task<std::optional<PodWorker::Deadline>> PodWorker::kill_pod(PodActions actions, Deadline next) {
+  const auto* newest = state_.sandbox();
+  if (actions.create_sandbox && newest && std::exchange(told_sandbox_changed_, newest->id) != newest->id)
+    context_.events.normal(pod_, "v1", "Pod", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.");
+  if (!kill_began_) kill_began_ = context_.options.clock->now();
+  if (stop_next_group(*kill_began_ + std::chrono::seconds(view().spec().terminationGracePeriodSeconds(30)))) co_return next;
+  const bool had_ready = std::any_of(state_.sandboxes.begin(), state_.sandboxes.end(),
+                                     [](const auto& sandbox) { return sandbox.state == engine::SandboxState::ready; });
+  auto stopped = co_await stop_sandboxes();
+  if (!stopped) {
+    context_.events.warning(pod_, "v1", "Pod", "FailedKillPod", "error killing pod: " + stopped.error().message);
+    co_return std::min(next, after(kRetry));
+  }
+  kill_began_.reset();
+  if (actions.create_sandbox) co_return std::nullopt;
+  // Nothing is left to do. The phase should say so, but a Pod that cannot end must not keep the node busy.
+  co_return had_ready ? std::min(next, after(kFinished)) : next;
+}
+
+Task<Result<void>> PodWorker::stop_sandboxes() {
   const auto sandboxes = state_.sandboxes;
   if (!sandboxes.empty()) {
     auto unwired = co_await context_.network.unwire(uid_);
@@ -122,7 +138,8 @@ Task<Result<void>> PodWorker::stop_everything() {
 }
 
 Task<Result<void>> PodWorker::create_sandbox(std::uint32_t attempt) {
-  const auto pod = view();
+  const Document document = pod_;  // kept: update() may replace pod_ at every co_await
+  const auto pod = pod_view(document);
   engine::SandboxConfig config;
   config.name = pod.metadata().name();
   config.namespace_name = pod.metadata().namespace_();
@@ -204,7 +221,8 @@ std::uint32_t PodWorker::next_attempt(const core_v1::Container& container, bool 
 }
 
 Task<Result<ContainerInput>> PodWorker::prepare_container(ContainerRef ref, std::uint32_t attempt, engine::ImageDetails image) {
-  const auto pod = view();
+  const Document document = pod_;  // kept: update() may replace pod_ at every co_await
+  const auto pod = pod_view(document);
   const auto container = container_of(pod, ref);
   ContainerInput out;
   out.attempt = attempt;
@@ -220,7 +238,7 @@ Task<Result<ContainerInput>> PodWorker::prepare_container(ContainerRef ref, std:
   co_await context_.services.wait_for_sync();
   const auto services = service_environment(context_.services.list(), pod.metadata().namespace_(), pod.spec().enableServiceLinks(true));
   RN_CO_TRY(out.environment, make_environment(pod, container, services, *objects, downward()));
-  auto mounts = co_await context_.volumes.mounts(pod_, ref, out.environment);
+  auto mounts = co_await context_.volumes.mounts(document, ref, out.environment);
   if (!mounts) co_return mounts.error();
   out.mounts = *std::move(mounts);
 
@@ -228,7 +246,6 @@ Task<Result<ContainerInput>> PodWorker::prepare_container(ContainerRef ref, std:
   const std::string termination = termination_file(options, uid_, container.name(), attempt);
   const std::string termination_path(container.terminationMessagePath());
   const auto addresses = state_.pod_ips;
-  const Document document = pod_;
   auto write = [&options, document, ref, addresses, termination, termination_path]() -> Result<std::vector<engine::Mount>> {
     const auto view = pod_view(document);
     PodFiles files;
@@ -286,12 +303,11 @@ Task<> PodWorker::start_container(ContainerRef ref, Deadline& next) {
     tell_error("CreateContainerConfigError", config.error().message);
     co_return;
   }
-  if (const auto* last = state_.find(name); last && last->state == ContainerState::exited && last->finished_at_ns > 0)
-    crashes_.next(back_off_key(view(), name),
-                  SystemTime(std::chrono::duration_cast<SystemTime::duration>(std::chrono::nanoseconds(last->finished_at_ns))));
+  if (const auto ended = last_end(state_, failed_starts_, name)) crashes_.next(back_off_key(view(), name), *ended);
   const std::string sandbox = state_.sandbox()->id;
   auto id = co_await context_.runtime.create_container(sandbox, *std::move(config));
   if (!id) {
+    failed_starts_[name] = context_.options.clock->now();
     tell_error("CreateContainerError", id.error().message);
     co_return;
   }
@@ -299,28 +315,35 @@ Task<> PodWorker::start_container(ContainerRef ref, Deadline& next) {
   auto started = co_await context_.runtime.start_container(*id);
   ended_.erase(*id);
   if (!started) {
+    failed_starts_[name] = context_.options.clock->now();
     tell_error("RunContainerError", started.error().message);
+    co_await collect_dead(name);
     co_return;
   }
+  failed_starts_.erase(name);
   context_.events.normal(pod_, "v1", "Pod", "Started", "Container started", where);
   failures_.erase(name);
   next = after({});  // to say it
   co_await collect_dead(name);
 }
 
-// One dead container of each name is kept, for its last state and its log.
+// After a start, successful or not: of those before it the last one that ended is kept, for its last state and its log.
 Task<> PodWorker::collect_dead(std::string name) {
   std::vector<engine::ContainerStatus> dead;
-  for (const auto& container : state_.containers)  // as of before the start: the newest of these is the one to keep
-    if (container.name == name && container.state != ContainerState::running) dead.push_back(container);
-  for (std::size_t i = 1; i < dead.size(); ++i) {
-    auto removed = co_await context_.runtime.remove_container(dead[i].id);
+  bool has_last = false;
+  for (const auto& container : state_.containers) {  // as of before the start
+    if (container.name != name || container.state == ContainerState::running) continue;
+    if (container.state == ContainerState::exited && !std::exchange(has_last, true)) continue;
+    dead.push_back(container);
+  }
+  for (const auto& one : dead) {
+    auto removed = co_await context_.runtime.remove_container(one.id);
     if (!removed) {
       log::debug("kubelet", "a dead container stays: {}", removed.error().message);
       continue;
     }
-    const std::string log = log_path(name, dead[i].attempt);
-    const std::string words = termination_file(context_.options, uid_, name, dead[i].attempt);
+    const std::string log = log_path(name, one.attempt);
+    const std::string words = termination_file(context_.options, uid_, name, one.attempt);
     auto erase = [log, words] {
       std::error_code ec;
       std::filesystem::remove(words, ec);

@@ -141,17 +141,21 @@ Document compute_pod_status(const Document& pod, const PodStatusInput& input) {
   std::string phase = pod_phase(old, init, regular, input.is_terminating);
   if (!input.forced_phase.empty()) phase = input.forced_phase;
   if (has_terminal_phase(old)) phase = old.status().phase();  // a Pod that has ended never runs again
+  // The conditions tell the end at once, the phase only when nothing runs any more.
+  std::string shown = phase;
+  if ((phase == "Succeeded" || phase == "Failed") && !has_terminal_phase(old) && input.state->has_running_containers())
+    shown = old.status().phase().empty() ? "Pending" : std::string(old.status().phase());
 
   client::ObjectBuilder builder(pod);
   Arena& arena = builder.arena();
   Value& status = set_field(arena, builder.root(), core_v1::Pod::f_status);
   assign(status, Value::empty(ValueKind::structure));
   put(arena, status, S::f_observedGeneration, old.metadata().generation());
-  set_string(arena, status, S::f_phase, phase);
-  if (!input.forced_phase.empty() && phase == input.forced_phase && !has_terminal_phase(old)) {
+  set_string(arena, status, S::f_phase, shown);
+  if (!input.forced_phase.empty() && shown == input.forced_phase && !has_terminal_phase(old)) {
     put(arena, status, S::f_reason, input.forced_reason);
     put(arena, status, S::f_message, input.forced_message);
-  } else if (phase == old.status().phase()) {
+  } else if (shown == old.status().phase()) {
     put(arena, status, S::f_reason, old.status().reason());
     put(arena, status, S::f_message, old.status().message());
   }

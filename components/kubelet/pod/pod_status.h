@@ -50,7 +50,8 @@ struct PodStatusInput {
   std::int64_t now_us = 0;
   // Being ended for good (deleted, past its deadline): what has stopped stays stopped.
   bool is_terminating = false;
-  // Overrides phase, reason and message ("Failed", "DeadlineExceeded", ...); empty: none.
+  // Overrides phase, reason and message ("Failed", "DeadlineExceeded", ...); empty: none. A terminal phase, whatever says
+  // it, is shown only once no container runs: who waits for it may use what the Pod has held (a port, a volume).
   std::string forced_phase, forced_reason, forced_message;
   // The image id (or a digest reference) of a container's image as status shows it.
   std::map<std::string, std::string> image_refs;

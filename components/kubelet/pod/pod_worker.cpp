@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <sstream>
 
 #include "apimachinery/edit.h"
@@ -181,12 +182,16 @@ Task<Result<void>> PodWorker::ensure_wired() {
 }
 
 void PodWorker::note_back_off(const PodActions& actions) {
+  std::erase_if(told_back_off_, [&](const auto& id) {
+    return std::none_of(state_.containers.begin(), state_.containers.end(), [&](const auto& container) { return container.id == id; });
+  });
   for (const auto& one : actions.in_back_off) {
     const auto container = container_of(view(), one.ref);
     const auto* last = state_.find(container.name());
-    failures_[std::string(container.name())] = {
-        "CrashLoopBackOff", fmt::format("back-off {} restarting failed container={} pod={}",
-                                        format_duration(std::chrono::nanoseconds(one.delay).count()), container.name(), full_name(view()))};
+    auto& failure = failures_[std::string(container.name())];
+    if (failure.reason == "CreateContainerError") continue;  // nothing has crashed: what is wrong stays to be seen
+    failure = {"CrashLoopBackOff", fmt::format("back-off {} restarting failed container={} pod={}",
+                                               format_duration(std::chrono::nanoseconds(one.delay).count()), container.name(), full_name(view()))};
     if (last && told_back_off_.insert(last->id).second)
       context_.events.warning(pod_, "v1", "Pod", "BackOff",
                               fmt::format("Back-off restarting failed container {} in pod {}", container.name(), full_name(view())),

@@ -87,8 +87,9 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   void note_back_off(const PodActions& actions);
   // --- running (pod_start.cpp)
   Task<Deadline> run_pod();
+  Task<std::optional<Deadline>> kill_pod(PodActions actions, Deadline next);
   Task<Result<void>> create_sandbox(std::uint32_t attempt);
-  Task<Result<void>> stop_everything();
+  Task<Result<void>> stop_sandboxes();
   Task<> start_container(ContainerRef ref, Deadline& next);
   Task<Result<ContainerInput>> prepare_container(ContainerRef ref, std::uint32_t attempt, engine::ImageDetails image);
   std::uint32_t next_attempt(const core_v1::Container& container, bool is_init) const;
@@ -98,6 +99,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   // --- ending (pod_end.cpp)
   Task<Deadline> end_pod();
   SystemTime end_deadline();
+  bool stop_next_group(SystemTime until);
   void begin_stop(const engine::ContainerStatus& container, std::chrono::seconds grace, std::string message);
   static Task<> stop_container(std::shared_ptr<PodWorker> self, std::string id, std::chrono::seconds grace);
   Task<Result<void>> take_down();
@@ -115,9 +117,12 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   PodRuntimeState state_;
   std::map<std::string, engine::ContainerStatus> ended_;  // exited containers do not change any more
   StartFailures failures_;
+  FailedStarts failed_starts_;
   BackOff crashes_{std::chrono::seconds(10), std::chrono::seconds(300)};
   std::set<std::string> told_back_off_;  // container ids whose back-off an event has told
   std::string wired_sandbox_;
+  std::string told_sandbox_changed_;          // the id of the sandbox that an event has told the loss of
+  std::optional<SystemTime> kill_began_;      // while everything is stopped, to be made anew or not
   int sandbox_failures_ = 0;
   std::string told_mount_failure_;
   bool is_prepared_ = false;  // volumes, by this process

@@ -1,5 +1,7 @@
 // From a Pod's spec to what a container gets: environment, security, resources, files.
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <fstream>
 
@@ -234,7 +236,7 @@ TEST_CASE("resolv.conf follows dnsPolicy and dnsConfig") {
 }
 
 TEST_CASE("a termination message is at most 4096 bytes and a link is not followed") {
-  const auto folder = std::filesystem::temp_directory_path() / "kubelet-words-test";
+  const auto folder = std::filesystem::temp_directory_path() / ("kubelet-words-test-" + std::to_string(::getpid()));
   std::filesystem::remove_all(folder);
   const auto file = (folder / "c/0").string();
   REQUIRE(make_termination_file(file, "/dev/termination-log"));

@@ -113,6 +113,7 @@ Task<Result<void>> FakeRuntime::remove_network_holders(std::string) { co_return 
 Task<Result<std::string>> FakeRuntime::create_container(std::string sandbox_id, engine::ContainerConfig config) {
   const std::string id = fmt::format("container{}", ++next_id_);
   calls.push_back(fmt::format("create {}/{}", config.name, config.attempt));
+  if (auto it = create_errors.find(config.name); it != create_errors.end()) co_return it->second;
   engine::ContainerStatus made;
   made.id = id;
   made.sandbox_id = std::move(sandbox_id);
@@ -137,6 +138,7 @@ Task<Result<void>> FakeRuntime::start_container(std::string id) {
     container.message = it->second;
     co_return Status{400, engine::reason::kStartError, it->second};
   }
+  if (auto it = unstarted.find(container.name); it != unstarted.end()) co_return it->second;
   container.state = ContainerState::running;
   container.started_at_ns = now_ns();
   container.pid = 100;
@@ -166,6 +168,7 @@ Task<Result<void>> FakeRuntime::remove_container(std::string id) {
 }
 
 Task<Result<std::vector<engine::Container>>> FakeRuntime::list_containers(std::string pod_uid) {
+  ++looks[pod_uid];
   std::vector<engine::Container> out;
   for (const auto& [id, container] : containers) {
     auto sandbox = sandboxes.find(container.sandbox_id);

@@ -17,6 +17,9 @@ class FakeRuntime final : public engine::Runtime {
   std::map<std::string, Status> pull_errors;                   // by reference; else a pull succeeds
   std::map<std::string, int> exits_at_once;                    // container name -> exit code
   std::map<std::string, std::string> start_errors;             // container name -> StartError's message
+  std::map<std::string, Status> create_errors;                 // container name -> why none is made
+  std::map<std::string, Status> unstarted;                     // container name -> why it stays as created
+  std::map<std::string, int> looks;                            // by Pod uid: how often its containers were listed
   bool ignores_stop_signal = false;                            // then only SIGKILL ends a container
   std::vector<std::string> calls;                              // "create web/0", "stop web 30", ...
   std::map<std::string, engine::ContainerConfig> configs;      // by container id

@@ -1,112 +1,13 @@
 // The whole kubelet over a runtime and an API in memory.
 
-#include "kubelet/kubelet.h"
-
-#include <unistd.h>
-
-#include <algorithm>
-#include <filesystem>
-#include <functional>
+#include "harness.h"
 
 #include "apimachinery/api/coordination_v1.h"
-#include "client/informer.h"
-#include "fake_api.h"
-#include "fake_runtime.h"
-#include "objects.h"
 
 using namespace rusternetes;
 using namespace rusternetes::kubelet;
 using namespace rusternetes::kubelet::testing;
 using engine::ContainerState;
-
-namespace {
-
-constexpr std::chrono::seconds kDeadline{15};
-
-struct Harness {
-  Harness() {
-    folder = std::filesystem::temp_directory_path() / ("kubelet-test-" + std::to_string(::getpid()));
-    std::filesystem::remove_all(folder);
-    std::filesystem::create_directories(folder / "no-cgroups");
-    options.node_name = "n1";
-    options.node_ip = "10.213.0.2";
-    options.root_dir = (folder / "root").string();
-    options.log_dir = (folder / "logs").string();
-    options.cgroup_mount = (folder / "no-cgroups").string();
-    options.prepares_node_network = false;
-    options.resolv_conf.clear();
-    runtime.images = {"busybox"};
-    start();
-  }
-  ~Harness() {
-    stop();
-    thread.stop();
-    std::filesystem::remove_all(folder);
-  }
-  void start() { run(begin()); }
-  void stop() {
-    if (kubelet) run(end());
-  }
-  void run(Task<> task) { run_blocking(thread.executor(), std::move(task)); }
-  Task<> begin() {
-    kubelet = std::make_unique<Kubelet>(api, runtime, options);
-    auto started = co_await kubelet->start();
-    REQUIRE(started);
-  }
-  Task<> end() {
-    co_await kubelet->stop();
-    kubelet.reset();
-  }
-  // Runs on the executor's thread.
-  void act(const std::function<void()>& work) { run(call(work)); }
-  static Task<> call(std::function<void()> work) {
-    work();
-    co_return;
-  }
-  // True as soon as `holds` does; looks after every few milliseconds, since what it waits for is a whole program.
-  bool eventually(const std::function<bool()>& holds, std::chrono::milliseconds deadline = kDeadline) {
-    bool out = false;
-    run(wait(holds, deadline, out));
-    return out;
-  }
-  static Task<> wait(std::function<bool()> holds, std::chrono::milliseconds deadline, bool& out) {
-    const auto end = std::chrono::steady_clock::now() + deadline;
-    while (!(out = holds()) && std::chrono::steady_clock::now() < end) co_await sleep_for(std::chrono::milliseconds(5));
-  }
-  // On the node's own network, so that no wire is needed.
-  void put_pod(const std::string& name, const std::string& spec_more, const std::string& containers = R"([{"name":"a","image":"busybox"}])") {
-    act([&] {
-      api.put("pods", R"({"metadata":{"name":")" + name + R"(","namespace":"default"},"spec":{"nodeName":"n1","hostNetwork":true,)" + spec_more +
-                          R"("containers":)" + containers + R"(},"status":{"phase":"Pending","qosClass":"BestEffort"}})");
-    });
-  }
-  core_v1::PodStatus status(const std::string& name) {
-    last = api.find("pods", "default", name);
-    return pod_view(last).status();
-  }
-  std::string phase(const std::string& name) { return std::string(status(name).phase()); }
-  std::string waiting_reason(const std::string& name) {
-    const auto list = status(name).containerStatuses();
-    return list.empty() ? "" : std::string(list[0].state().waiting().reason());
-  }
-  bool was_called(const std::string& call) { return std::find(runtime.calls.begin(), runtime.calls.end(), call) != runtime.calls.end(); }
-  // From the executor's thread, as everything that looks into the API.
-  bool has_event(const std::string& reason) {
-    for (const auto& event : api.all("events"))
-      if (core_v1::Event(&event.root()).reason() == reason) return true;
-    return false;
-  }
-
-  std::filesystem::path folder;
-  KubeletOptions options;
-  EventThread thread{"kubelet-test"};
-  FakeApi api{thread.executor()};
-  FakeRuntime runtime{thread.executor()};
-  std::unique_ptr<Kubelet> kubelet;
-  Document last;
-};
-
-}  // namespace
 
 TEST_CASE("a kubelet registers its node and keeps its lease") {
   Harness harness;

@@ -12,8 +12,8 @@ namespace {
 const SystemTime kNow{std::chrono::seconds{1'700'000'001}};
 
 PodActions decide(const Document& pod, const PodRuntimeState& state, const BackOff& crashes = {std::chrono::seconds(10), std::chrono::seconds(300)},
-                  SystemTime now = kNow) {
-  return compute_pod_actions(pod_view(pod), state, crashes, now);
+                  SystemTime now = kNow, const FailedStarts& failed_starts = {}) {
+  return compute_pod_actions(pod_view(pod), state, crashes, failed_starts, now);
 }
 
 std::vector<std::string> started(const Document& pod, const PodActions& actions) {
@@ -67,6 +67,29 @@ TEST_CASE("a Pod that runs once is not run again after its sandbox died") {
   CHECK(actions.kill_pod);
   CHECK_FALSE(actions.create_sandbox);
   CHECK(actions.containers_to_start.empty());
+}
+
+TEST_CASE("a Pod that runs once and lost its sandbox before its containers ran begins again") {
+  const auto pod = make_pod(R"({"restartPolicy":"Never","initContainers":[{"name":"i","image":"busybox"}],"containers":[{"name":"a","image":"busybox"}]})");
+  auto state = state_of({container("i", ContainerState::exited, 0)});
+  state.sandboxes[0].state = engine::SandboxState::not_ready;
+  const auto actions = decide(pod, state);
+  CHECK(actions.create_sandbox);
+  CHECK(started(pod, actions) == Names{"i"});
+  // What was made and never started has not run either.
+  state.containers.push_back(container("a", ContainerState::created));
+  CHECK(decide(pod, state).create_sandbox);
+  state.containers.back() = container("a", ContainerState::exited, 0);
+  CHECK_FALSE(decide(pod, state).create_sandbox);
+}
+
+TEST_CASE("a container that its own rules start again gets a new sandbox although its Pod runs once") {
+  const auto pod = make_pod(R"({"restartPolicy":"Never","containers":[{"name":"a","image":"busybox","restartPolicy":"Always"}]})");
+  auto state = state_of({container("a", ContainerState::exited, 255)});
+  state.sandboxes[0].state = engine::SandboxState::not_ready;
+  const auto actions = decide(pod, state);
+  CHECK(actions.create_sandbox);
+  CHECK(started(pod, actions) == Names{"a"});
 }
 
 TEST_CASE("a Pod with OnFailure whose containers have all succeeded gets no new sandbox") {
@@ -170,6 +193,22 @@ TEST_CASE("a crashed container waits out its back-off, counted from its end") {
   CHECK(*actions.next == ended + std::chrono::seconds(10));
   CHECK_FALSE(actions.kill_pod);
   CHECK(started(pod, decide(pod, crashed, crashes, ended + std::chrono::seconds(10))) == Names{"a"});
+}
+
+TEST_CASE("a container that cannot be made or started waits out its back-off too") {
+  const auto pod = make_pod(kOne);
+  BackOff crashes{std::chrono::seconds(10), std::chrono::seconds(300)};
+  const FailedStarts failed{{"a", kNow}};
+  for (const auto& state : {state_of({}), state_of({container("a", ContainerState::created)})}) {
+    crashes.forget(back_off_key(pod_view(pod), "a"));
+    CHECK(started(pod, decide(pod, state, crashes, kNow, failed)) == Names{"a"});
+    crashes.next(back_off_key(pod_view(pod), "a"), kNow);
+    const auto actions = decide(pod, state, crashes, kNow + std::chrono::seconds(9), failed);
+    CHECK(actions.containers_to_start.empty());
+    REQUIRE(actions.next);
+    CHECK(*actions.next == kNow + std::chrono::seconds(10));
+    CHECK(started(pod, decide(pod, state, crashes, kNow + std::chrono::seconds(10), failed)) == Names{"a"});
+  }
 }
 
 TEST_CASE("a container whose image changed is killed and started again") {

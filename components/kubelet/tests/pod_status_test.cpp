@@ -148,17 +148,6 @@ TEST_CASE("a terminal phase is never left") {
   CHECK(pod_view(pod).status().reason() == "Evicted");
 }
 
-TEST_CASE("a Pod past its deadline is Failed with the reason, whatever runs") {
-  Scene scene;
-  scene.state = state_of({container("a", ContainerState::running)});
-  scene.input.is_terminating = true;
-  scene.input.forced_phase = "Failed";
-  scene.input.forced_reason = "DeadlineExceeded";
-  const auto pod = scene.compute(make_pod(kOne));
-  CHECK(pod_view(pod).status().phase() == "Failed");
-  CHECK(pod_view(pod).status().reason() == "DeadlineExceeded");
-}
-
 TEST_CASE("a deleted Pod with restartPolicy Always ends by its exit codes") {
   Scene scene;
   scene.state = state_of({container("a", ContainerState::exited, 0)});
@@ -196,4 +185,49 @@ TEST_CASE("a container that ran and that the runtime has lost is counted as ende
   CHECK(status.lastState().terminated().reason() == "ContainerStatusUnknown");
   CHECK(status.restartCount() == 1);
   CHECK(pod_view(pod).status().phase() == "Running");
+}
+
+TEST_CASE("a terminal phase is told only when nothing runs, its conditions at once") {
+  Scene scene;
+  scene.state = state_of({container("a", ContainerState::running)});
+  const auto before = scene.compute(make_pod(kOne));
+  scene.input.is_terminating = true;
+  scene.input.forced_phase = "Failed";
+  scene.input.forced_reason = "DeadlineExceeded";
+  scene.input.forced_message = "too long";
+  const auto during = scene.compute(before);
+  CHECK(pod_view(during).status().phase() == "Running");
+  CHECK(pod_view(during).status().reason().empty());
+  CHECK(pod_view(during).status().message().empty());
+  CHECK(condition(during, "Ready") == "False");
+  scene.state = state_of({container("a", ContainerState::exited, 137)});
+  const auto after = scene.compute(during);
+  CHECK(pod_view(after).status().phase() == "Failed");
+  CHECK(pod_view(after).status().reason() == "DeadlineExceeded");
+  CHECK(pod_view(after).status().message() == "too long");
+  // What is terminal stays so, whatever runs.
+  scene.state = state_of({container("a", ContainerState::running)});
+  CHECK(pod_view(scene.compute(after)).status().phase() == "Failed");
+}
+
+TEST_CASE("a failed init container fails its Pod when the sidecar beside it has ended") {
+  const auto pod = make_pod(R"({"restartPolicy":"Never","initContainers":[{"name":"side","image":"busybox","restartPolicy":"Always"},
+      {"name":"i","image":"busybox"}],"containers":[{"name":"a","image":"busybox"}]})", R"({"phase":"Pending"})");
+  Scene scene;
+  scene.state = state_of({container("side", ContainerState::running), container("i", ContainerState::exited, 1)});
+  const auto during = scene.compute(pod);
+  CHECK(pod_view(during).status().phase() == "Pending");
+  scene.state = state_of({container("side", ContainerState::exited, 137), container("i", ContainerState::exited, 1)});
+  CHECK(pod_view(scene.compute(during)).status().phase() == "Failed");
+}
+
+TEST_CASE("the last state is of the last container that ended, not of those that never started") {
+  Scene scene;
+  scene.state = state_of({container("a", ContainerState::exited, 7, 0), container("a", ContainerState::created, 0, 1),
+                          container("a", ContainerState::created, 0, 2)});
+  const auto pod = scene.compute(make_pod(kOne));
+  const auto status = pod_view(pod).status().containerStatuses()[0];
+  CHECK(status.restartCount() == 2);
+  CHECK(status.lastState().terminated().exitCode() == 7);
+  CHECK(status.lastState().terminated().containerID() == "podman://a0");
 }

@@ -91,6 +91,11 @@ TEST_CASE("a volume's path stays below it") {
   for (const char* bad : {"", "/a", "../a", "a/../b", "..a"}) CHECK_FALSE(check_volume_path(bad));
 }
 
+TEST_CASE("a subPath may name anything below its volume, but no way up and no absolute path") {
+  for (const char* good : {"a/b", "..data/key", "..a", "a/..b", "a//b/", "."}) CHECK(check_sub_path(good));
+  for (const char* bad : {"/a", "..", "../a", "a/..", "a/../b"}) CHECK_FALSE(check_sub_path(bad));
+}
+
 TEST_CASE("a ConfigMap's keys become files, or those that are asked for") {
   const auto object = client::ObjectBuilder::from_json(core_v1::ConfigMap::schema_type(),
       R"({"metadata":{"name":"cm"},"data":{"a":"1","b":"2"},"binaryData":{"c":"AQI="}})");

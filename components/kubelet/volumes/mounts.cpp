@@ -87,7 +87,7 @@ std::vector<std::string> mounts_below(const std::string& path) {
   return mounts_below(text.str(), ec ? path : real.string());
 }
 
-Result<void> ensure_tmpfs(const std::string& path, std::int64_t size_bytes, std::uint32_t mode) {
+Result<void> ensure_tmpfs(const std::string& path, std::int64_t size_bytes, std::uint32_t mode, std::optional<std::int64_t> group) {
   std::error_code ec;
   fs::create_directories(path, ec);
   if (ec) return internal_error(fmt::format("make {}: {}", path, ec.message()));
@@ -95,6 +95,7 @@ Result<void> ensure_tmpfs(const std::string& path, std::int64_t size_bytes, std:
   for (const auto& mounted : mounts_below(path))
     if (mounted == real) return {};
   std::string options = fmt::format("mode={:o}", mode);
+  if (group) options += fmt::format(",gid={}", *group);
   if (size_bytes > 0) options += fmt::format(",size={}", size_bytes);
   if (::mount("tmpfs", path.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()) != 0)
     return errno_error("mount tmpfs on " + path, errno);

@@ -19,6 +19,16 @@ Result<void> check_volume_path(std::string_view path) {
   return {};
 }
 
+Result<void> check_sub_path(std::string_view path) {
+  if (path.starts_with('/')) return internal_error(fmt::format("error SubPath `{}` must not be an absolute path", path));
+  for (std::size_t at = 0; at <= path.size();) {
+    const auto end = std::min(path.find('/', at), path.size());
+    if (path.substr(at, end - at) == "..") return internal_error(fmt::format("unable to provision SubPath `{}`: must not contain '..'", path));
+    at = end + 1;
+  }
+  return {};
+}
+
 namespace {
 
 using Strings = apimachinery::MapView<std::string_view>;

@@ -32,5 +32,7 @@ Result<void> add_downward(Payload& out, const core_v1::Pod& pod, const apimachin
 std::uint32_t mode_for_group(std::uint32_t mode);
 // Whether `path` stays below the volume: relative, no "..", no name that begins with "..".
 Result<void> check_volume_path(std::string_view path);
+// The same for a subPath, which may name what it likes below the volume ("..data/key") but never a way up.
+Result<void> check_sub_path(std::string_view path);
 
 }  // namespace rusternetes::kubelet

@@ -49,16 +49,18 @@ std::optional<std::int64_t> common_user(const core_v1::Pod& pod) {
   return out;
 }
 
-Result<void> make_empty_dir(const std::string& path, bool in_memory, std::int64_t size_bytes, std::optional<std::int64_t> group) {
-  if (in_memory) {
-    RN_CHECK(ensure_tmpfs(path, size_bytes, 0777));
-  } else {
-    std::error_code ec;
-    fs::create_directories(path, ec);
-    if (ec) return internal_error(fmt::format("make {}: {}", path, ec.message()));
-  }
-  if (::chmod(path.c_str(), 0777) != 0) return errno_error("chmod " + path, errno);
-  return group ? give_to_group(path, *group) : Result<void>{};
+// What the Pod wrote keeps its owners: made and given to the group once, and there only when all of that is done.
+Result<void> make_empty_dir(const std::string& path, std::optional<std::int64_t> group) {
+  std::error_code ec;
+  if (fs::is_directory(path, ec)) return {};
+  const std::string aside = path + ".new";  // no volume's name has a dot
+  fs::remove_all(aside, ec);                // of an interrupted try
+  fs::create_directories(aside, ec);
+  if (ec) return internal_error(fmt::format("make {}: {}", aside, ec.message()));
+  if (::chmod(aside.c_str(), 0777) != 0) return errno_error("chmod " + aside, errno);
+  if (group) RN_CHECK(give_to_group(aside, *group));
+  if (::rename(aside.c_str(), path.c_str()) != 0) return errno_error("rename to " + path, errno);
+  return {};
 }
 
 std::int64_t tmpfs_size(const core_v1::Pod& pod, const core_v1::EmptyDirVolumeSource& source) {
@@ -106,11 +108,8 @@ Task<Result<void>> VolumeManager::prepare_one(Document pod, core_v1::Volume volu
     const bool in_memory = source.medium() == "Memory";
     const auto size = in_memory ? tmpfs_size(view, source) : 0;
     const auto group = fs_group(view);
-    auto make = [path, in_memory, size, group]() -> Result<void> {
-      std::error_code ec;
-      // What the Pod wrote keeps its owners: made and given to the group once.
-      if (!in_memory && fs::is_directory(path, ec)) return {};
-      return make_empty_dir(path, in_memory, size, group);
+    auto make = [path, in_memory, size, group] {
+      return in_memory ? ensure_tmpfs(path, size, group ? 02777 : 0777, group) : make_empty_dir(path, group);
     };
     co_return co_await worker_.run(make);
   }
@@ -235,9 +234,11 @@ Task<Result<std::vector<engine::Mount>>> VolumeManager::mounts(Document pod, Con
     made.container_path = mount.mountPath();
     made.is_read_only = mount.readOnly() || is_always_read_only(volume);
     made.propagation = propagation_of(mount.mountPropagation());
-    const std::string sub_path = mount.subPathExpr().empty() ? std::string(mount.subPath()) : expand(mount.subPathExpr(), variables);
+    std::string sub_path = mount.subPathExpr().empty() ? std::string(mount.subPath()) : expand(mount.subPathExpr(), variables);
     if (!sub_path.empty()) {
-      RN_CO_CHECK(check_volume_path(sub_path));
+      RN_CO_CHECK(check_sub_path(sub_path));
+      sub_path = (fs::path(sub_path) / "").lexically_normal().parent_path().string();  // "a//b/": "a/b"
+      if (sub_path.empty()) sub_path = ".";
       const std::string target = fmt::format("{}/volume-subpaths/{}/{}/{}", pod_folder(options_, view.metadata().uid()),
                                              volume.name(), container.name(), index);
       const std::string source = made.host_path;

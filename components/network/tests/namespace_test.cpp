@@ -132,7 +132,7 @@ TEST_CASE("sysctls are the namespace's own and are written only when they differ
 TEST_CASE("a Pod's sysctls are as wanted, on and off") {
   RN_NEEDS_NAMESPACES();
   const auto pod = testing::new_namespace();
-  REQUIRE(prepare_pod(pod));
+  REQUIRE(prepare_pod(pod, {.unprivileged_port_start = 0, .ping_group_range = "0 2147483647"}));
   const auto value = [&](const char* key) { return *inside(pod, [&] { return read_sysctl(key); }); };
   CHECK(value("net/ipv4/ip_unprivileged_port_start") == "0");
   CHECK(value("net/ipv4/ping_group_range") == "0 2147483647");
@@ -141,6 +141,10 @@ TEST_CASE("a Pod's sysctls are as wanted, on and off") {
       pod, {.is_ipv6_enabled = false, .unprivileged_port_start = 1024, .ping_group_range = "1 0"}));
   CHECK(value("net/ipv4/ip_unprivileged_port_start") == "1024");
   CHECK(value("net/ipv6/conf/all/disable_ipv6") == "1");
+  REQUIRE(prepare_pod(pod));  // what is not named stays
+  CHECK(value("net/ipv4/ip_unprivileged_port_start") == "1024");
+  CHECK(value("net/ipv4/ping_group_range") == "1 0");
+  CHECK(value("net/ipv6/conf/all/disable_ipv6") == "0");
   REQUIRE(set_route_localnet(pod, "lo", true));
   CHECK(value("net/ipv4/conf/lo/route_localnet") == "1");
 }

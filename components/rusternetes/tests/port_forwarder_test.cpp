@@ -112,6 +112,29 @@ TEST_CASE("a published port carries both directions, and each ends by itself") {
   });
 }
 
+TEST_CASE("a reset of one side is a reset of the other, and the pair goes") {
+  in_namespace([] {
+    const int server = listen_on("127.0.0.2", 30080);
+    PortForwarder forwarder({"127.0.0.2"}, {{8080, 30080}});
+    forwarder.start();
+    const auto reset = [](int fd) {
+      const linger now{1, 0};
+      ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+      ::close(fd);
+    };
+    for (const bool by_client : {true, false}) {
+      const int client = connect_to("127.0.0.1", 8080);
+      REQUIRE(client >= 0);
+      const int peer = accept_one(server);
+      REQUIRE(peer >= 0);
+      reset(by_client ? client : peer);
+      CHECK(read_to_the_end(by_client ? peer : client) == " (" + std::to_string(ECONNRESET) + ")");
+      ::close(by_client ? peer : client);
+    }
+    ::close(server);
+  });
+}
+
 TEST_CASE("where nobody listens on the node's port, the client is reset") {
   in_namespace([] {
     PortForwarder forwarder({"127.0.0.2"}, {{8080, 30080}});

@@ -1,32 +1,8 @@
-#include <catch2/catch.hpp>
-
-#include "apimachinery/json.h"
-#include "client/object_builder.h"
-#include "scheduler/framework.h"
-
-using namespace rusternetes;
-using namespace rusternetes::scheduler;
-using apimachinery::Document;
-using apimachinery::core_v1::Node;
-using apimachinery::core_v1::Pod;
+#include "objects.h"
 
 namespace {
 
-Document node(const std::string& name, const std::string& rest = "", const std::string& cpu = "2") {
-  return client::ObjectBuilder::from_json(Node::schema_type(), R"({"metadata":{"name":")" + name + R"(","labels":{"kubernetes.io/hostname":")" + name +
-      R"("}},"status":{"allocatable":{"cpu":")" + cpu + R"(","memory":"4Gi","pods":"110"}})" + (rest.empty() ? "" : "," + rest) + "}");
-}
-
-Document pod(const std::string& name, const std::string& spec = R"({"containers":[{"name":"c"}]})") {
-  return client::ObjectBuilder::from_json(Pod::schema_type(), R"({"metadata":{"name":")" + name + R"(","namespace":"default","uid":")" + name + R"("},"spec":)" + spec + "}");
-}
-
 std::string cpu_spec(const std::string& cpu) { return R"({"containers":[{"name":"c","resources":{"requests":{"cpu":")" + cpu + R"("}}}]})"; }
-
-Placement place(const Document& document, const Cache& cache) {
-  static const auto plugins = default_plugins();
-  return place_pod(Pod(&document.root()), cache, plugins, 0);
-}
 
 }  // namespace
 

@@ -187,17 +187,49 @@ TEST_CASE("TERM and INT reach the child and the supervisor waits for it") {
   }
 }
 
-TEST_CASE("HUP reaches the child and opens the log again") {
+TEST_CASE("HUP opens the log again and is not the child's") {
   Supervisor s;
   s.start({}, {child_program, "wait"});
   REQUIRE(s.is_child_up());
-  fs::rename(s.file("log"), s.file("log.1"));
+  fs::rename(s.file("log"), s.file("log.old"));
   s.signal(SIGHUP);
   REQUIRE(eventually([&] { return fs::exists(s.file("log")); }));
-  REQUIRE(eventually([&] { return read_all(s.file("log.1")).find("hup\n") != std::string::npos; }));
-  kill(static_cast<pid_t>(s.status_number("childPid")), SIGKILL);
-  REQUIRE(s.is_child_up());
-  CHECK(s.log().find("died of signal 9") != std::string::npos);
+  // Were it passed on, the child would take it before this one, which was sent later and has the greater number.
+  s.signal(SIGTERM);
+  CHECK(s.wait() == 0);
+  CHECK(count(s.log(), "term\n") == 1);
+  CHECK((s.log() + read_all(s.file("log.old"))).find("hup") == std::string::npos);
+}
+
+TEST_CASE("a log that is full is put aside between two lines, one older file is kept, and no line is lost") {
+  Supervisor s;
+  std::ofstream(s.file("log.1")) << "from before\n";
+  s.start({"--log-max-bytes", "60000"}, {child_program, "lines", "1000"});
+  REQUIRE(eventually([&] { return s.log().find("line 1000 ") != std::string::npos; }));
+  const std::string older = read_all(s.file("log.1")), newer = s.log();
+  CHECK(older.size() > 60'000 - 20'000);
+  CHECK(older.size() <= 60'000 + 100);
+  CHECK(older.find("from before") == std::string::npos);
+  CHECK(older.back() == '\n');
+  const std::string all = older + newer;
+  for (int i = 1; i <= 1000; ++i) {
+    INFO(i);
+    REQUIRE(count(all, "line " + std::to_string(i) + " ") == 1);
+  }
+  CHECK(all.rfind("child ", 0) == 0);
+  s.signal(SIGTERM);
+  CHECK(s.wait() == 0);
+  CHECK(count(s.log(), "term\n") == 1);  // what the child says after the change stands in the new file
+}
+
+TEST_CASE("a log stays bounded however much is said") {
+  Supervisor s;
+  s.start({"--log-max-bytes", "40000"}, {child_program, "lines", "20000"});
+  REQUIRE(eventually([&] { return s.log().find("line 20000 ") != std::string::npos; }));
+  CHECK(s.log().size() <= 40'100);
+  CHECK(fs::file_size(s.file("log.1")) <= 40'100);
+  CHECK_FALSE(fs::exists(s.file("log.2")));
+  CHECK_FALSE(fs::exists(s.file("log.1.1")));
 }
 
 TEST_CASE("the log is appended to, and the child has no input and an unblocked TERM") {
@@ -212,11 +244,11 @@ TEST_CASE("the log is appended to, and the child has no input and an unblocked T
 
 TEST_CASE("the child gets TERM when the supervisor is killed") {
   Supervisor s;
-  s.start({}, {child_program, "wait"});
+  s.start({}, {child_program, "wait", s.file("term")});
   REQUIRE(s.is_child_up());
   s.signal(SIGKILL);
   CHECK(WTERMSIG(s.wait()) == SIGKILL);
-  CHECK(eventually([&] { return count(s.log(), "term\n") == 1; }));
+  CHECK(eventually([&] { return fs::exists(s.file("term")); }));
 }
 
 TEST_CASE("end of file on standard error means the supervisor is up") {
@@ -249,7 +281,9 @@ TEST_CASE("arguments that make no sense are refused with the usage") {
   for (const std::vector<std::string>& words : {std::vector<std::string>{program},
                                                 {program, "--"},
                                                 {program, "--bogus", "--", "x"},
-                                                {program, "--log-file", "--", "x"}}) {
+                                                {program, "--log-file", "--", "x"},
+                                                {program, "--log-max-bytes", "0", "--", "x"},
+                                                {program, "--log-max-bytes", "16M", "--", "x"}}) {
     Supervisor s;
     s.start_plain(words);
     CHECK(s.errors().find("usage: supervisor [--new-netns]") != std::string::npos);

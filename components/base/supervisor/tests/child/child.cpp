@@ -1,6 +1,8 @@
 // What the supervisor supervises in its tests. Prints one line of facts about itself, then does what it was
-// told: `exit N`, `crash`, `wait` (until TERM, then prints "term" and exits 3; prints "hup" on HUP), `slow`
-// (as wait, but takes 200 ms to end).
+// told: `exit N`, `crash`, `wait` (until TERM, then prints "term", makes the file that is named next, and exits 3; prints
+// "hup" on HUP), `slow` (as wait, but takes 200 ms to end), `lines N` (prints "line 1" to "line N" of 100 bytes each, then as
+// wait).
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -33,11 +35,15 @@ int main(int argc, char** argv) {
     signal(SIGSEGV, SIG_DFL);
     raise(SIGSEGV);
   }
+  if (!strcmp(argv[1], "lines"))
+    for (int i = 1; i <= atoi(argv[2]); ++i) printf("line %-94d\n", i);
+  fflush(stdout);
   for (;;) {
     const int s = sigwaitinfo(&set, nullptr);
     if (s == SIGHUP) fprintf(stderr, "hup\n");
     if (s == SIGTERM) {
       if (!strcmp(argv[1], "slow")) usleep(200'000);
+      if (argc > 2) close(open(argv[2], O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
       fprintf(stderr, "term\n");
       return 3;
     }

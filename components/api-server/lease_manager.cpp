@@ -1,0 +1,102 @@
+#include "api-server/lease_manager.h"
+
+#include <algorithm>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <functional>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+namespace rusternetes::api_server {
+
+namespace {
+
+constexpr std::chrono::seconds longest_reuse{60};
+constexpr int most_objects = 1000;
+
+std::chrono::seconds reuse_of(std::chrono::seconds ttl) { return std::min(ttl / 20, longest_reuse); }
+
+}  // namespace
+
+// Kept by the grants under way: one may outlive the manager.
+struct LeaseManager::State : std::enable_shared_from_this<LeaseManager::State> {
+  using Done = std::function<void(Result<storage::LeaseId>)>;
+
+  State(storage::Store& s, const Clock& c) : store(s), clock(c) {}
+
+  storage::Store& store;
+  const Clock& clock;
+  std::mutex mutex;
+  storage::LeaseId id = 0;  // the newest lease, which ends at `ends`
+  SteadyTime ends{};
+  int objects = 0;
+  bool is_granting = false;
+  std::vector<Done> waiting;  // for the lease that is being granted
+
+  bool can_reuse(std::chrono::seconds ttl, SteadyTime now) const {
+    return id != 0 && now + ttl <= ends && now + ttl + reuse_of(ttl) >= ends && objects < most_objects;
+  }
+
+  void get(std::chrono::seconds ttl, Done done) {
+    const auto now = clock.steady_now();
+    storage::LeaseId found = 0;
+    {
+      std::lock_guard lock(mutex);
+      if (can_reuse(ttl, now)) {
+        ++objects;
+        found = id;
+      } else {
+        waiting.push_back(std::move(done));
+        if (std::exchange(is_granting, true)) return;
+      }
+    }
+    if (found) return done(found);
+    const auto lifetime = ttl + reuse_of(ttl);
+    store.lease_grant(0, lifetime.count(), [self = shared_from_this(), ends = now + lifetime](Result<storage::LeaseInfo> granted) {
+      self->finish(std::move(granted), ends);
+    });
+  }
+
+  void finish(Result<storage::LeaseInfo> granted, SteadyTime end) {
+    std::vector<Done> ready;
+    {
+      std::lock_guard lock(mutex);
+      is_granting = false;
+      ready.swap(waiting);
+      if (granted) {
+        id = granted->id;
+        ends = end;
+        objects = static_cast<int>(ready.size());
+      }
+    }
+    for (auto& done : ready) {
+      if (granted)
+        done(granted->id);
+      else
+        done(granted.error());
+    }
+  }
+};
+
+LeaseManager::LeaseManager(storage::Store& store, const Clock& clock) : state_(std::make_shared<State>(store, clock)) {}
+
+// The answer may come on the store's thread and is posted back to the caller's.
+Task<Result<storage::LeaseId>> LeaseManager::lease_for(std::chrono::seconds ttl) {
+  if (ttl.count() <= 0) co_return storage::LeaseId{0};
+  auto result = std::make_shared<Result<storage::LeaseId>>(Status{});
+  auto executor = co_await asio::this_coro::executor;
+  auto initiate = [&](auto handler) {
+    auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+    state_->get(ttl, [shared, result, executor](Result<storage::LeaseId> lease) {
+      *result = std::move(lease);
+      asio::post(executor, [shared] { (*shared)(); });
+    });
+  };
+  co_await asio::async_initiate<decltype(asio::use_awaitable), void()>(initiate, asio::use_awaitable);
+  co_return std::move(*result);
+}
+
+}  // namespace rusternetes::api_server
