@@ -81,6 +81,11 @@ Task<> killed(RealEngine& real) {
   CHECK(inode(before.netns_path) == inode(pin.path()));
 
   REQUIRE(::kill(first.pid, SIGKILL) == 0);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (inode(first.netns_path) != 0) {  // it dies a moment later
+    REQUIRE(std::chrono::steady_clock::now() < deadline);
+    co_await sleep_for(std::chrono::milliseconds(1));
+  }
   const auto second = co_await run_holder(real, holder_config(pin));
   CHECK(second.id == first.id);  // what joined it still can name it
   CHECK(second.pid != first.pid);
