@@ -111,7 +111,7 @@ Task<Result<void>> PodWorker::take_down() {
     if (!stopped) co_return stopped.error();
   }
   context_.network.pool().release(uid_);
-  auto volumes = co_await context_.volumes.remove(uid_);
+  auto volumes = co_await context_.volumes.remove_volumes(uid_);
   if (!volumes) co_return volumes.error();
   co_return Result<void>{};
 }
@@ -127,6 +127,8 @@ Task<Result<void>> PodWorker::remove_everything() {
     auto removed = co_await context_.runtime.remove_container(container.id);
     if (!removed) co_return removed.error();
   }
+  auto cleaned = co_await context_.volumes.remove(uid_);
+  if (!cleaned) co_return cleaned.error();
   context_.images.forget(uid_);
   std::vector<std::string> groups;
   for (const auto qos : {QosClass::guaranteed, QosClass::burstable, QosClass::best_effort})

@@ -33,6 +33,7 @@ class FakeRuntime final : public engine::Runtime {
   void end_container(const std::string& name, int exit_code);
   // As after the host's restart: nothing runs.
   void reboot();
+  void tell(engine::RuntimeEvent::Kind kind, const std::string& id, bool is_sandbox = false);
   engine::ContainerStatus* newest(const std::string& name);
   bool is_running(const std::string& name) {
     auto* found = newest(name);
@@ -68,7 +69,6 @@ class FakeRuntime final : public engine::Runtime {
   std::string pod_cgroup_path(std::string_view cgroup_parent) const override { return std::string(cgroup_parent); }
 
  private:
-  void tell(engine::RuntimeEvent::Kind kind, const std::string& id, bool is_sandbox = false);
   void end(engine::ContainerStatus& container, int exit_code);
   AsyncEvent changed_;
   std::function<void(const engine::RuntimeEvent&)> on_event_;

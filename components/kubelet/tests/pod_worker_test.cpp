@@ -1,5 +1,7 @@
 // A Pod's worker when things go wrong under it: starts that fail, sandboxes that are lost, ends that take their time.
 
+#include <fstream>
+
 #include "harness.h"
 
 using namespace rusternetes;
@@ -242,4 +244,45 @@ TEST_CASE("a pull secret that cannot be read fails one attempt, one that is miss
           "Unable to retrieve some image pull secrets (gone, lost); attempting to pull the image may not succeed.");
   });
   harness.stop();
+}
+
+TEST_CASE("the message of an ended container outlives a late event and a restart of the kubelet") {
+  Harness harness;
+  harness.put_pod("job", R"("restartPolicy":"Never","volumes":[{"name":"v","emptyDir":{}}],)",
+                  R"([{"name":"a","image":"busybox","terminationMessagePath":"/words","volumeMounts":[{"name":"v","mountPath":"/v"}]}])");
+  REQUIRE(harness.eventually([&] { return harness.phase("job") == "Running"; }));
+  std::string id, volume;
+  harness.act([&] {
+    id = harness.runtime.newest("a")->id;
+    for (const auto& mount : harness.runtime.configs[id].mounts) {
+      if (mount.container_path == "/words") std::ofstream(mount.host_path) << "done well";
+      if (mount.container_path == "/v") volume = mount.host_path;
+    }
+    harness.runtime.end_container("a", 0);
+  });
+  const auto message = [&] { return std::string(harness.status("job").containerStatuses()[0].state().terminated().message()); };
+  REQUIRE(harness.eventually([&] { return harness.phase("job") == "Succeeded" && !std::filesystem::exists(volume); }));
+  harness.act([&] { CHECK(message() == "done well"); });
+
+  std::string uid;
+  harness.act([&] { uid = client::uid_of(harness.last); });
+  const auto looked_after = [&](const std::function<void()>& change) {
+    int before = 0;
+    harness.act([&] { before = harness.runtime.looks[uid]; });
+    change();
+    return harness.eventually([&] { return harness.runtime.looks[uid] > before; });
+  };
+  REQUIRE(looked_after([&] { harness.act([&] { harness.runtime.tell(engine::RuntimeEvent::Kind::died, id); }); }));
+  REQUIRE(looked_after([&] { harness.touch("job"); }));
+  harness.act([&] { CHECK(message() == "done well"); });
+  REQUIRE(looked_after([&] {
+    harness.stop();
+    harness.start();
+  }));
+  REQUIRE(looked_after([&] { harness.touch("job"); }));
+  harness.act([&] {
+    CHECK(message() == "done well");
+    harness.api.delete_pod("job", 1);
+  });
+  CHECK(harness.eventually([&] { return std::filesystem::is_empty(harness.options.root_dir + "/pods"); }));
 }

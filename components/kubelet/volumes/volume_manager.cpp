@@ -15,6 +15,10 @@ using apimachinery::Quantity;
 
 namespace {
 
+// Below a Pod's folder.
+constexpr const char* kVolumes = "volumes";
+constexpr const char* kSubPaths = "volume-subpaths";
+
 constexpr char kEmptyDir[] = "kubernetes.io~empty-dir";
 constexpr std::int64_t kDefaultMode = 0644;
 
@@ -75,7 +79,7 @@ std::string pod_folder(const KubeletOptions& options, std::string_view pod_uid) 
 }
 
 std::string volume_folder(const KubeletOptions& options, std::string_view pod_uid, std::string_view plugin, std::string_view volume) {
-  return fmt::format("{}/volumes/{}/{}", pod_folder(options, pod_uid), plugin, volume);
+  return fmt::format("{}/{}/{}/{}", pod_folder(options, pod_uid), kVolumes, plugin, volume);
 }
 
 VolumeManager::VolumeManager(client::ApiClient& client, Objects& objects, const KubeletOptions& options, WorkerThread& worker)
@@ -239,7 +243,7 @@ Task<Result<std::vector<engine::Mount>>> VolumeManager::mounts(Document pod, Con
       RN_CO_CHECK(check_sub_path(sub_path));
       sub_path = (fs::path(sub_path) / "").lexically_normal().parent_path().string();  // "a//b/": "a/b"
       if (sub_path.empty()) sub_path = ".";
-      const std::string target = fmt::format("{}/volume-subpaths/{}/{}/{}", pod_folder(options_, view.metadata().uid()),
+      const std::string target = fmt::format("{}/{}/{}/{}/{}", pod_folder(options_, view.metadata().uid()), kSubPaths,
                                              volume.name(), container.name(), index);
       const std::string source = made.host_path;
       auto bind = [source, sub_path, target] { return bind_sub_path(source, sub_path, target); };
@@ -252,6 +256,16 @@ Task<Result<std::vector<engine::Mount>>> VolumeManager::mounts(Document pod, Con
     out.push_back(std::move(made));
   }
   co_return out;
+}
+
+Task<Result<void>> VolumeManager::remove_volumes(std::string pod_uid) {
+  tokens_.forget(pod_uid);
+  const std::string folder = pod_folder(options_, pod_uid);
+  auto work = [folder]() -> Result<void> {
+    for (const auto* part : {kSubPaths, kVolumes}) RN_CHECK(remove_tree(folder + "/" + part));
+    return {};
+  };
+  co_return co_await worker_.run(work);
 }
 
 Task<Result<void>> VolumeManager::remove(std::string pod_uid) {

@@ -28,6 +28,8 @@ class VolumeManager {
   Task<Result<void>> prepare(Document pod, DownwardContext context);
   // Mounts of one container, subPaths bound. `environment` expands subPathExpr.
   Task<Result<std::vector<engine::Mount>>> mounts(Document pod, ContainerRef ref, Environment environment);
+  // Unmounts and deletes the Pod's volumes. What its containers left, their termination messages, stays until remove().
+  Task<Result<void>> remove_volumes(std::string pod_uid);
   // Unmounts and deletes all of the Pod's folder.
   Task<Result<void>> remove(std::string pod_uid);
   // UIDs that have a folder.
