@@ -8,6 +8,8 @@
 #include <boost/json/value.hpp>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
+#include <sstream>
 
 #include "certs/file.h"
 #include "engine/connection.h"
@@ -33,8 +35,11 @@ namespace fs = std::filesystem;
 constexpr std::chrono::milliseconds image_timeout{std::chrono::minutes(30)};
 // What the kubelet notes on a sandbox: its Pod's terminationGracePeriodSeconds.
 constexpr std::string_view grace_annotation = "grace-period-seconds";
+constexpr std::string_view sidecars_annotation = "sidecars";  // "proxy,logs"
 // Of a pause process, which ends at once.
 constexpr int sandbox_grace_s = 1;
+// What a group has that comes after the Pod's grace period is over, as a kubelet gives it.
+constexpr std::chrono::seconds least_grace{2};
 
 std::string pause_tag() { return engine::RuntimeOptions{}.pause_image; }
 
@@ -241,11 +246,14 @@ Result<std::vector<ClusterContainer>> EngineApi::containers(const EngineChoice& 
                                .name = one.name,
                                .is_running = one.state == engine::ContainerState::running,
                                .is_sandbox = is("sandbox"),
-                               .sandbox_id = is("sandbox") ? one.id : label(engine::label::kSandboxId)};
+                               .sandbox_id = is("sandbox") ? one.id : label(engine::label::kSandboxId),
+                               .name_in_pod = label(engine::label::kContainerName)};
     const std::string grace = label(engine::label::kAnnotationPrefix + std::string(grace_annotation));
     if (int seconds = 0;
         std::from_chars(grace.data(), grace.data() + grace.size(), seconds).ec == std::errc() && seconds >= 0)
       container.grace = std::chrono::seconds(seconds);
+    std::stringstream sidecars(label(engine::label::kAnnotationPrefix + std::string(sidecars_annotation)));
+    for (std::string sidecar; std::getline(sidecars, sidecar, ',');) container.sidecars.push_back(sidecar);
     if (!is("holder")) {
       out.push_back(std::move(container));
       continue;
@@ -265,10 +273,10 @@ class PodStopper {
  public:
   PodStopper(asio::io_context& context, engine::Engine& engine, const std::vector<PodToStop>& pods,
              const std::function<void(std::size_t)>& on_stopped)
-      : context_(context), engine_(engine), pods_(pods), on_stopped_(on_stopped), left_(pods.size()) {}
+      : context_(context), engine_(engine), pods_(pods), on_stopped_(on_stopped), stages_(pods.size()) {}
 
   Result<> run() {
-    for (std::size_t pod = 0; pod < pods_.size(); ++pod) stop_containers(pod);
+    for (std::size_t pod = 0; pod < pods_.size(); ++pod) stop_next(pod);
     context_.restart();
     while (stopped_ < pods_.size()) context_.run_one();
     if (error_) std::rethrow_exception(error_);
@@ -276,27 +284,31 @@ class PodStopper {
   }
 
  private:
-  void stop_containers(std::size_t pod) {
-    if (pods_[pod].containers.empty()) return stop_sandboxes(pod);
-    stop(pod, pods_[pod].containers, static_cast<int>(pods_[pod].grace.count()), &PodStopper::stop_sandboxes);
-  }
-  void stop_sandboxes(std::size_t pod) {
-    if (pods_[pod].sandboxes.empty()) return finish(pod);
-    stop(pod, pods_[pod].sandboxes, sandbox_grace_s, &PodStopper::finish);
-  }
-  void finish(std::size_t) {
+  struct Stage {
+    std::size_t next = 0;  // the group that comes next; after the last one the sandboxes
+    std::size_t left = 0;  // of the group that is being stopped
+  };
+
+  void stop_next(std::size_t pod) {
+    const PodToStop& what = pods_[pod];
+    const std::size_t group = stages_[pod].next++;
+    if (group < what.groups.size()) {
+      const auto rest = begin_ + what.grace - std::chrono::steady_clock::now();
+      const auto grace = group == 0 ? what.grace : std::max(least_grace, std::chrono::ceil<std::chrono::seconds>(rest));
+      return stop(pod, what.groups[group], static_cast<int>(grace.count()));
+    }
+    if (group == what.groups.size() && !what.sandboxes.empty()) return stop(pod, what.sandboxes, sandbox_grace_s);
     ++stopped_;
     if (on_stopped_) on_stopped_(stopped_);
   }
-  void stop(std::size_t pod, const std::vector<std::string>& ids, int grace_s,
-            void (PodStopper::*then)(std::size_t)) {
-    left_[pod] = ids.size();
+  void stop(std::size_t pod, const std::vector<std::string>& ids, int grace_s) {
+    stages_[pod].left = ids.size();
     for (const std::string& id : ids)
       asio::co_spawn(context_, engine_.stop_container(id, grace_s),
-                     [this, pod, then](std::exception_ptr thrown, Result<void> result) {
+                     [this, pod](std::exception_ptr thrown, Result<void> result) {
                        if (thrown) error_ = thrown;
                        if (!result && first_) first_ = std::move(result);
-                       if (--left_[pod] == 0) (this->*then)(pod);
+                       if (--stages_[pod].left == 0) stop_next(pod);
                      });
   }
 
@@ -304,7 +316,8 @@ class PodStopper {
   engine::Engine& engine_;
   const std::vector<PodToStop>& pods_;
   const std::function<void(std::size_t)>& on_stopped_;
-  std::vector<std::size_t> left_;  // of each Pod, in the stage it is in
+  const std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+  std::vector<Stage> stages_;  // of each Pod
   std::size_t stopped_ = 0;
   Result<> first_;
   std::exception_ptr error_;

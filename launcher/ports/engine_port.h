@@ -27,14 +27,18 @@ struct ClusterContainer {
   bool is_holder =
       false;  // what sandboxes of host-network Pods stand on: a sandbox that goes after all others
   std::string sandbox_id;  // of its Pod; its own for a sandbox
+  std::string name_in_pod;  // empty for a sandbox
   // A sandbox's: the Pod's terminationGracePeriodSeconds, or Kubernetes' default where it is not known.
   std::chrono::seconds grace{30};
+  // A sandbox's: the names of its Pod's sidecars, in the order in which they start.
+  std::vector<std::string> sidecars;
 };
 
-// Containers that end together: each gets its stop signal at once and SIGKILL after `grace`; then the
-// sandboxes end.
+// Groups of containers, one after the other: those of a group get their stop signal together and SIGKILL when
+// `grace` is over, which counts from the first group's beginning; a later group has two seconds at least. Then
+// the sandboxes end. (KEP-753: sidecars end after the Pod's other containers, the one that started last first.)
 struct PodToStop {
-  std::vector<std::string> containers;
+  std::vector<std::vector<std::string>> groups;
   std::vector<std::string> sandboxes;
   std::chrono::seconds grace{30};
 };

@@ -88,23 +88,46 @@ Result<std::vector<ClusterContainer>> containers_of(StepContext& context) {
   });
 }
 
-// By Pod, in the order in which the engine lists the sandboxes. What has no sandbox any more is a Pod by
-// itself.
+PodToStop to_stop(const ClusterContainer* sandbox, const std::vector<const ClusterContainer*>& running) {
+  PodToStop pod;
+  std::vector<std::string> sidecars;
+  if (sandbox != nullptr) {
+    pod.grace = sandbox->grace;
+    sidecars = sandbox->sidecars;
+    if (sandbox->is_running) pod.sandboxes.push_back(sandbox->id);
+  }
+  // Group 0 has the others; the sidecar that started last is in group 1.
+  pod.groups.resize(sidecars.size() + 1);
+  for (const ClusterContainer* one : running) {
+    const auto at = std::find(sidecars.begin(), sidecars.end(), one->name_in_pod);
+    pod.groups[static_cast<std::size_t>(sidecars.end() - at)].push_back(one->id);
+  }
+  std::erase_if(pod.groups, [](const auto& group) { return group.empty(); });
+  return pod;
+}
+
+// By Pod, in the order in which the engine lists them. What has no sandbox any more is a Pod by itself.
 std::vector<PodToStop> running_pods(const std::vector<ClusterContainer>& all) {
-  std::vector<PodToStop> pods;
-  std::map<std::string, std::size_t> by_sandbox;
-  const auto pod_of = [&](const ClusterContainer& one) -> PodToStop& {
-    const auto [at, is_new] =
-        by_sandbox.emplace(one.sandbox_id.empty() ? one.id : one.sandbox_id, pods.size());
-    if (is_new) pods.emplace_back();
-    return pods[at->second];
+  struct Group {
+    const ClusterContainer* sandbox = nullptr;
+    std::vector<const ClusterContainer*> running;
   };
+  std::vector<Group> groups;
+  std::map<std::string, std::size_t> by_sandbox;
   for (const ClusterContainer& one : all) {
     if (one.is_holder) continue;
-    if (one.is_sandbox) pod_of(one).grace = one.grace;
-    if (one.is_running) (one.is_sandbox ? pod_of(one).sandboxes : pod_of(one).containers).push_back(one.id);
+    const auto [at, is_new] = by_sandbox.emplace(one.sandbox_id.empty() ? one.id : one.sandbox_id, groups.size());
+    if (is_new) groups.emplace_back();
+    Group& group = groups[at->second];
+    if (one.is_sandbox)
+      group.sandbox = &one;
+    else if (one.is_running)
+      group.running.push_back(&one);
   }
-  std::erase_if(pods, [](const PodToStop& pod) { return pod.containers.empty() && pod.sandboxes.empty(); });
+  std::vector<PodToStop> pods;
+  for (const Group& group : groups)
+    if (auto pod = to_stop(group.sandbox, group.running); !pod.groups.empty() || !pod.sandboxes.empty())
+      pods.push_back(std::move(pod));
   return pods;
 }
 
@@ -120,7 +143,7 @@ class StopPods final : public Step {
     std::vector<PodToStop> holders;
     for (const ClusterContainer& one : all)
       if (one.is_holder && one.is_running)
-        holders.push_back({.containers = {}, .sandboxes = {one.id}, .grace = std::chrono::seconds(1)});
+        holders.push_back({.groups = {}, .sandboxes = {one.id}, .grace = std::chrono::seconds(1)});
     RN_CHECK(stop(running_pods(all)));
     return stop(holders);
   }

@@ -23,22 +23,24 @@ boost::json::value json_of(const World& world) { return boost::json::parse(world
 
 }  // namespace
 
-TEST_CASE("stop gives every Pod its own grace period, all at once, and the holder goes last") {
+TEST_CASE("stop gives every Pod its own grace period, sidecars go after the rest of theirs, and the holder goes last") {
   World world;
   REQUIRE(world.run({"create", "a"}) == 0);
-  for (const char* name : {"a.slow.main", "a.slow.side", "a.slow.pause", "a.holder"})
+  for (const char* name : {"a.slow.main", "a.slow.more", "a.slow.one", "a.slow.two", "a.slow.pause", "a.holder"})
     world.things.add("container", name, "running");
   world.things.add("container", "a.gone.main", "exited");
   world.engine.grace = {{"a.pause", seconds(2)}, {"a.slow.pause", seconds(90)}};
+  world.engine.sidecars = {{"a.slow.pause", {"one", "ended", "two"}}};
   REQUIRE(world.run({"stop", "a"}) == 0);
+  using Groups = std::vector<std::vector<std::string>>;
   const auto& stopped = world.engine.stopped;
   REQUIRE(stopped.size() == 3);
-  CHECK(stopped[0].containers == std::vector<std::string>{"a.app"});
+  CHECK(stopped[0].groups == Groups{{"a.app"}});
   CHECK(stopped[0].sandboxes == std::vector<std::string>{"a.pause"});
   CHECK(stopped[0].grace == seconds(2));
-  CHECK(stopped[1].containers == std::vector<std::string>{"a.slow.main", "a.slow.side"});
+  CHECK(stopped[1].groups == Groups{{"a.slow.main", "a.slow.more"}, {"a.slow.two"}, {"a.slow.one"}});
   CHECK(stopped[1].grace == seconds(90));
-  CHECK(stopped[2].containers.empty());
+  CHECK(stopped[2].groups.empty());
   CHECK(stopped[2].sandboxes == std::vector<std::string>{"a.holder"});
 }
 

@@ -86,6 +86,7 @@ class FakeEngine final : public EnginePort {
   std::set<std::string> running{"podman"};  // kinds of engine that answer
   bool is_installed = true;
   std::map<std::string, std::chrono::seconds> grace;  // of sandboxes
+  std::map<std::string, std::vector<std::string>> sidecars;
   std::vector<PodToStop> stopped;
 
   Result<EngineChoice> find(const std::string& kind) override {
@@ -149,14 +150,18 @@ class FakeEngine final : public EnginePort {
                        .is_sandbox = name.ends_with("pause"),
                        .is_holder = name.ends_with("holder"),
                        .sandbox_id = name.substr(0, name.rfind('.')) + ".pause",
-                       .grace = grace.contains(name) ? grace[name] : std::chrono::seconds(30)});
+                       .name_in_pod = name.substr(name.rfind('.') + 1),
+                       .grace = grace.contains(name) ? grace[name] : std::chrono::seconds(30),
+                       .sidecars = sidecars[name]});
     return out;
   }
   Result<> stop_pods(const EngineChoice& choice, const std::vector<PodToStop>& pods,
                      const std::function<void(std::size_t)>& on_stopped) override {
     RN_CHECK(answers(choice));
     for (const PodToStop& pod : pods) {
-      for (const auto& ids : {pod.containers, pod.sandboxes})
+      auto groups = pod.groups;
+      groups.push_back(pod.sandboxes);
+      for (const auto& ids : groups)
         for (const std::string& id : ids) things_.add("container", id, "exited");
       stopped.push_back(pod);
     }

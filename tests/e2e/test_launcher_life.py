@@ -66,6 +66,10 @@ def test_stop_gives_each_pod_its_own_grace_and_stops_them_side_by_side(context):
         polite = pod("polite", 25, "trap 'sleep 3; echo bye >/said/bye; exit 0' TERM; while :; do sleep 1 & wait $!; done")
         polite["spec"]["volumes"] = [{"name": "said", "hostPath": {"path": folder}}]
         polite["spec"]["containers"][0]["volumeMounts"] = [{"name": "said", "mountPath": "/said"}]
+        # The sidecar, which would end at once, is told only after the polite one has ended.
+        polite["spec"]["initContainers"] = [{
+            "name": "side", "image": IMAGE, "restartPolicy": "Always", "volumeMounts": [{"name": "said", "mountPath": "/said"}],
+            "command": ["sh", "-c", "trap 'cp /said/bye /said/heard; exit 0' TERM; while :; do sleep 1 & wait $!; done"]}]
         cluster.apply(polite, *[pod(f"deaf-{i}", 4, deaf) for i in range(4)])
         for name in ["polite"] + [f"deaf-{i}" for i in range(4)]:
             cluster.running_pods(f"app={name}", 1)
@@ -75,6 +79,7 @@ def test_stop_gives_each_pod_its_own_grace_and_stops_them_side_by_side(context):
         # One after the other, four deaf ones alone would take 16 s; with 30 s for each it would be 30 s.
         assert 3.5 <= taken < context.seconds(12), taken
         assert os.path.exists(os.path.join(folder, "bye")), "the polite one was killed before its grace period was over"
+        assert os.path.exists(os.path.join(folder, "heard")), "the sidecar was not there to the end"
         assert_matches(r"^Stop the Pods, each within its own grace period \.\.\.: \d of 5 ended, the longest grace period is 25 s$", said)
     finally:
         cluster.remove()

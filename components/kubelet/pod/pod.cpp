@@ -18,6 +18,13 @@ std::string field_path(const core_v1::Pod& pod, ContainerRef ref) {
 
 bool is_sidecar(const core_v1::Container& init_container) { return init_container.restartPolicy() == "Always"; }
 
+std::vector<std::string_view> sidecars(const core_v1::Pod& pod) {
+  std::vector<std::string_view> out;
+  for (const auto container : pod.spec().initContainers())
+    if (is_sidecar(container)) out.push_back(container.name());
+  return out;
+}
+
 Quantity quantity_of(const apimachinery::MapView<std::string_view>& resources, std::string_view name) {
   if (!resources.contains(name)) return {};
   auto parsed = Quantity::parse(resources.get(name));

@@ -30,6 +30,8 @@ std::string field_path(const core_v1::Pod& pod, ContainerRef ref);
 
 // An init container that stays: restartPolicy Always (KEP-753).
 bool is_sidecar(const core_v1::Container& init_container);
+// Their names, in the order in which they start. Good as long as the Pod.
+std::vector<std::string_view> sidecars(const core_v1::Pod& pod);
 
 enum class QosClass { guaranteed, burstable, best_effort };
 QosClass qos_class(const core_v1::Pod& pod);

@@ -246,15 +246,12 @@ PodActions compute_pod_actions(const core_v1::Pod& pod, const PodRuntimeState& s
 std::vector<std::vector<const ContainerStatus*>> termination_order(const core_v1::Pod& pod, const PodRuntimeState& state) {
   std::vector<std::vector<const ContainerStatus*>> out;
   std::vector<const ContainerStatus*> first;
-  std::vector<std::string_view> sidecars;
-  for (const auto container : pod.spec().initContainers())
-    if (is_sidecar(container)) sidecars.push_back(container.name());
+  const auto last = sidecars(pod);
   for (const auto& container : state.containers)
-    if (container.state == ContainerState::running &&
-        std::find(sidecars.begin(), sidecars.end(), container.name) == sidecars.end())
+    if (container.state == ContainerState::running && std::find(last.begin(), last.end(), container.name) == last.end())
       first.push_back(&container);
   if (!first.empty()) out.push_back(std::move(first));
-  for (auto name = sidecars.rbegin(); name != sidecars.rend(); ++name)
+  for (auto name = last.rbegin(); name != last.rend(); ++name)
     for (const auto& container : state.containers)
       if (container.state == ContainerState::running && container.name == *name) out.push_back({&container});
   return out;

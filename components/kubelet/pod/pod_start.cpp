@@ -150,6 +150,7 @@ Task<Result<void>> PodWorker::create_sandbox(std::uint32_t attempt) {
   config.uses_host_pid = pod.spec().hostPID();
   config.uses_host_ipc = pod.spec().hostIPC();
   config.annotations[annotation::kGracePeriod] = std::to_string(pod.spec().terminationGracePeriodSeconds(30));
+  if (const auto names = sidecars(pod); !names.empty()) config.annotations[annotation::kSidecars] = fmt::format("{}", fmt::join(names, ","));
   std::vector<std::string> addresses;
   if (is_host_network(pod)) {
     config.network = context_.options.host_network;

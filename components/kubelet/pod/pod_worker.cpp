@@ -29,10 +29,19 @@ Document orphan_pod(const engine::Sandbox& sandbox) {
   set_string(arena, metadata, M::f_name, sandbox.name);
   set_string(arena, metadata, M::f_namespace_, sandbox.namespace_name);
   set_string(arena, metadata, M::f_uid, sandbox.uid);
+  Value& spec = ensure(arena, builder.root(), core_v1::Pod::f_spec);
   auto grace = sandbox.annotations.find(annotation::kGracePeriod);
-  if (grace != sandbox.annotations.end()) {
-    Value& spec = ensure(arena, builder.root(), core_v1::Pod::f_spec);
+  if (grace != sandbox.annotations.end())
     set_integer(arena, spec, core_v1::PodSpec::f_terminationGracePeriodSeconds, std::atoll(grace->second.c_str()));
+  auto sidecars = sandbox.annotations.find(annotation::kSidecars);
+  if (sidecars != sandbox.annotations.end()) {
+    Value& list = ensure(arena, spec, core_v1::PodSpec::f_initContainers, ValueKind::list);
+    std::stringstream names(sidecars->second);
+    for (std::string name; std::getline(names, name, ',');) {
+      Value& one = append_structure(arena, list);
+      set_string(arena, one, core_v1::Container::f_name, name);
+      set_string(arena, one, core_v1::Container::f_restartPolicy, "Always");
+    }
   }
   return builder.freeze();
 }

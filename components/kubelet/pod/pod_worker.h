@@ -46,7 +46,9 @@ struct WorkerContext {
 // Annotations of sandboxes: what a restarted kubelet must know.
 namespace annotation {
 inline constexpr char kPodIps[] = "pod-ips";                    // "10.1.0.5,fd00::5"
-inline constexpr char kGracePeriod[] = "grace-period-seconds";  // of a Pod that the API has forgotten
+// Of a Pod that the API has forgotten, or whose cluster is stopped:
+inline constexpr char kGracePeriod[] = "grace-period-seconds";
+inline constexpr char kSidecars[] = "sidecars";  // names in the order of the spec, "proxy,logs"; they end last, the last one first
 }  // namespace annotation
 
 // Held by shared pointers: what runs beside it keeps it.

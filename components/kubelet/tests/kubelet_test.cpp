@@ -198,13 +198,19 @@ TEST_CASE("a restarted kubelet adopts what runs and starts nothing twice") {
 
 TEST_CASE("a Pod that was deleted while the kubelet was away is ended when it comes back") {
   Harness harness;
-  harness.put_pod("web", R"("terminationGracePeriodSeconds":11,)");
+  harness.put_pod("web", R"("terminationGracePeriodSeconds":11,"initContainers":[
+      {"name":"one","image":"busybox","restartPolicy":"Always"},{"name":"two","image":"busybox","restartPolicy":"Always"}],)");
   REQUIRE(harness.eventually([&] { return harness.phase("web") == "Running"; }));
   harness.stop();
   harness.act([&] { harness.api.erase("pods", "default", "web"); });
   harness.start();
   REQUIRE(harness.eventually([&] { return harness.runtime.sandboxes.empty(); }));
-  CHECK(harness.was_called("stop a 11"));
+  const auto& calls = harness.runtime.calls;
+  const auto at = [&](const std::string& call) { return std::find(calls.begin(), calls.end(), call); };
+  REQUIRE(at("stop a 11") != calls.end());
+  CHECK(at("stop a 11") < at("stop two 11"));
+  CHECK(at("stop two 11") < at("stop one 11"));
+  CHECK(at("stop one 11") != calls.end());
 }
 
 TEST_CASE("after the host's restart the Pods are started again") {
