@@ -4,15 +4,12 @@ import os
 
 from harness.cluster import Cluster, assert_matches
 from harness.functions import Skipped, time_limit
+from harness.programs import host_state
 
 
 def need_kubectl(context):
     if not context.kubectl:
         raise Skipped("there is no kubectl in $KUBECTLS or on PATH")
-
-
-def state(context):
-    return context.run(context.script("host-state")).stdout.splitlines()
 
 
 def containers(context):
@@ -28,14 +25,14 @@ def test_create_makes_a_ready_node_and_delete_leaves_nothing(context):
     # Docker makes its own chains, and both engines their cgroup parents, with the first container ever.
     first = Cluster(context, name="warm", home=os.path.join(context.work, "warm")).create()
     first.remove()
-    before, names = state(context), containers(context)
+    before, names = host_state(context), containers(context)
     cluster = Cluster(context, name="short", home=os.path.join(context.work, "short")).create()
     assert cluster.node_is_ready()
     assert_matches(r"\bshort\b", cluster.run_ctl("list").stdout)
-    assert state(context) != before, "a cluster without a link, a route and a rule cannot be right"
+    assert host_state(context) != before, "a cluster without a link, a route and a rule cannot be right"
     cluster.remove()
-    left = [line for line in state(context) if line not in before]
-    after = set(state(context))
+    left = [line for line in host_state(context) if line not in before]
+    after = set(host_state(context))
     gone = [line for line in before if line not in after]
     assert (left, gone) == ([], []), f"left: {left}; gone: {gone}"
     assert containers(context) == names
