@@ -132,6 +132,23 @@ def test_a_killed_script_takes_its_world_along_and_the_next_one_sweeps_its_group
     assert left == "", left
 
 
+def test_a_world_in_another_pid_namespace_is_left_alone(context):
+    marker, stop = (os.path.join(context.work, name) for name in ("elsewhere", "stop"))
+    elsewhere = subprocess.Popen(
+        ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", context.script("world"), "sh", "-c",
+         f"touch {marker}; until [ -e {stop} ]; do sleep 0.1; done; echo lived"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    try:
+        context.wait_until("the world to be up", lambda: os.path.exists(marker), 30)
+        context.run(context.script("world"), "true")
+        with open(stop, "w", encoding="ascii"):
+            pass
+        said, _ = elsewhere.communicate(timeout=context.seconds(20))
+        assert (elsewhere.returncode, said) == (0, "lived\n"), (elsewhere.returncode, said)
+    finally:
+        elsewhere.kill()
+
+
 def test_an_interrupted_script_ends_its_world_and_says_so_by_its_code(context):
     marker = os.path.join(context.work, "interrupted")
     world = subprocess.Popen([context.script("world"), "sh", "-c", f"touch {marker}; exec sleep 1000"],
