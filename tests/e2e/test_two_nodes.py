@@ -150,7 +150,7 @@ class TwoNodes(KubeconfigCluster):
             assert pod["status"]["phase"] in ("Succeeded", "Failed"), pod["status"]
             return pod
         pod = self.context.wait_until(f"{name} to end", ended, 40)
-        told = self.kubectl("events", "--for", f"pod/{name}").stdout + self.programs[node].log()[-1500:]
+        told = self.kubectl("get", "events", "--field-selector", f"involvedObject.name={name}").stdout + self.programs[node].log()[-1500:]
         self.kubectl("delete", "pod", name)
         terminated = pod["status"]["containerStatuses"][0]["state"]["terminated"]
         assert pod["status"]["phase"] == "Succeeded" and terminated.get("message"), f"{pod['status']['phase']}, {terminated}\n{told}"
