@@ -8,7 +8,6 @@
 #include <boost/beast/http/fields.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/status.hpp>
-#include <boost/beast/src.hpp>
 #include <ctime>
 
 #include "http/http1_body.h"

@@ -49,8 +49,7 @@ TEST_CASE("curl is served in every version") {
   CHECK(run_curl("-I --http2 --cacert " + ca + " " + tls + "/hello").find("content-length: 5") !=
         std::string::npos);
 
-  for (const std::string how :
-       {"--http2 --cacert " + ca + " " + tls, "--http1.1 --cacert " + ca + " " + tls, plain}) {
+  for (const auto& how : {"--http2 --cacert " + ca + " " + tls, "--http1.1 --cacert " + ca + " " + tls, plain}) {
     CAPTURE(how);
     for (const char* path : {"/echo", "/echo-stream"}) {
       CHECK(run_curl("-o " + got + " --data-binary @" + sent + " " + how + path).empty());
