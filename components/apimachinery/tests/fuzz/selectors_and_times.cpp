@@ -9,6 +9,16 @@
 
 using namespace rusternetes::apimachinery;
 
+namespace {
+
+// An offset takes a time at the edge to the years -1 and 10000, which are printed, as Kubernetes does, and
+// not read.
+bool has_four_digit_year(std::string_view printed) {
+  return printed.size() > 4 && printed[4] == '-' && printed[0] != '-';
+}
+
+}  // namespace
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   if (const auto labels = LabelSelector::parse(text)) {
@@ -25,12 +35,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     RN_ASSERT(third && third->to_string() == printed, "a field selector's text is not stable");
   }
   if (const auto time = parse_time(text)) {
-    const auto again = parse_time(format_time(*time));
-    RN_ASSERT(again && *again / 1'000'000 == *time / 1'000'000, "a time's text is not stable");
+    const std::string printed = format_time(*time);
+    const auto again = parse_time(printed);
+    if (has_four_digit_year(printed)) {
+      RN_ASSERT(again && *again <= *time && *time - *again < 1'000'000, "a time's text is not stable");
+      RN_ASSERT(format_time(*again) == printed, "a time's text is not stable");
+    }
   }
   if (const auto time = parse_micro_time(text)) {
-    const auto again = parse_micro_time(format_micro_time(*time));
-    RN_ASSERT(again && *again == *time, "a micro time's text is not stable");
+    const std::string printed = format_micro_time(*time);
+    const auto again = parse_micro_time(printed);
+    if (has_four_digit_year(printed))
+      RN_ASSERT(again && *again == *time, "a micro time's text is not stable");
   }
   (void)parse_duration(text);
   return 0;
