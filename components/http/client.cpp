@@ -99,16 +99,18 @@ void Pool::recycle(std::shared_ptr<Http1ClientConnection> connection) {
 Task<Result<Pool::Connection>> Pool::dial(bool needs_http1) {
   std::string alpn;
   if (address_.is_tls) alpn = needs_http1 || !options_.allow_http2 ? kAlpnHttp1 : kAlpnBoth;
-  auto connected = co_await connect(executor_, address_, tls_, alpn, options_.connect_timeout);
+  auto connected =
+      co_await connect(executor_, address_, tls_, alpn, options_.connect_timeout, options_.open_socket);
   if (!connected) co_return connected.error();
   auto transport = *std::move(connected);
   if (is_closed_) {
     transport->close();
     co_return connection_lost("the client was closed");
   }
-  if (transport->alpn() == "h2") {
-    auto connection =
-        std::make_shared<Http2ClientConnection>(transport, "https", address_.authority, options_);
+  const bool is_plain_http2 = !address_.is_tls && options_.has_prior_knowledge && !needs_http1;
+  if (transport->alpn() == "h2" || is_plain_http2) {
+    auto connection = std::make_shared<Http2ClientConnection>(transport, is_plain_http2 ? "http" : "https",
+                                                              address_.authority, options_);
     connection->start();
     // Requests beyond the server's limit of streams would only be refused. (It is also here that a server
     // which does not take our certificate says so, under TLS 1.3.)
@@ -233,6 +235,11 @@ class PooledClient final : public Client {
 };
 
 }  // namespace
+
+const Headers& ClientResponse::trailers() const {
+  static const Headers none;
+  return none;
+}
 
 Task<Result<std::string>> ClientResponse::read_all(std::size_t limit) {
   std::string all;

@@ -3,6 +3,7 @@
 // HTTP/1.1), plain TCP or a unix socket (HTTP/1.1). Belongs to one executor.
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -27,12 +28,19 @@ struct Endpoint {
   ClientTls tls;
 };
 
+// A non-blocking TCP socket of that address family, AF_INET or AF_INET6, for a client of another network namespace than
+// this thread's.
+using OpenSocket = std::function<Result<int>(int family)>;
+
 struct ClientOptions {
   std::chrono::milliseconds connect_timeout{5'000};  // with the TLS handshake
   std::chrono::milliseconds header_timeout{0};       // until the response's head; 0: none
   std::chrono::milliseconds idle_timeout{90'000};    // a pooled connection's rest
   std::size_t max_idle_connections = 8;
   bool allow_http2 = true;
+  // Over plain TCP: HTTP/2 from the first byte on, without asking (RFC 9113, 3.3).
+  bool has_prior_knowledge = false;
+  OpenSocket open_socket;  // empty: in this thread's namespace
   // HTTP/2: PING after so long without a frame, and the connection ends when none answers for as long again.
   std::chrono::milliseconds ping_interval{30'000};
 };
@@ -52,6 +60,8 @@ class ClientResponse {
   virtual const ResponseHead& head() const = 0;
   // At least one byte, or empty at the end.
   virtual Task<Result<std::string>> read_some() = 0;
+  // HTTP/2, after the end of the body: the trailer fields. Empty otherwise.
+  virtual const Headers& trailers() const;
   // The rest; an error beyond `limit` bytes.
   Task<Result<std::string>> read_all(std::size_t limit);
   // After 101 (HTTP/1.1): the connection itself, with what was read too far already in front.

@@ -42,8 +42,7 @@ class Http1Response final : public ClientResponse {
     if (head_.status != 101 || !connection_)
       return Status{500, "InternalError", fmt::format("status {} is not an upgrade", head_.status)};
     auto connection = std::move(connection_);
-    return make_stream(std::move(connection->transport_), std::move(connection->in_),
-                       std::chrono::milliseconds(0), nullptr);
+    return make_stream(std::move(connection->transport_), std::move(connection->in_), nullptr);
   }
 
  private:

@@ -11,7 +11,8 @@ namespace {
 // us hold.
 constexpr std::int32_t kStreamWindow = 4 << 20;
 constexpr std::int32_t kConnectionWindow = 1 << 30;
-constexpr std::size_t kHeadLimit = 1 << 20;
+constexpr std::size_t kHeadLimit = 64 * 1024;
+constexpr std::size_t kFieldOverhead = 32;
 constexpr std::uint32_t kStreams = 100;  // on one connection, when the server allows more
 
 }  // namespace
@@ -23,6 +24,7 @@ class Http2Response final : public ClientResponse {
   ~Http2Response() { connection_->abandon(*stream_); }
 
   const ResponseHead& head() const override { return stream_->head; }
+  const Headers& trailers() const override { return stream_->trailers; }
   Task<Result<std::string>> read_some() override {
     auto connection = connection_;
     Result<std::string> piece = co_await connection->read_body(stream_);
@@ -172,8 +174,16 @@ void Http2ClientConnection::on_headers_begin(std::int32_t, nghttp2_headers_categ
 
 void Http2ClientConnection::on_header(std::int32_t id, std::string_view name, std::string_view value) {
   auto* to = stream(id);
-  if (!to || to->has_head) return;  // trailers
-  if (name == ":status")
+  if (!to || to->head_bytes > kHeadLimit) return;
+  // nghttp2 tells the peer our limit and does not hold it to it: a few bytes on the wire may stand for a long field.
+  to->head_bytes += name.size() + value.size() + kFieldOverhead;
+  if (to->head_bytes > kHeadLimit) {
+    ::nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_ENHANCE_YOUR_CALM);
+    return flush_soon();
+  }
+  if (to->has_head)
+    to->trailers.add(std::string(name), std::string(value));
+  else if (name == ":status")
     std::from_chars(value.data(), value.data() + value.size(), to->head.status);
   else
     to->head.headers.add(std::string(name), std::string(value));
@@ -181,7 +191,7 @@ void Http2ClientConnection::on_header(std::int32_t id, std::string_view name, st
 
 void Http2ClientConnection::on_headers_end(std::int32_t id, nghttp2_headers_category) {
   auto* to = stream(id);
-  if (!to || to->has_head) return;
+  if (!to || to->has_head || to->head_bytes > kHeadLimit) return;
   if (to->head.status < 200) {
     to->head = {};
     return;

@@ -36,7 +36,9 @@ class Http2ClientConnection final : public Http2Session {
     explicit ClientStream(asio::any_io_executor executor) : changed(std::move(executor)) {}
     AsyncEvent changed;
     ResponseHead head;
+    Headers trailers;
     std::string body;
+    std::size_t head_bytes = 0;  // of head and trailers, as RFC 9113 counts them (6.5.2)
     bool has_head = false;
     bool is_peer_done = false;
     std::uint32_t code = 0;

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -13,6 +12,8 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+
+#include "http/listen.h"
 
 namespace rusternetes::http {
 namespace {
@@ -30,31 +31,19 @@ Status timed_out(const std::string& where) {
 }
 
 Task<Connected> connect_socket(asio::any_io_executor executor, const sockaddr* to, socklen_t length,
-                               std::string where, Time deadline) {
-  const int fd = ::socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) co_return connect_failed(where, errno);
+                               std::string where, Time deadline, OpenSocket open_socket = {}) {
+  int fd = -1;
+  if (open_socket) {
+    RN_CO_TRY(fd, open_socket(to->sa_family));
+  } else {
+    fd = ::socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) co_return connect_failed(where, errno);
+  }
   auto transport = std::make_shared<Transport>(executor, fd);
-  if (to->sa_family != AF_UNIX) {
-    const int on = 1;
-    ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-  }
-  transport->set_deadline(deadline);
-  int rc = ::connect(fd, to, length);
-  // A unix listener with a full queue says EAGAIN and gives nothing to wait for.
-  while (rc != 0 && errno == EAGAIN && std::chrono::steady_clock::now() < deadline) {
-    co_await sleep_for(std::chrono::milliseconds(10));
-    rc = ::connect(fd, to, length);
-  }
-  if (rc != 0 && errno != EINPROGRESS) co_return connect_failed(where, errno);
-  if (rc != 0) {
-    const bool is_up = co_await transport->wait_connected();
-    if (!is_up) co_return timed_out(where);
-    int error = 0;
-    socklen_t size = sizeof error;
-    ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
-    if (error) co_return connect_failed(where, error);
-  }
+  if (to->sa_family != AF_UNIX) prepare_tcp(fd);
+  const int error = co_await connect_transport(transport, to, length, deadline);
+  if (error && !transport->is_open()) co_return timed_out(where);
+  if (error) co_return connect_failed(where, error);
   co_return transport;
 }
 
@@ -68,7 +57,8 @@ Task<Connected> connect_unix(asio::any_io_executor executor, std::string path, T
   co_return connected;
 }
 
-Task<Connected> connect_tcp(asio::any_io_executor executor, Address address, Time deadline) {
+Task<Connected> connect_tcp(asio::any_io_executor executor, Address address, Time deadline,
+                            OpenSocket open_socket) {
   const std::string where = fmt::format("{}:{}", address.host, address.port);
   std::vector<asio::ip::tcp::endpoint> endpoints;
   boost::system::error_code error;
@@ -90,7 +80,7 @@ Task<Connected> connect_tcp(asio::any_io_executor executor, Address address, Tim
   Connected result = timed_out(where);
   for (const auto& endpoint : endpoints) {
     result = co_await connect_socket(executor, endpoint.data(), static_cast<socklen_t>(endpoint.size()),
-                                     where, deadline);
+                                     where, deadline, open_socket);
     if (result || std::chrono::steady_clock::now() >= deadline) break;
   }
   co_return result;
@@ -134,6 +124,27 @@ Task<Result<void>> secure(std::shared_ptr<Transport> transport, std::shared_ptr<
 }
 
 }  // namespace
+
+Task<int> connect_transport(std::shared_ptr<Transport> transport, const sockaddr* to, socklen_t length,
+                            Time deadline) {
+  const int fd = transport->fd();
+  transport->set_deadline(deadline);
+  int rc = ::connect(fd, to, length);
+  // A unix listener with a full queue says EAGAIN and gives nothing to wait for.
+  while (rc != 0 && errno == EAGAIN && std::chrono::steady_clock::now() < deadline) {
+    co_await sleep_for(std::chrono::milliseconds(10));
+    if (!transport->is_open()) co_return ETIMEDOUT;
+    rc = ::connect(fd, to, length);
+  }
+  if (rc == 0) co_return 0;
+  if (errno != EINPROGRESS) co_return errno;
+  const bool is_up = co_await transport->wait_connected();
+  if (!is_up) co_return ETIMEDOUT;
+  int error = 0;
+  socklen_t size = sizeof error;
+  if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) co_return errno;
+  co_return error;
+}
 
 Result<Address> parse_url(const std::string& url) {
   Address address;
@@ -179,13 +190,13 @@ Result<Address> parse_url(const std::string& url) {
 }
 
 Task<Connected> connect(asio::any_io_executor executor, Address address, std::shared_ptr<ClientTlsState> tls,
-                        std::string alpn, std::chrono::milliseconds timeout) {
+                        std::string alpn, std::chrono::milliseconds timeout, OpenSocket open_socket) {
   const Time deadline = std::chrono::steady_clock::now() + timeout;
   Connected connected = connection_lost("");
   if (address.is_unix)
     connected = co_await connect_unix(executor, address.host, deadline);
   else
-    connected = co_await connect_tcp(executor, address, deadline);
+    connected = co_await connect_tcp(executor, address, deadline, std::move(open_socket));
   if (!connected) co_return connected;
   auto transport = *connected;
   if (address.is_tls) {

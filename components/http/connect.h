@@ -1,6 +1,8 @@
 #pragma once
 // Reaching an endpoint: its URL, name resolution, connect(), the TLS handshake. Internal to this folder.
 
+#include <sys/socket.h>
+
 #include <chrono>
 #include <memory>
 #include <string>
@@ -29,10 +31,15 @@ struct ClientTlsState {
   std::shared_ptr<SSL_SESSION> session;  // the latest ticket
 };
 
+// Connects the transport's non-blocking socket: 0, or what errno says of it, ETIMEDOUT at `deadline`, which is the
+// transport's own from then on and closes it.
+Task<int> connect_transport(std::shared_ptr<Transport> transport, const sockaddr* to, socklen_t length,
+                            Transport::Time deadline);
+
 // Tries each address the name has until one connects, within `timeout` for all. `alpn` is "h2,http/1.1" in
-// wire form; empty: not offered.
+// wire form; empty: not offered. `open_socket` may be empty (http/client.h).
 Task<Result<std::shared_ptr<Transport>>> connect(asio::any_io_executor executor, Address address,
                                                  std::shared_ptr<ClientTlsState> tls, std::string alpn,
-                                                 std::chrono::milliseconds timeout);
+                                                 std::chrono::milliseconds timeout, OpenSocket open_socket = {});
 
 }  // namespace rusternetes::http

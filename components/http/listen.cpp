@@ -93,7 +93,7 @@ Result<std::uint16_t> local_port(int fd) {
   return std::uint16_t{0};
 }
 
-void prepare_accepted(int fd) {
+void prepare_tcp(int fd) {
   const int on = 1, idle = 30, interval = 10, count = 3;
   // Fail without effect on a unix socket.
   ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);

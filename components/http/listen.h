@@ -32,8 +32,10 @@ Result<Descriptor> listen_tcp(const std::string& address, std::uint16_t port);
 Result<Descriptor> listen_unix_path(const std::string& path, unsigned mode);
 Result<std::uint16_t> local_port(int fd);
 
-// Settings of an accepted socket and who is at its other end.
-void prepare_accepted(int fd);
+// Settings of a TCP socket, accepted or connecting: what is written leaves at once, and a peer that has vanished is noticed
+// after a minute of silence.
+void prepare_tcp(int fd);
+// Who is at a connected socket's other end.
 Peer describe_peer(int fd);
 
 }  // namespace rusternetes::http

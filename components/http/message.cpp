@@ -2,22 +2,21 @@
 
 #include <algorithm>
 
+#include "http/header_text.h"
+
 namespace rusternetes::http {
 namespace {
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
 
 // `name` is a stored, lower-case one.
 bool same(std::string_view name, std::string_view wanted) {
   return name.size() == wanted.size() &&
-         std::equal(name.begin(), name.end(), wanted.begin(), [](char a, char b) { return a == lower(b); });
+         std::equal(name.begin(), name.end(), wanted.begin(), [](char a, char b) { return a == lower_case(b); });
 }
 
 }  // namespace
 
 void Headers::add(std::string name, std::string value) {
-  std::transform(name.begin(), name.end(), name.begin(), lower);
-  fields_.emplace_back(std::move(name), std::move(value));
+  fields_.emplace_back(lower_case(name), std::move(value));
 }
 
 void Headers::set(std::string name, std::string value) {

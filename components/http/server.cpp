@@ -174,7 +174,7 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
                SslContext tls) {
     // Whichever way this ends, the last thing is to be counted out.
     std::shared_ptr<void> counted(nullptr, [self](void*) { self->on_connection_ended(); });
-    prepare_accepted(transport->fd());
+    prepare_tcp(transport->fd());
     auto peer = std::make_shared<Peer>(describe_peer(transport->fd()));
     bool is_http2 = false;
     std::string first;

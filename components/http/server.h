@@ -76,7 +76,7 @@ struct ServerLimits {
   std::chrono::milliseconds handshake_timeout{10'000};
   std::chrono::milliseconds header_timeout{32'000};
   std::chrono::milliseconds idle_timeout{180'000};
-  std::chrono::milliseconds write_timeout{60'000};  // a peer that takes no byte for so long is dropped
+  std::chrono::milliseconds write_timeout{60'000};  // a peer that takes no byte for so long goes, before upgrade()
 };
 
 class Server {

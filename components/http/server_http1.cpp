@@ -168,8 +168,8 @@ Task<Result<std::unique_ptr<ByteStream>>> Http1Exchange::upgrade(ResponseHead he
     connection->is_stream_alive_ = false;
     connection->changed_.set();
   });
-  co_return make_stream(connection->transport_, std::move(connection->in_), core_->limits.write_timeout,
-                        std::move(keep));
+  // A person who reads slowly (`kubectl exec … | less`) may take no byte for hours; who is gone is found by TCP's keepalive.
+  co_return make_stream(connection->transport_, std::move(connection->in_), std::move(keep));
 }
 
 Http1ServerConnection::Http1ServerConnection(std::shared_ptr<ServerCore> core,

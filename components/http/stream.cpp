@@ -1,6 +1,7 @@
 #include "http/stream.h"
 
 #include <algorithm>
+#include <boost/asio/this_coro.hpp>
 
 namespace rusternetes::http {
 namespace {
@@ -8,13 +9,11 @@ namespace {
 constexpr std::size_t kHighWater = 256 * 1024;
 constexpr std::size_t kPiece = 64 * 1024;
 
-class TransportStream final : public ByteStream, public Transport::Owner {
+class TransportStream final : public ByteStream, public Breakable, public Transport::Owner {
  public:
-  TransportStream(std::shared_ptr<Transport> transport, std::string already_read,
-                  std::chrono::milliseconds write_timeout, std::shared_ptr<void> keep)
+  TransportStream(std::shared_ptr<Transport> transport, std::string already_read, std::shared_ptr<void> keep)
       : transport_(std::move(transport)),
         already_read_(std::move(already_read)),
-        write_timeout_(write_timeout),
         keep_(std::move(keep)) {
     transport_->set_owner(this);
     transport_->set_deadline(Transport::Time::max());
@@ -58,46 +57,47 @@ class TransportStream final : public ByteStream, public Transport::Owner {
       transport->queue(piece);
       if (transport->flush() == Transport::Io::failed) co_return connection_lost("the peer went away");
       if (transport->pending() <= kHighWater) continue;
-      watch_writing();
       const bool is_sent = co_await transport->wait_pending(kHighWater / 2);
       if (!is_sent) co_return connection_lost("the peer takes nothing");
     }
-    watch_writing();
     co_return Result<void>{};
+  }
+
+  Task<> wait_broken() override {
+    auto transport = transport_;
+    co_await transport->wait_broken();
   }
 
   Task<Result<void>> shutdown_write() override {
     auto transport = transport_;
-    watch_writing();
     Result<void> ended = co_await transport->shutdown_write();
     co_return ended;
   }
 
  private:
-  void watch_writing() {
-    if (transport_->pending() && write_timeout_.count())
-      transport_->set_deadline(transport_->last_progress() + write_timeout_);
-  }
-  void on_timeout() override {
-    if (!transport_->pending()) return;
-    if (std::chrono::steady_clock::now() - transport_->last_progress() >= write_timeout_)
-      transport_->close();
-    else
-      watch_writing();
-  }
+  void on_timeout() override {}  // there is none; the connection's former owner had one
 
   std::shared_ptr<Transport> transport_;
   std::string already_read_;
-  std::chrono::milliseconds write_timeout_;
   std::shared_ptr<void> keep_;
 };
 
+Task<> wait_for_ever() {
+  const auto executor = co_await asio::this_coro::executor;
+  AsyncEvent never(executor);
+  co_await never.wait();
+}
+
 }  // namespace
 
+Task<> wait_broken(ByteStream& stream) {
+  auto* own = dynamic_cast<Breakable*>(&stream);
+  return own ? own->wait_broken() : wait_for_ever();
+}
+
 std::unique_ptr<ByteStream> make_stream(std::shared_ptr<Transport> transport, std::string already_read,
-                                        std::chrono::milliseconds write_timeout, std::shared_ptr<void> keep) {
-  return std::make_unique<TransportStream>(std::move(transport), std::move(already_read), write_timeout,
-                                           std::move(keep));
+                                        std::shared_ptr<void> keep) {
+  return std::make_unique<TransportStream>(std::move(transport), std::move(already_read), std::move(keep));
 }
 
 }  // namespace rusternetes::http

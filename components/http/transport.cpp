@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
+#include <utility>
 
 namespace rusternetes::http {
 namespace {
@@ -30,6 +32,7 @@ Transport::Transport(asio::any_io_executor executor, int fd)
       timer_(executor),
       readable_(executor),
       writable_(executor),
+      broken_(executor),
       last_progress_(std::chrono::steady_clock::now()) {}
 
 Transport::~Transport() {
@@ -131,6 +134,7 @@ ssize_t Transport::receive(char* to, std::size_t capacity) {
   do got = ::recv(descriptor_.native_handle(), to, capacity, 0);
   while (got < 0 && errno == EINTR);
   if (got == 0) is_at_eof_ = true;
+  if (got < 0 && errno != EAGAIN) note_broken();
   had_short_read_ = got > 0 && static_cast<std::size_t>(got) < capacity;
   return got;
 }
@@ -250,7 +254,7 @@ Transport::Io Transport::send_out() {
       result = Io::would_block;
       break;
     } else if (errno != EINTR) {
-      is_broken_ = true;
+      note_broken();
       result = Io::failed;
       break;
     }
@@ -265,6 +269,14 @@ Transport::Io Transport::send_out() {
     sent_ = 0;
   }
   return result;
+}
+
+// The kernel tells an error once: who waits for it has to hear from whoever was told.
+void Transport::note_broken() {
+  const int error = errno;
+  is_broken_ = true;
+  broken_.set();
+  errno = error;
 }
 
 void Transport::arm_write() {
@@ -297,6 +309,24 @@ Task<bool> Transport::wait_pending(std::size_t below) {
     if (sent == Io::failed) co_return false;
     if (sent == Io::ok || pending() <= below) co_return true;
     co_await writable_.wait();
+  }
+}
+
+// Hang-ups do not count: both halves may have ended while there is still something to read. They would end each wait for
+// an error at once, so after one nothing is armed: what breaks then is found by sending or reading.
+Task<> Transport::wait_broken() {
+  auto self = shared_from_this();
+  while (is_open_ && !is_broken_) {
+    pollfd look{fd(), 0, 0};
+    (void)::poll(&look, 1, 0);
+    if (look.revents & POLLERR) co_return;
+    if (!(look.revents & POLLHUP) && !std::exchange(is_error_armed_, true))
+      descriptor_.async_wait(asio::posix::stream_descriptor::wait_error,
+                             [self](const boost::system::error_code&) {
+                               self->is_error_armed_ = false;
+                               self->broken_.set();
+                             });
+    co_await broken_.wait();
   }
 }
 
@@ -374,6 +404,7 @@ void Transport::close() {
   timer_.cancel();
   readable_.set();
   writable_.set();
+  broken_.set();
 }
 
 }  // namespace rusternetes::http

@@ -81,6 +81,9 @@ class Transport final : public std::enable_shared_from_this<Transport> {
   Task<bool> wait_pending(std::size_t below);
   // The next event of the outgoing side, or wake_writer(), or the end.
   Task<> wait_writable() { return writable_.wait(); }
+  // Returns once the connection has broken (a reset, a peer that keepalive does not reach) or is closed, also while
+  // nobody reads or writes. Not at the peer's orderly end. For one coroutine.
+  Task<> wait_broken();
   void wake_writer() { writable_.set(); }
   void wake_reader() { readable_.set(); }
 
@@ -104,6 +107,7 @@ class Transport final : public std::enable_shared_from_this<Transport> {
   ssize_t receive(char* to, std::size_t capacity);
   void encrypt(std::string_view bytes);
   Io send_out();
+  void note_broken();
   void arm_write();
   void on_write_ready(const boost::system::error_code& error);
   void arm_timer();
@@ -113,6 +117,7 @@ class Transport final : public std::enable_shared_from_this<Transport> {
   asio::steady_timer timer_;
   AsyncEvent readable_;
   AsyncEvent writable_;
+  AsyncEvent broken_;
   Owner* owner_ = nullptr;
   SSL* ssl_ = nullptr;
   std::string staged_;  // plain text that waits for its TLS record
@@ -125,6 +130,7 @@ class Transport final : public std::enable_shared_from_this<Transport> {
   bool is_broken_ = false;  // nothing can be sent any more
   bool is_read_armed_ = false;
   bool is_write_armed_ = false;
+  bool is_error_armed_ = false;
   bool is_flush_posted_ = false;
   bool had_short_read_ = false;
   bool is_at_eof_ = false;

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "http/connect.h"
+#include "http/header_text.h"
 #include "http/http1_codec.h"
 
 using namespace rusternetes::http;
@@ -19,6 +20,22 @@ TEST_CASE("header names compare without case and are kept in lower case") {
   CHECK(headers.all("x-many") == std::vector<std::string_view>{"3"});
   headers.remove("X-MANY");
   CHECK_FALSE(headers.get("x-many"));
+}
+
+TEST_CASE("lists of fields are read across fields, and only ASCII has two cases") {
+  Headers headers;
+  headers.add("Connection", " Keep-Alive ,, x-drop\t");
+  headers.add("connection", "UPGRADE");
+  CHECK(comma_separated(headers, "connection") == std::vector<std::string>{"Keep-Alive", "x-drop", "UPGRADE"});
+  CHECK(comma_separated("").empty());
+  CHECK(comma_separated(" , ").empty());
+  CHECK(is_upgrade(headers));
+  headers.set("connection", "close");
+  CHECK_FALSE(is_upgrade(headers));
+  CHECK(lower_case("A-\xc4Z") == "a-\xc4z");
+  CHECK(uncapitalized("Connection refused") == "connection refused");
+  CHECK(uncapitalized("I/O error") == "I/O error");
+  CHECK(uncapitalized("").empty());
 }
 
 TEST_CASE("a slice keeps the string that it took") {
