@@ -38,20 +38,45 @@ std::string render_family(const Masquerade& wanted, int family) {
   }
   return text;
 }
+
+// Before all that translate at the usual priority: the first one to decide on a connection is the last. What
+// the host itself sends came in by no link.
+std::string render_kept(const Masquerade& wanted) {
+  if (wanted.keep_source_to.empty()) return {};
+  std::string text = "  chain keep-source {\n    type nat hook postrouting priority 99; policy accept;\n";
+  for (const char* family : {"ip", "ip6"})
+    text += fmt::format("    iif != 0 oifname {} snat {} to {} saddr\n", names(wanted.keep_source_to), family,
+                        family);
+  return text + "  }\n";
+}
+
+// The table as nft lists it; NotFound without it.
+Result<std::string> list(const NetworkNamespace& where, std::string_view cluster) {
+  return inside(where, [&]() -> Result<std::string> {
+    RN_TRY(auto nft, Nft::open());
+    return nft.run(fmt::format("list table inet {}", table_name(cluster, "nat")));
+  });
+}
+
+// As nft lists a range: that of one address without its length.
+std::string listed_range(const IpPrefix& range) {
+  return range.is_host() ? range.address().to_string() : range.masked().to_string();
+}
 }  // namespace
 
 Result<> load_masquerade(const NetworkNamespace& where, const Masquerade& wanted) {
   if (wanted.sources.empty()) return Status{400, "BadRequest", "a masquerade needs sources"};
-  for (const auto* list : {&wanted.from_interfaces, &wanted.except_to_interfaces})
-    for (const auto& name : *list)
+  for (const auto* each : {&wanted.from_interfaces, &wanted.except_to_interfaces, &wanted.keep_source_to})
+    for (const auto& name : *each)
       if (!is_safe_name(name))
         return Status{400, "BadRequest", fmt::format("\"{}\" is no link's name", name)};
   // `lo` is left out: traffic of a host to itself keeps its source.
   const std::string commands = fmt::format(
       "add table inet {0}\ndelete table inet {0}\ntable inet {0} {{\n  chain postrouting {{\n"
       "    type nat hook postrouting priority 100; policy accept;\n    oifname \"lo\" return\n{1}{2}  "
-      "}}\n}}\n",
-      table_name(wanted.cluster, "nat"), render_family(wanted, AF_INET), render_family(wanted, AF_INET6));
+      "}}\n{3}}}\n",
+      table_name(wanted.cluster, "nat"), render_family(wanted, AF_INET), render_family(wanted, AF_INET6),
+      render_kept(wanted));
   return inside(where, [&]() -> Result<> {
     RN_TRY(auto nft, Nft::open());
     RN_CHECK(nft.run(commands));
@@ -59,11 +84,20 @@ Result<> load_masquerade(const NetworkNamespace& where, const Masquerade& wanted
   });
 }
 
+Result<bool> has_masquerade(const NetworkNamespace& where, const Masquerade& wanted) {
+  const auto listed = list(where, wanted.cluster);
+  if (!listed && listed.error().is("NotFound")) return false;
+  RN_CHECK(listed);
+  const auto has = [&](const std::string& rule) { return listed->find(rule) != std::string::npos; };
+  for (const auto& source : wanted.sources)
+    if (!has(fmt::format("{} saddr {} masquerade\n", source.address().is_v4() ? "ip" : "ip6",
+                         listed_range(source))))
+      return false;
+  return wanted.keep_source_to.empty() || (has(" snat ip to ip saddr\n") && has(" snat ip6 to ip6 saddr\n"));
+}
+
 Result<bool> has_masquerade(const NetworkNamespace& where, std::string_view cluster) {
-  const auto listed = inside(where, [&]() -> Result<std::string> {
-    RN_TRY(auto nft, Nft::open());
-    return nft.run(fmt::format("list table inet {}", table_name(cluster, "nat")));
-  });
+  const auto listed = list(where, cluster);
   if (!listed && listed.error().is("NotFound")) return false;
   RN_CHECK(listed);
   return listed->find(" masquerade") != std::string::npos;

@@ -19,11 +19,16 @@ struct Masquerade {
   std::vector<std::string>
       from_interfaces;  // came in by one of these: on the host, exactly the cluster's links
   std::vector<std::string> except_to_interfaces;  // leaves by none of these
+  // What is forwarded to one of these keeps its source, also where others (an engine, another cluster) would
+  // put the address of the link in its place: who has that address counts as the host.
+  std::vector<std::string> keep_source_to;
 };
 
 // Replaces the cluster's masquerade in the namespace in one transaction; connections keep their translation.
 Result<> load_masquerade(const NetworkNamespace& where, const Masquerade& wanted);
-// Whether the table is there with a rule for each family of `sources`.
+// Whether the table is there with a rule for each of `sources` and `keep_source_to`.
+Result<bool> has_masquerade(const NetworkNamespace& where, const Masquerade& wanted);
+// Whether it is there with any rule.
 Result<bool> has_masquerade(const NetworkNamespace& where, std::string_view cluster);
 Result<> remove_masquerade(const NetworkNamespace& where, std::string_view cluster);  // absent is success
 

@@ -34,7 +34,7 @@ std::string_view word(LinkPurpose purpose) {
 
 std::string cluster_hash(std::string_view cluster) { return hash(cluster); }
 
-std::string interface_prefix(std::string_view cluster) { return "rn" + hash(cluster); }
+std::string interface_prefix(std::string_view cluster) { return std::string(link_prefix) + hash(cluster); }
 
 std::string interface_name(std::string_view cluster, LinkPurpose purpose, std::string_view id) {
   return interface_prefix(cluster) + static_cast<char>(purpose) + hash(id);

@@ -9,6 +9,9 @@ namespace rusternetes::network {
 
 enum class LinkPurpose : char { node = 'n', pod = 'p', bridge = 'b', other = 'o' };
 
+// What every link of every cluster begins with.
+inline constexpr std::string_view link_prefix = "rn";
+
 // Six characters of [a-z2-7] that stand for a cluster.
 std::string cluster_hash(std::string_view cluster);
 // "rn" + cluster_hash: what every link of the cluster begins with.

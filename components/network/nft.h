@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/status.h"
+#include "network/namespace.h"
 
 struct nft_ctx;
 
@@ -30,6 +31,12 @@ class Nft {
   Result<std::string> run_with(std::string_view commands, unsigned flags);
   std::unique_ptr<nft_ctx, Free> context_;
 };
+
+// Whether the namespace has a table of the family inet with this name.
+Result<bool> has_table(const NetworkNamespace& where, std::string_view name);
+
+// Deletes, in one transaction, every table of the family inet whose name begins so. None is success.
+Result<> delete_tables(const NetworkNamespace& where, std::string_view prefix);
 
 // Names that go into commands: anything but letters, digits, '.', '_', '-' would let a name end the command.
 bool is_safe_name(std::string_view name);

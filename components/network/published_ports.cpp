@@ -6,6 +6,7 @@
 
 #include "network/names.h"
 #include "network/nft.h"
+#include "network/nft_state.h"
 
 namespace rusternetes::network {
 
@@ -52,6 +53,10 @@ Result<> load_published_ports(const NetworkNamespace& host, const PublishedPorts
     RN_CHECK(nft.run(commands));
     return {};
   });
+}
+
+Result<bool> has_published_ports(const NetworkNamespace& host, std::string_view cluster) {
+  return has_rules(host, table_name(cluster, "publish"), "prerouting");
 }
 
 Result<> remove_published_ports(const NetworkNamespace& host, std::string_view cluster) {

@@ -31,6 +31,8 @@ struct PublishedPorts {
 // Replaces the cluster's translations in one transaction; connections keep theirs. What comes from the cluster's own
 // links is left to the host's sockets, since the answer would not come back by the host. Without ports nothing is loaded.
 Result<> load_published_ports(const NetworkNamespace& host, const PublishedPorts& wanted);
+// Whether there is a table of them.
+Result<bool> has_published_ports(const NetworkNamespace& host, std::string_view cluster);
 Result<> remove_published_ports(const NetworkNamespace& host, std::string_view cluster);  // absent is success
 
 }  // namespace rusternetes::network

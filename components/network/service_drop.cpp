@@ -10,6 +10,7 @@
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 #include <map>
+#include <mutex>
 #include <optional>
 
 #include "network/names.h"
@@ -200,6 +201,16 @@ Result<> load_service_drop(const NetworkNamespace& where, const ServiceDrop& dro
   if (!is_loaded(present))
     return changed(wanted.cluster, "other ranges or links were read back than were loaded");
   return {};
+}
+
+Result<> widen_service_drop(const NetworkNamespace& where, const ServiceDrop& wanted) {
+  static std::mutex mutex;
+  std::lock_guard lock(mutex);
+  ServiceDrop wide = wanted;
+  if (const auto present = read_service_drop(where, wanted.cluster))
+    wide.service_ranges.insert(wide.service_ranges.end(), present->service_ranges.begin(),
+                               present->service_ranges.end());
+  return load_service_drop(where, wide);
 }
 
 Result<ServiceDrop> read_service_drop(const NetworkNamespace& where, std::string_view cluster) {

@@ -26,6 +26,10 @@ struct ServiceDrop {
 // do not use the range.
 Result<> load_service_drop(const NetworkNamespace& where, const ServiceDrop& wanted);
 
+// The same, but the ranges that are dropped already go on being dropped. Reading and loading are one step
+// within a process, so that two who widen the rule do not lose each other's range.
+Result<> widen_service_drop(const NetworkNamespace& where, const ServiceDrop& wanted);
+
 // What the kernel has, ranges and interfaces sorted. NotFound without the table; InternalError, which says
 // what differs, if the table does not drop what it should.
 Result<ServiceDrop> read_service_drop(const NetworkNamespace& where, std::string_view cluster);

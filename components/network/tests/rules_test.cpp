@@ -1,4 +1,8 @@
 // The drop rule and masquerade, with a real outside that counts what reaches it.
+#include <sys/resource.h>
+#include <sys/select.h>
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
 
 #include "network/masquerade.h"
@@ -236,4 +240,30 @@ TEST_CASE("the host masquerades what came by the cluster's links and nothing els
   CHECK(from_neighbour.seen == ip("10.213.0.130"));
   const Connection from_node(world.outside, ip("198.51.100.2"), world.node);
   CHECK(from_node.seen == ip("198.51.100.1"));
+}
+
+TEST_CASE("rules are loaded and read while more files are open than select() can name") {
+  RN_NEEDS_NAMESPACES();
+  const auto where = new_namespace();
+  rlimit original{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &original) == 0);
+  if (original.rlim_max < FD_SETSIZE + 200) {
+    WARN("skipped: the hard limit of open files is " << original.rlim_max);
+    return;
+  }
+  rlimit raised = original;
+  raised.rlim_cur = raised.rlim_max;
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &raised) == 0);
+  REQUIRE(load_service_drop(where, {"one", {services}, {}}));  // as a process does that has just begun
+  std::vector<int> open;
+  do open.push_back(::dup(2));
+  while (open.back() >= 0 && open.back() < FD_SETSIZE + 100);
+  REQUIRE(open.back() >= FD_SETSIZE);
+  for (int i = 0; i < 100; ++i) {
+    const IpPrefix range(IpAddress::parse("10.0.0.0").value(), 8 + i % 20);
+    REQUIRE(load_service_drop(where, {"one", {services, range}, {}}));
+    REQUIRE(check_service_drop(where, "one", {range}));
+  }
+  for (const int fd : open) ::close(fd);
+  ::setrlimit(RLIMIT_NOFILE, &original);
 }

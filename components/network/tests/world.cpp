@@ -11,6 +11,8 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstring>
+#include <regex>
+#include <sstream>
 #include <vector>
 
 #include "network/netlink.h"
@@ -189,6 +191,15 @@ std::string describe(const NetworkNamespace& where) {
   const auto rules = nft(where, "list ruleset");
   REQUIRE(rules);
   return text + *rules;
+}
+
+std::vector<std::string> lines_of(const NetworkNamespace& where) {
+  std::vector<std::string> lines;
+  std::istringstream text(
+      std::regex_replace(describe(where), std::regex("packets [0-9]+ bytes [0-9]+"), "packets"));
+  for (std::string line; std::getline(text, line);) lines.push_back(line);
+  std::ranges::sort(lines);
+  return lines;
 }
 
 }  // namespace rusternetes::network::testing

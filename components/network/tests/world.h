@@ -5,6 +5,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "network/address.h"
 #include "network/namespace.h"
@@ -64,5 +65,7 @@ void join(const NetworkNamespace& a, const std::string& a_name, const IpPrefix& 
 
 // The namespace's links, addresses, routes and rules as text, to compare before with after.
 std::string describe(const NetworkNamespace& where);
+// The same by lines, sorted and without counts: a table that was loaded again stands behind the others.
+std::vector<std::string> lines_of(const NetworkNamespace& where);
 
 }  // namespace rusternetes::network::testing

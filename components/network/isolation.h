@@ -1,0 +1,16 @@
+#pragma once
+// On a host with several clusters: what comes in by another cluster's link does not go out by this one's (invariant 13),
+// though the host has routes to both. Ports that a cluster publishes are for all, others' Pods included.
+
+#include <string_view>
+
+#include "base/status.h"
+#include "network/namespace.h"
+
+namespace rusternetes::network {
+
+// Replaces the rule in one transaction.
+Result<> load_isolation(const NetworkNamespace& host, std::string_view cluster);
+Result<bool> has_isolation(const NetworkNamespace& host, std::string_view cluster);
+
+}  // namespace rusternetes::network
