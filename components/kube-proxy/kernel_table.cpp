@@ -1,0 +1,121 @@
+#include "kube-proxy/kernel_table.h"
+
+#include <algorithm>
+
+#include "base/clock.h"
+
+namespace rusternetes::kube_proxy {
+
+using network::Nft;
+
+NftSession::NftSession(network::NetworkNamespace where) : where_(std::move(where)) {}
+NftSession::~NftSession() = default;
+
+Result<void> NftSession::open() {
+  if (nft_) return {};
+  auto opened = network::inside(where_, [] { return Nft::open(); });
+  if (!opened) return opened.error();
+  RN_TRY(auto state, network::NftState::open(where_));
+  nft_ = std::make_unique<Nft>(std::move(*opened));
+  state_ = std::make_unique<network::NftState>(std::move(state));
+  return {};
+}
+
+// `own` transactions were ours since it was asked last.
+void NftSession::note(const Result<std::uint32_t>& generation, std::uint32_t own) {
+  if (!generation || !generation_ || *generation != *generation_ + own) ++foreign_;
+  generation_ = generation ? std::optional(*generation) : std::nullopt;
+}
+
+Result<std::uint64_t> NftSession::run(const std::string& commands) {
+  RN_CHECK(open());
+  note(state_->generation(), 0);
+  const std::uint64_t before = foreign_;
+  RN_CHECK(network::inside(where_, [&] { return nft_->run(commands); }));
+  note(state_->generation(), 1);
+  return before;
+}
+
+Result<std::string> NftSession::run_json(const std::string& commands) {
+  RN_CHECK(open());
+  return network::inside(where_, [&] { return nft_->run_json(commands); });
+}
+
+Result<std::uint64_t> NftSession::foreign_changes() {
+  RN_CHECK(open());
+  const auto generation = state_->generation();
+  note(generation, 0);
+  RN_CHECK(generation);
+  return foreign_;
+}
+
+Result<std::uint32_t> NftSession::chain_uses(const std::string& table, const std::string& chain) const {
+  return state_->chain_uses(table, chain);
+}
+
+// Another process's marks are others: the clock has gone on since it began.
+KernelTable::KernelTable(std::shared_ptr<NftSession> session, std::string name)
+    : session_(std::move(session)),
+      name_(std::move(name)),
+      mark_(static_cast<std::uint64_t>(Clock::system().now().time_since_epoch().count())) {}
+
+Result<void> KernelTable::load(const std::string& commands) {
+  is_loaded_ = false;
+  RN_TRY(seen_, session_->run(commands));
+  stale_chains_.clear();
+  stale_sets_.clear();
+  is_loaded_ = true;
+  return {};
+}
+
+Result<void> KernelTable::run_change(const std::string& commands) {
+  auto done = session_->run(commands);
+  if (done) return {};
+  is_loaded_ = false;
+  return done.error();
+}
+
+std::optional<KernelTable::Time> KernelTable::sweep_at() const {
+  if (!is_loaded_) return std::nullopt;
+  std::optional<Time> out;
+  for (const auto* stale : {&stale_chains_, &stale_sets_})
+    for (const auto& [name, since] : *stale)
+      out = std::min(out.value_or(since + kSweepDelay), since + kSweepDelay);
+  return out;
+}
+
+Result<std::optional<KernelTable::Time>> KernelTable::sweep(Time now) {
+  if (!is_loaded_) return std::optional<Time>();
+  const auto due = [&](const std::map<std::string, Time>& stale) {
+    std::vector<std::string> out;
+    for (const auto& [name, since] : stale)
+      if (since + kSweepDelay <= now) out.push_back(name);
+    return out;
+  };
+  const auto chains = due(stale_chains_), sets = due(stale_sets_);
+  if (!chains.empty() || !sets.empty()) RN_CHECK(session_->run(sweep_transaction(name_, chains, sets)));
+  for (const auto& name : chains) stale_chains_.erase(name);
+  for (const auto& name : sets) stale_sets_.erase(name);
+  return sweep_at();
+}
+
+Result<bool> KernelTable::is_intact() {
+  if (!is_loaded_) return false;
+  RN_TRY(const auto foreign, session_->foreign_changes());
+  if (seen_ == foreign) return true;
+  const auto uses = session_->chain_uses(name_, mark_chain(mark_));
+  if (!uses && uses.error().is("NotFound")) return false;
+  RN_CHECK(uses);
+  if (*uses > 0) seen_ = foreign;
+  return *uses > 0;
+}
+
+Result<void> KernelTable::remove(const network::NetworkNamespace& where, std::string_view name) {
+  return network::inside(where, [&]() -> Result<void> {
+    RN_TRY(auto nft, Nft::open());
+    RN_CHECK(nft.run(fmt::format("add table inet {0}\ndelete table inet {0}\n", name)));
+    return {};
+  });
+}
+
+}  // namespace rusternetes::kube_proxy
