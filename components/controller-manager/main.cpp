@@ -8,6 +8,7 @@
 #include <iostream>
 #include <sstream>
 
+#include "base/duration.h"
 #include "client/service_account_tokens.h"
 #include "controller-manager/manager.h"
 #include "controller-manager/node_ranges.h"
@@ -41,17 +42,16 @@ const std::set<std::string_view> unsupported = program::with_common_unsupported(
     "horizontal-pod-autoscaler-cpu-initialization-period",
     "horizontal-pod-autoscaler-downscale-stabilization",
     "horizontal-pod-autoscaler-initial-readiness-delay", "horizontal-pod-autoscaler-sync-period",
-    "horizontal-pod-autoscaler-tolerance", "large-cluster-size-threshold", "leader-migration-config",
+    "horizontal-pod-autoscaler-tolerance", "leader-migration-config",
     "legacy-service-account-token-clean-up-period", "max-endpoints-per-slice", "min-resync-period",
     "mirroring-concurrent-service-endpoint-syncs", "mirroring-endpointslice-updates-batch-period",
     "mirroring-max-endpoints-per-subset", "namespace-sync-period", "node-cidr-mask-size-ipv4",
-    "node-cidr-mask-size-ipv6", "node-eviction-rate", "node-monitor-grace-period", "node-monitor-period",
-    "node-startup-grace-period", "pv-recycler-increment-timeout-nfs",
+    "node-cidr-mask-size-ipv6", "pv-recycler-increment-timeout-nfs",
     "pv-recycler-minimum-timeout-hostpath", "pv-recycler-minimum-timeout-nfs",
     "pv-recycler-pod-template-filepath-hostpath", "pv-recycler-pod-template-filepath-nfs",
     "pv-recycler-timeout-increment-hostpath", "pvclaimbinder-sync-period", "resource-quota-sync-period",
-    "route-reconciliation-period", "secondary-node-eviction-rate", "service-account-private-key-file",
-    "service-cluster-ip-range", "terminated-pod-gc-threshold", "unhealthy-zone-threshold"});
+    "route-reconciliation-period", "service-account-private-key-file",
+    "service-cluster-ip-range"});
 
 struct Flags {
   program::CommonFlags common;
@@ -59,6 +59,9 @@ struct Flags {
   bool allocate_node_cidrs = false, use_service_account_credentials = true;
   int node_cidr_mask_size = 24;
   std::vector<std::string> controllers = {"*"};
+  std::string node_monitor_grace_period = "50s", node_monitor_period = "5s", node_startup_grace_period = "1m0s";
+  controller_manager::NodeLifecycleOptions node_lifecycle;
+  int terminated_pod_gc_threshold = 12'500;
 };
 
 void add_flags(CLI::App& app, Flags& flags) {
@@ -81,6 +84,48 @@ void add_flags(CLI::App& app, Flags& flags) {
       ->capture_default_str();
 }
 
+void add_node_flags(CLI::App& app, Flags& flags) {
+  app.add_option("--node-monitor-grace-period", flags.node_monitor_grace_period,
+                 "A node that was not heard of for longer is Unknown")
+      ->capture_default_str();
+  app.add_option("--node-monitor-period", flags.node_monitor_period,
+                 "Silent nodes are found at multiples of it; 0: at once")
+      ->capture_default_str();
+  app.add_option("--node-startup-grace-period", flags.node_startup_grace_period,
+                 "The grace period of a node that never posted a status")
+      ->capture_default_str();
+  app.add_option("--node-eviction-rate", flags.node_lifecycle.eviction_rate,
+                 "Nodes a second that are tainted NoExecute in a zone that is healthy")
+      ->capture_default_str();
+  app.add_option("--secondary-node-eviction-rate", flags.node_lifecycle.secondary_eviction_rate,
+                 "The same in a large zone that is not")
+      ->capture_default_str();
+  app.add_option("--large-cluster-size-threshold", flags.node_lifecycle.large_zone_threshold,
+                 "Up to so many nodes an unhealthy zone is not large, and none is tainted")
+      ->capture_default_str();
+  app.add_option("--unhealthy-zone-threshold", flags.node_lifecycle.unhealthy_zone_threshold,
+                 "The share of nodes (3 at least) that are not ready in an unhealthy zone")
+      ->capture_default_str();
+  app.add_option("--terminated-pod-gc-threshold", flags.terminated_pod_gc_threshold,
+                 "So many terminated Pods may stay; 0: all")
+      ->capture_default_str();
+}
+
+Result<void> read_node_flags(const Flags& flags, controller_manager::ManagerOptions& options) {
+  options.node_lifecycle = flags.node_lifecycle;
+  options.terminated_pod_gc_threshold = flags.terminated_pod_gc_threshold;
+  const auto read = [](const char* flag, const std::string& text, std::chrono::milliseconds& to) -> Result<void> {
+    auto parsed = parse_duration(text);
+    if (!parsed) return internal_error(fmt::format("{}: {}", flag, parsed.error().message));
+    to = *parsed;
+    return {};
+  };
+  auto& node = options.node_lifecycle;
+  RN_CHECK(read("--node-monitor-grace-period", flags.node_monitor_grace_period, node.monitor_grace_period));
+  RN_CHECK(read("--node-monitor-period", flags.node_monitor_period, node.monitor_period));
+  return read("--node-startup-grace-period", flags.node_startup_grace_period, node.startup_grace_period);
+}
+
 Result<void> check_controllers(const std::vector<std::string>& words) {
   for (const auto& word : words) {
     const std::string_view name = std::string_view(word).substr(word.starts_with("-") ? 1 : 0);
@@ -101,6 +146,7 @@ Result<controller_manager::ManagerOptions> manager_options(const Flags& flags) {
   controller_manager::ManagerOptions options;
   RN_CHECK(check_controllers(flags.controllers));
   options.controllers = flags.controllers;
+  RN_CHECK(read_node_flags(flags, options));
   if (flags.allocate_node_cidrs) {
     if (flags.cluster_cidr.empty())
       return internal_error("--allocate-node-cidrs takes them out of --cluster-cidr, which is missing");
@@ -166,6 +212,7 @@ int main(int argc, char** argv) {
       "Example:\n  controller-manager --kubeconfig /etc/kubernetes/controller-manager.conf "
       "--allocate-node-cidrs --cluster-cidr 10.244.0.0/16");
   add_flags(app, flags);
+  add_node_flags(app, flags);
   if (const auto code = program::parse(app, argc, argv, unsupported)) return *code;
   auto options = manager_options(flags);
   if (!options) {

@@ -8,6 +8,8 @@ namespace rusternetes::controller_manager {
 
 namespace {
 
+constexpr std::string_view node_balancer = "service-lb-controller";
+
 struct Entry {
   ControllerName name;
   std::unique_ptr<Controller> (*make)(Context&);
@@ -15,12 +17,19 @@ struct Entry {
 constexpr Entry entries[] = {
     {{"deployment-controller", "deployment"}, make_deployment_controller},
     {{"replicaset-controller", "replicaset"}, make_replica_set_controller},
+    {{"endpointslice-controller", "endpointslice"}, make_endpoint_slice_controller},
+    {{"endpoints-controller", "endpoint"}, make_endpoints_controller},
+    {{"endpointslice-mirroring-controller", "endpointslicemirroring"}, make_endpoint_slice_mirroring_controller},
     {{"namespace-controller", "namespace"}, make_namespace_controller},
     {{"serviceaccount-controller", "serviceaccount"}, make_service_account_controller},
     {{"root-ca-certificate-publisher-controller", "root-ca-cert-publisher"}, make_root_ca_publisher},
     {{"garbage-collector-controller", "garbagecollector"}, make_garbage_collector},
     {{"node-ipam-controller", "nodeipam"}, make_node_ipam_controller},
-    {{"node-lifecycle-controller", "nodelifecycle"}, make_node_taint_controller},
+    {{"node-lifecycle-controller", "nodelifecycle"}, make_node_lifecycle_controller},
+    {{"taint-eviction-controller", "taint-eviction-controller"}, make_taint_eviction_controller},
+    {{"pod-garbage-collector-controller", "podgc"}, make_pod_garbage_collector},
+    {{"service-cidr-controller", "service-cidr-controller"}, make_service_cidr_controller},
+    {{node_balancer, "service"}, make_service_load_balancer},
 };
 
 }  // namespace
@@ -50,7 +59,8 @@ Manager::Manager(std::unique_ptr<client::ApiClient> shared, ClientFactory make_c
   };
   context_ = std::make_unique<Context>(Context{std::move(make_client), *shared_, std::move(options), informer});
   for (const auto& entry : entries)
-    if (is_enabled(entry.name, context_->options.controllers)) controllers_.push_back(entry.make(*context_));
+    if (is_enabled(entry.name, context_->options.controllers) && (entry.name.name != node_balancer || context_->options.has_node_balancer))
+      controllers_.push_back(entry.make(*context_));
 }
 
 Manager::~Manager() = default;

@@ -11,6 +11,9 @@
 #include "base/clock.h"
 #include "client/controller.h"
 #include "client/informer.h"
+#include "controller-manager/node_lifecycle_options.h"
+#include "controller-manager/service_cidr_guard.h"
+#include "controller-manager/service_load_balancer_plan.h"
 
 namespace rusternetes::controller_manager {
 
@@ -22,6 +25,14 @@ struct ManagerOptions {
   int node_cidr_mask_size = 24;
   std::string root_ca_pem;           // for kube-root-ca.crt
   std::vector<std::string> controllers = {"*"};  // which run; see is_enabled()
+  NodeLifecycleOptions node_lifecycle;
+  int terminated_pod_gc_threshold = 12'500;  // --terminated-pod-gc-threshold; 0: none is ever too many
+  // Whether the nodes themselves stand in for a cloud's load balancers (service-lb-controller), and the ports that they need
+  // for their own. A port of the host's would be hidden: only for nodes that are namespaces of their own.
+  bool has_node_balancer = false;
+  std::set<NodePortKey> reserved_node_ports;
+  std::shared_ptr<ServiceCidrGuard>
+      service_cidr_guard;  // none: a ServiceCIDR is ready as soon as it is watched over
   const Clock* clock = &Clock::system();
 };
 
@@ -70,11 +81,18 @@ class Manager {
 // One maker a controller; the manager's list names them.
 std::unique_ptr<Controller> make_deployment_controller(Context& context);
 std::unique_ptr<Controller> make_replica_set_controller(Context& context);
+std::unique_ptr<Controller> make_endpoints_controller(Context& context);
+std::unique_ptr<Controller> make_endpoint_slice_controller(Context& context);
+std::unique_ptr<Controller> make_endpoint_slice_mirroring_controller(Context& context);
 std::unique_ptr<Controller> make_namespace_controller(Context& context);
 std::unique_ptr<Controller> make_service_account_controller(Context& context);
 std::unique_ptr<Controller> make_root_ca_publisher(Context& context);
 std::unique_ptr<Controller> make_garbage_collector(Context& context);
 std::unique_ptr<Controller> make_node_ipam_controller(Context& context);
-std::unique_ptr<Controller> make_node_taint_controller(Context& context);
+std::unique_ptr<Controller> make_node_lifecycle_controller(Context& context);
+std::unique_ptr<Controller> make_taint_eviction_controller(Context& context);
+std::unique_ptr<Controller> make_pod_garbage_collector(Context& context);
+std::unique_ptr<Controller> make_service_cidr_controller(Context& context);
+std::unique_ptr<Controller> make_service_load_balancer(Context& context);
 
 }  // namespace rusternetes::controller_manager

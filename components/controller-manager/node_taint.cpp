@@ -1,88 +1,33 @@
-// Conditions of a node as NoSchedule taints (pkg/controller/nodelifecycle doNoScheduleTaintingPass).
-
-#include <fmt/format.h>
-
-#include <array>
 #include <map>
 
-#include "base/log.h"
-#include "client/object_builder.h"
-#include "controller-manager/manager.h"
+#include "apimachinery/api/meta_v1.h"
+#include "apimachinery/edit.h"
+#include "controller-manager/node_lifecycle_health.h"
 #include "controller-manager/node_taint_plan.h"
-#include "controller-manager/objects.h"
 
 namespace rusternetes::controller_manager {
 
 using namespace apimachinery;
-using client::Resource;
 using core_v1::Node;
+using meta_v1::ObjectMeta;
+using T = core_v1::Taint;
 
 namespace {
 
-constexpr Resource nodes{"", "v1", "nodes"};
+constexpr std::string_view not_ready = "node.kubernetes.io/not-ready",
+                           unreachable = "node.kubernetes.io/unreachable";
 
-class NodeTaintController final : public Controller, public client::Reconciler {
- public:
-  explicit NodeTaintController(Context& context)
-      : client_(context.make_client("node-controller")),
-        nodes_(context.informer(nodes)),
-        loop_("node-lifecycle-controller", client_->executor(), *this) {
-    nodes_.add_handler({[this](const Document&, const Document& now) {
-      if (now) loop_.queue().add(std::string(client::name_of(now)));
-    }});
-  }
-  void start(TaskGroup& tasks) override { loop_.start(tasks); }
-
-  Task<Result<client::ReconcileResult>> reconcile(std::string name) override {
-    const Document node = nodes_.get(name);
-    if (!node) co_return client::ReconcileResult{};
-    client::ObjectBuilder builder(node);
-    if (!set_condition_taints(builder.arena(), builder.root())) co_return client::ReconcileResult{};
-    auto updated = co_await client_->update(nodes, "", name, "", builder.freeze(), {});
-    if (!updated) co_return updated.error();
-    co_return client::ReconcileResult{};
-  }
-
- private:
-  std::unique_ptr<client::ApiClient> client_;
-  client::Informer& nodes_;
-  client::ControllerLoop loop_;
-};
-
-}  // namespace
-
-bool set_condition_taints(Arena& arena, Value& node) {
-  const Node view(&node);
-  std::map<std::string_view, bool> wanted = {
-      {"node.kubernetes.io/not-ready", false},
-      {"node.kubernetes.io/unreachable", false},
-      {"node.kubernetes.io/memory-pressure", false},
-      {"node.kubernetes.io/disk-pressure", false},
-      {"node.kubernetes.io/pid-pressure", false},
-      {"node.kubernetes.io/network-unavailable", false},
-      {"node.kubernetes.io/unschedulable", view.spec().unschedulable()}};
-  for (const auto condition : view.status().conditions()) {
-    const bool is_true = condition.status() == "True";
-    if (condition.type() == "Ready") {
-      wanted["node.kubernetes.io/not-ready"] = condition.status() == "False";
-      wanted["node.kubernetes.io/unreachable"] = condition.status() == "Unknown";
-    } else if (condition.type() == "MemoryPressure")
-      wanted["node.kubernetes.io/memory-pressure"] = is_true;
-    else if (condition.type() == "DiskPressure")
-      wanted["node.kubernetes.io/disk-pressure"] = is_true;
-    else if (condition.type() == "PIDPressure")
-      wanted["node.kubernetes.io/pid-pressure"] = is_true;
-    else if (condition.type() == "NetworkUnavailable")
-      wanted["node.kubernetes.io/network-unavailable"] = is_true;
-  }
+// Of the taints with `effect`, those named in `wanted` become what it says; all others stay. In place order,
+// new ones at the end.
+bool set_taints(Arena& arena, Value& node, std::string_view effect, std::map<std::string_view, bool> wanted,
+                std::int64_t now_us) {
   bool is_changed = false;
   Value taints = Value::empty(ValueKind::list);
-  using T = core_v1::Taint;
   if (const Value* present = descend(&node, Node::f_spec, core_v1::NodeSpec::f_taints))
     for (const auto& taint : present->children()) {
       const T one(&taint);
       const auto it = wanted.find(one.key());
-      const bool is_ours = it != wanted.end() && one.effect() == "NoSchedule";
+      const bool is_ours = it != wanted.end() && one.effect() == effect;
       if (is_ours && !it->second) {
         is_changed = true;
         continue;
@@ -95,7 +40,8 @@ bool set_condition_taints(Arena& arena, Value& node) {
     is_changed = true;
     Value& taint = append_structure(arena, taints);
     set_string(arena, taint, T::f_key, key);
-    set_string(arena, taint, T::f_effect, "NoSchedule");
+    set_string(arena, taint, T::f_effect, effect);
+    set_time(arena, taint, T::f_timeAdded, now_us - now_us % 1'000'000);
   }
   if (!is_changed) return false;
   Value& spec = ensure(arena, node, Node::f_spec);
@@ -106,8 +52,64 @@ bool set_condition_taints(Arena& arena, Value& node) {
   return true;
 }
 
-std::unique_ptr<Controller> make_node_taint_controller(Context& context) {
-  return std::make_unique<NodeTaintController>(context);
+bool has_no_execute(const Node& node) {
+  for (const auto taint : node.spec().taints())
+    if (taint.effect() == "NoExecute" && (taint.key() == not_ready || taint.key() == unreachable))
+      return true;
+  return false;
+}
+
+}  // namespace
+
+bool set_condition_taints(Arena& arena, Value& node, std::int64_t now_us) {
+  const Node view(&node);
+  const auto is_true = [&](std::string_view type) { return condition_status(view, type) == "True"; };
+  const std::string_view ready = condition_status(view, "Ready");
+  return set_taints(arena, node, "NoSchedule",
+                    {{not_ready, ready == "False"},
+                     {unreachable, ready == "Unknown"},
+                     {"node.kubernetes.io/memory-pressure", is_true("MemoryPressure")},
+                     {"node.kubernetes.io/disk-pressure", is_true("DiskPressure")},
+                     {"node.kubernetes.io/pid-pressure", is_true("PIDPressure")},
+                     {"node.kubernetes.io/network-unavailable", is_true("NetworkUnavailable")},
+                     {"node.kubernetes.io/unschedulable", view.spec().unschedulable()}},
+                    now_us);
+}
+
+bool set_no_execute_taint(Arena& arena, Value& node, NoExecute wanted, std::int64_t now_us) {
+  if (wanted == NoExecute::leave) return false;
+  return set_taints(
+      arena, node, "NoExecute",
+      {{not_ready, wanted == NoExecute::not_ready}, {unreachable, wanted == NoExecute::unreachable}}, now_us);
+}
+
+NoExecute wanted_no_execute(const Node& node, bool is_its_turn, bool is_stopped) {
+  const std::string_view ready = condition_status(node, "Ready");
+  if (ready == "True") return NoExecute::none;
+  if (ready != "False" && ready != "Unknown") return NoExecute::leave;  // nobody has said anything of it yet
+  if (is_stopped) return NoExecute::none;
+  if (!is_its_turn && !has_no_execute(node)) return NoExecute::leave;
+  return ready == "False" ? NoExecute::not_ready : NoExecute::unreachable;
+}
+
+bool waits_for_no_execute(const Node& node) {
+  const std::string_view ready = condition_status(node, "Ready");
+  return (ready == "False" || ready == "Unknown") && !has_no_execute(node);
+}
+
+bool set_beta_labels(Arena& arena, Value& node) {
+  bool is_changed = false;
+  for (const std::string_view word : {"os", "arch"}) {
+    const std::string stable = "kubernetes.io/" + std::string(word), beta = "beta." + stable;
+    const auto labels = Node(&node).metadata().labels();
+    const Value* value = labels.find(stable);
+    if (!value || (labels.contains(beta) && labels.get(beta) == value->str())) continue;
+    const std::string text(value->str());
+    Value& metadata = ensure(arena, node, Node::f_metadata);
+    set_map_string(arena, ensure(arena, metadata, ObjectMeta::f_labels, ValueKind::map), beta, text);
+    is_changed = true;
+  }
+  return is_changed;
 }
 
 }  // namespace rusternetes::controller_manager

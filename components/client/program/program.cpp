@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "base/log.h"
+#include "base/open_files.h"
 #include "client/deadline.h"
 #include "program/health.h"
 
@@ -144,6 +145,7 @@ void block_signals() {
 }
 
 int run(std::string name, std::string user_agent, CommonFlags flags, MakeService make) {
+  raise_open_files();
   auto fail = [&](const Status& status) {
     std::cerr << name << ": " << status.message << "\n";
     return 1;

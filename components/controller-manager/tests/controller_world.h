@@ -23,6 +23,7 @@ struct Call {
 // What happens to the controllers' calls. Only touched on the controllers' thread.
 struct Script {
   std::vector<Call> calls;
+  std::vector<Call> refused;  // of these, those that the server answered with an error
   // Answers instead of the server, where it gives something.
   std::function<std::optional<Status>(const Call&)> before;
   // Answers after the server has done what it was asked for.
@@ -112,6 +113,7 @@ class ScriptedClient final : public ApiClient {
     if (script_.before)
       if (auto answer = script_.before(call)) co_return *answer;
     auto result = co_await std::move(task);
+    if (!result) script_.refused.push_back(call);
     if (script_.after)
       if (auto answer = script_.after(call)) co_return *answer;
     co_return result;

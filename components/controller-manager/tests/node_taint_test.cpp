@@ -18,7 +18,7 @@ std::set<std::string> taints_of(const Document& node) {
 std::optional<std::set<std::string>> planned(const std::string& json) {
   client::ObjectBuilder builder(
       client::ObjectBuilder::from_json(apimachinery::core_v1::Node::schema_type(), json));
-  if (!set_condition_taints(builder.arena(), builder.root())) return std::nullopt;
+  if (!set_condition_taints(builder.arena(), builder.root(), 0)) return std::nullopt;
   return taints_of(builder.freeze());
 }
 using Taints = std::set<std::string>;
