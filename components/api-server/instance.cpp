@@ -3,27 +3,50 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/asio/ip/udp.hpp>
 
 #include "api-server/actions.h"
 #include "api-server/admission/node_restriction.h"
 #include "api-server/admission/rbac_escalation.h"
+#include "api-server/allocation_repair.h"
 #include "api-server/authn/openid_documents.h"
 #include "api-server/authn/request_authenticator.h"
 #include "api-server/authz/modes.h"
 #include "api-server/bootstrap/policy.h"
 #include "api-server/bootstrap/reconcile.h"
+#include "api-server/default_service_cidr.h"
 #include "api-server/in_process_client.h"
+#include "api-server/kubernetes_service.h"
 #include "api-server/openapi/openapi_paths.h"
 #include "api-server/review_actions.h"
 #include "api-server/token_action.h"
 #include "apimachinery/api/rbac_v1.h"
 #include "apimachinery/edit.h"
 #include "base/log.h"
+#include "client/ensure.h"
+#include "client/informer.h"
 #include "client/object_builder.h"
 
 namespace rusternetes::api_server {
 
 using namespace apimachinery;
+
+namespace {
+
+// The address that the host's routes choose for what goes out; connecting a datagram socket sends nothing.
+std::string advertised(const std::string& bind_address) {
+  if (bind_address != "0.0.0.0" && bind_address != "::" && !bind_address.empty()) return bind_address;
+  asio::io_context context;
+  boost::system::error_code error;
+  asio::ip::udp::socket socket(context);
+  const asio::ip::udp::endpoint documentation(asio::ip::make_address("192.0.2.1"), 9);  // RFC 5737
+  socket.open(asio::ip::udp::v4(), error);
+  if (!error) socket.connect(documentation, error);
+  const auto local = error ? asio::ip::udp::endpoint() : socket.local_endpoint(error);
+  return error ? bind_address : local.address().to_string();
+}
+
+}  // namespace
 
 struct Instance::Impl {
   Impl(storage::Store& s, InstanceOptions o) : store(s), options(std::move(o)), cacher(store, Registry::builtin()) {}
@@ -40,9 +63,17 @@ struct Instance::Impl {
   std::vector<std::unique_ptr<EventThread>> threads;
   std::unique_ptr<http::Server> listener;
   std::unique_ptr<Upkeep> upkeep;
+  std::unique_ptr<KubernetesService> kubernetes_service;
+  std::unique_ptr<DefaultServiceCidr> default_service_cidr;
+  std::unique_ptr<AllocationRepair> allocation_repair;
   std::uint16_t port = 0;
   OpenIdDocuments openid;
 
+  // The one that clients are told.
+  std::string address() const { return fmt::format("{}:{}", options.advertise_address, port); }
+  Task<> start_kubernetes_service();
+  Task<> start_repair();
+  Task<> stop_services();
   Result<void> make_authentication();
   Result<void> make_server();
   void serve_openid();
@@ -93,8 +124,7 @@ Result<void> Instance::Impl::make_authentication() {
 
 void Instance::Impl::serve_openid() {
   if (tokens->keys().empty()) return;
-  const std::string address = fmt::format("{}:{}", options.advertise_address.empty() ? options.bind_address : options.advertise_address, port);
-  auto documents = openid_documents(options.service_account_issuers.empty() ? "" : options.service_account_issuers[0], "", address, tokens->keys());
+  auto documents = openid_documents(options.service_account_issuers.empty() ? "" : options.service_account_issuers[0], "", address(), tokens->keys());
   if (!documents) {
     log::warn("api-server", "OpenID discovery is not served: {}", documents.error().message);
     return;
@@ -126,7 +156,7 @@ Result<void> Instance::Impl::make_server() {
   server_options.request_timeout = options.request_timeout;
   server_options.max_requests_inflight = options.max_requests_inflight;
   server_options.max_mutating_requests_inflight = options.max_mutating_requests_inflight;
-  server_options.server_address = fmt::format("{}:{}", options.advertise_address.empty() ? options.bind_address : options.advertise_address, port);
+  server_options.server_address = address();
   server = std::make_unique<ApiServer>(*resources, *authorizers.chain, [this](const http::RequestHead& head, const http::Peer& peer) {
     return authenticate_request(*authenticator, *authorizers.chain, head, peer);
   }, server_options);
@@ -139,6 +169,7 @@ Result<void> Instance::Impl::make_server() {
 
 Result<void> Instance::start() {
   Impl& i = *impl_;
+  if (i.options.advertise_address.empty()) i.options.advertise_address = advertised(i.options.bind_address);
   RN_CHECK(i.cacher.start());
   RN_CHECK(i.make_authentication());
   for (int n = 0; n < i.options.io_threads; ++n) i.threads.push_back(std::make_unique<EventThread>(fmt::format("http-{}", n)));
@@ -163,8 +194,19 @@ Result<void> Instance::start() {
   auto client = make_in_process_client(*i.server, self, executor, "api-server");
   run_blocking(executor, i.bootstrap(std::move(client), seeded));
   RN_CHECK(seeded);
+  KubernetesServiceOptions service;
+  service.advertise_address = i.options.advertise_address;
+  service.port = i.port;
+  if (!i.options.service_cluster_ip_ranges.empty()) service.service_range = i.options.service_cluster_ip_ranges[0];
+  i.kubernetes_service = std::make_unique<KubernetesService>(i.store, make_in_process_client(*i.server, self, executor, "api-server"), service);
+  run_blocking(executor, i.start_kubernetes_service());
   i.upkeep = std::make_unique<Upkeep>(i.store, executor, i.options.upkeep);
   i.upkeep->start();
+  i.default_service_cidr = std::make_unique<DefaultServiceCidr>(i.cacher, make_in_process_client(*i.server, self, executor, "api-server"),
+                                                                i.options.service_cluster_ip_ranges, *i.options.clock);
+  i.allocation_repair = std::make_unique<AllocationRepair>(i.cacher, make_in_process_client(*i.server, self, executor, "api-server"),
+                                                           *i.options.clock, i.options.allocation_repair);
+  run_blocking(executor, i.start_repair());
   i.listener->start();
   return {};
 }
@@ -183,8 +225,7 @@ void Instance::stop(std::chrono::milliseconds grace) {
   Impl& i = *impl_;
   if (i.threads.empty()) return;
   if (i.server) i.server->begin_shutdown();
-  if (i.upkeep) run_blocking(i.threads[0]->executor(), i.upkeep->stop());
-  i.upkeep.reset();
+  run_blocking(i.threads[0]->executor(), i.stop_services());
   if (i.listener) run_blocking(i.threads[0]->executor(), i.listener->stop(grace));
   for (auto& thread : i.threads) thread->stop();
   i.listener.reset();
@@ -194,6 +235,29 @@ void Instance::stop(std::chrono::milliseconds grace) {
 
 std::unique_ptr<client::ApiClient> Instance::make_client(User user, asio::any_io_executor executor, std::string user_agent) {
   return make_in_process_client(*impl_->server, std::move(user), std::move(executor), std::move(user_agent));
+}
+
+Task<> Instance::Impl::start_kubernetes_service() {
+  auto done = co_await kubernetes_service->reconcile();
+  if (!done) log::warn("api-server", "the Service kubernetes: {}", done.error().message);
+  kubernetes_service->start();
+}
+
+Task<> Instance::Impl::start_repair() {
+  default_service_cidr->start();
+  allocation_repair->start();
+  co_return;
+}
+
+Task<> Instance::Impl::stop_services() {
+  if (allocation_repair) co_await allocation_repair->stop();
+  allocation_repair.reset();
+  if (default_service_cidr) co_await default_service_cidr->stop();
+  default_service_cidr.reset();
+  if (kubernetes_service) co_await kubernetes_service->stop();
+  kubernetes_service.reset();
+  if (upkeep) co_await upkeep->stop();
+  upkeep.reset();
 }
 
 Task<Result<void>> Instance::Impl::ensure_object(client::ApiClient& client, const Kind& kind, Document wanted) {
@@ -231,6 +295,13 @@ Task<> Instance::Impl::bootstrap(std::unique_ptr<client::ApiClient> client, Resu
     auto done = co_await ensure_object(*client, *object.kind, object.document);
     if (!done) {
       outcome = internal_error(fmt::format("{} of a new cluster was not written: {}", object.kind->kind, done.error().message));
+      co_return;
+    }
+  }
+  for (const auto& addon : options.addons) {
+    auto done = co_await client::ensure_object(*client, addon.resource, addon.object, true);
+    if (!done) {
+      outcome = internal_error(fmt::format("{} {}: {}", addon.resource.resource, client::name_of(addon.object), done.error().message));
       co_return;
     }
   }

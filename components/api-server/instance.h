@@ -9,6 +9,7 @@
 
 #include "apimachinery/registry.h"
 #include "api-server/request_context.h"
+#include "api-server/allocation_repair_options.h"
 #include "api-server/upkeep.h"
 #include "base/task.h"
 #include "base/worker.h"
@@ -23,7 +24,9 @@ struct InstanceOptions {
   std::string bind_address = "0.0.0.0";
   std::uint16_t secure_port = 6443;  // 0: any free one
   std::optional<http::ServerTls> tls;  // absent: plain HTTP, which is for loopback only
-  std::string advertise_address;       // what discovery tells clients; bind_address if empty
+  // What discovery tells clients, and where Pods find this server behind the Service "kubernetes". If empty, the bind
+  // address, or, where that is every address, the one from which this host speaks to others.
+  std::string advertise_address;
   std::vector<std::string> authorization_modes = {"Node", "RBAC"};
   std::vector<std::string> enable_admission_plugins, disable_admission_plugins;
   std::string token_auth_file;
@@ -38,11 +41,19 @@ struct InstanceOptions {
   std::chrono::seconds event_ttl{3600};  // how long an Event lives after its last write; 0: for ever
   std::chrono::milliseconds request_timeout{60'000};
   UpkeepOptions upkeep;
+  AllocationRepairOptions allocation_repair;
   const Clock* clock = &Clock::system();  // outlives the instance; of objects' times, and of when Events end
   int io_threads = 2;
   std::size_t max_requests_inflight = 400, max_mutating_requests_inflight = 200;
   // Whether client certificates of this group are cluster administrators by a binding of ours (kubeadm's scheme).
   std::string admin_group;
+  // What this cluster holds beside what every one does, addresses of its own programs for one. Written at each start, and
+  // written over where it says something else.
+  struct Addon {
+    client::Resource resource;
+    apimachinery::Document object;
+  };
+  std::vector<Addon> addons;
 };
 
 class Instance {

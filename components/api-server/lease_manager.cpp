@@ -1,14 +1,12 @@
 #include "api-server/lease_manager.h"
 
 #include <algorithm>
-#include <boost/asio/async_result.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <functional>
 #include <mutex>
 #include <utility>
 #include <vector>
+
+#include "api-server/store_call.h"
 
 namespace rusternetes::api_server {
 
@@ -83,20 +81,11 @@ struct LeaseManager::State : std::enable_shared_from_this<LeaseManager::State> {
 
 LeaseManager::LeaseManager(storage::Store& store, const Clock& clock) : state_(std::make_shared<State>(store, clock)) {}
 
-// The answer may come on the store's thread and is posted back to the caller's.
 Task<Result<storage::LeaseId>> LeaseManager::lease_for(std::chrono::seconds ttl) {
   if (ttl.count() <= 0) co_return storage::LeaseId{0};
-  auto result = std::make_shared<Result<storage::LeaseId>>(Status{});
-  auto executor = co_await asio::this_coro::executor;
-  auto initiate = [&](auto handler) {
-    auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-    state_->get(ttl, [shared, result, executor](Result<storage::LeaseId> lease) {
-      *result = std::move(lease);
-      asio::post(executor, [shared] { (*shared)(); });
-    });
-  };
-  co_await asio::async_initiate<decltype(asio::use_awaitable), void()>(initiate, asio::use_awaitable);
-  co_return std::move(*result);
+  auto get = [state = state_, ttl](auto done) { state->get(ttl, std::move(done)); };
+  auto lease = co_await store_call<storage::LeaseId>(get);
+  co_return lease;
 }
 
 }  // namespace rusternetes::api_server

@@ -15,6 +15,7 @@
 #include "api-server/instance.h"
 #include "base/duration.h"
 #include "base/log.h"
+#include "base/open_files.h"
 #include "certs/certificate.h"
 #include "certs/file.h"
 #include "program/flags.h"
@@ -186,6 +187,7 @@ int run(Flags flags) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  raise_open_files();
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);

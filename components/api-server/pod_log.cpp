@@ -4,6 +4,8 @@
 
 #include <boost/asio/this_coro.hpp>
 
+#include "api-server/proxy/connector.h"
+#include "api-server/proxy/location.h"
 #include "api-server/review_actions.h"
 #include "apimachinery/api/core_v1.h"
 #include "apimachinery/errors.h"
@@ -15,35 +17,6 @@ using namespace apimachinery;
 using core_v1::Pod;
 
 namespace {
-
-// The container that is meant: the named one, else the only one or the default-container annotation's.
-Result<std::string> choose_container(const Pod& pod, std::string_view wanted) {
-  std::vector<std::string> all;
-  std::string names, init_names;
-  for (const auto container : pod.spec().containers()) {
-    all.emplace_back(container.name());
-    names += fmt::format("{}{}", names.empty() ? "" : " ", container.name());
-  }
-  std::vector<std::string> others;
-  for (const auto container : pod.spec().initContainers()) {
-    others.emplace_back(container.name());
-    init_names += fmt::format("{}{}", init_names.empty() ? "" : " ", container.name());
-  }
-  for (const auto container : pod.spec().ephemeralContainers()) others.emplace_back(container.name());
-  if (wanted.empty()) {
-    if (all.size() == 1) return all[0];
-    if (const auto preset = pod.metadata().annotations().get("kubectl.kubernetes.io/default-container"); !preset.empty()) wanted = preset;
-    if (wanted.empty()) {
-      std::string text = fmt::format("a container name must be specified for pod {}, choose one of: [{}]", pod.metadata().name(), names);
-      if (!init_names.empty()) text += fmt::format(" or one of the init containers: [{}]", init_names);
-      return bad_request(text);
-    }
-  }
-  for (const auto* list : {&all, &others})
-    for (const auto& name : *list)
-      if (name == wanted) return name;
-  return bad_request(fmt::format("container {} is not valid for pod {}", wanted, pod.metadata().name()));
-}
 
 Task<Result<void>> fetch_log(ApiServer& server, std::optional<http::ClientTls> tls, HandlerContext context) {
   Call& call = context.call;
@@ -59,14 +32,9 @@ Task<Result<void>> fetch_log(ApiServer& server, std::optional<http::ClientTls> t
   }
   if (!tls) co_return internal_error("logs are not fetched: no client certificate for kubelets is configured (--kubelet-client-certificate)");
   const Document node_document = server.resources().cacher().get("", "nodes", "", pod.spec().nodeName());
-  if (!node_document) co_return not_found({"", "nodes"}, pod.spec().nodeName());
-  const core_v1::Node node(&node_document.root());
-  std::string address;
-  for (const auto one : node.status().addresses())
-    if (one.type() == "InternalIP" && address.empty()) address = one.address();
-  std::int64_t port = node.status().daemonEndpoints().kubeletEndpoint().Port();
-  if (!port) port = 10250;
-  if (address.empty()) co_return internal_error(fmt::format("node {} has no internal address", node.metadata().name()));
+  if (!node_document) co_return not_found({"", "pods"}, pod.spec().nodeName());  // kube-apiserver's words
+  auto location = kubelet_location(core_v1::Node(&node_document.root()));
+  if (!location) co_return location.error();
   std::string query;
   for (const char* key : {"follow", "previous", "timestamps", "tailLines", "sinceSeconds", "sinceTime", "limitBytes", "stream"})
     if (call.info.query.has(key)) {
@@ -76,7 +44,7 @@ Task<Result<void>> fetch_log(ApiServer& server, std::optional<http::ClientTls> t
   http::ClientRequest request;
   request.target = fmt::format("/containerLogs/{}/{}/{}{}", call.info.name_space, call.info.name, *container, query);
   auto executor = co_await asio::this_coro::executor;
-  const std::string url = address.find(':') == std::string::npos ? fmt::format("https://{}:{}", address, port) : fmt::format("https://[{}]:{}", address, port);
+  const std::string url = "https://" + location->authority();
   auto client = http::Client::create(executor, {url, *tls});
   if (!client) co_return client.error();
   auto response = co_await (*client)->send(std::move(request));
@@ -110,6 +78,7 @@ Task<Result<void>> fetch_log(ApiServer& server, std::optional<http::ClientTls> t
 
 void add_pod_log(ApiServer& server, std::optional<http::ClientTls> kubelet_client) {
   server.add_extension("/pods/log", [&server, kubelet_client](HandlerContext context) { return fetch_log(server, kubelet_client, context); });
+  add_connects(server, kubelet_client);  // the other subresources behind a kubelet
 }
 
 }  // namespace rusternetes::api_server

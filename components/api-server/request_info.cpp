@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "http/header_text.h"
+
 namespace rusternetes::api_server {
 namespace {
 
@@ -22,12 +24,6 @@ std::vector<std::string> segments_of(std::string_view path) {
     if (slash == std::string_view::npos) break;
     path.remove_prefix(slash + 1);
   }
-  return out;
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return std::tolower(c); });
   return out;
 }
 
@@ -111,7 +107,7 @@ RequestInfo parse_request(std::string_view method, std::string_view target) {
   const auto raw_path = target.substr(0, question);
   info.path = percent_decode(raw_path, false);
   if (question != std::string_view::npos) info.query = Query::parse(target.substr(question + 1));
-  info.verb = lower(method);
+  info.verb = http::lower_case(method);
   auto parts = segments_of(raw_path);
   std::size_t at;
   if (parts.size() >= 2 && parts[0] == "api") {

@@ -4,16 +4,13 @@
 
 #include <fmt/format.h>
 
-#include <boost/asio/async_result.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <iterator>
 
 #include "api-server/companions.h"
 #include "api-server/continue_token.h"
 #include "api-server/conversion.h"
 #include "api-server/storage_codec.h"
+#include "api-server/store_call.h"
 #include "apimachinery/api/meta_v1.h"
 #include "apimachinery/edit.h"
 #include "apimachinery/errors.h"
@@ -54,22 +51,13 @@ std::int64_t Resources::now_us() const {
 
 const Kind& Resources::storage_kind(const Call& call) const { return *call.registry->storage_kind(*call.kind); }
 
-// The answer comes on the store's thread and is posted back to the caller's.
 Task<Result<storage::TxnResponse>> Resources::commit(storage::TxnRequest request) {
-  auto result = std::make_shared<Result<storage::TxnResponse>>(Status{});
-  auto executor = co_await asio::this_coro::executor;
-  auto shared_request = std::make_shared<storage::TxnRequest>(std::move(request));
-  auto initiate = [&](auto handler) {
-    auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-    cacher_.store().txn(std::move(*shared_request), [shared, result, executor](Result<storage::TxnResponse> response) {
-      *result = std::move(response);
-      asio::post(executor, [shared] { (*shared)(); });
-    });
-  };
-  co_await asio::async_initiate<decltype(asio::use_awaitable), void()>(initiate, asio::use_awaitable);
-  if (!*result && (*result).error().is(storage::reason_no_space))
+  auto shared = std::make_shared<storage::TxnRequest>(std::move(request));
+  auto write = [&store = cacher_.store(), shared](auto done) { store.txn(std::move(*shared), std::move(done)); };
+  auto written = co_await store_call<storage::TxnResponse>(write);
+  if (!written && written.error().is(storage::reason_no_space))
     co_return internal_error("etcdserver: mvcc: database space exceeded");
-  co_return std::move(*result);
+  co_return written;
 }
 
 Task<Result<EntryPtr>> Resources::fresh(Call& call, std::string name) {

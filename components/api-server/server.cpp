@@ -114,8 +114,8 @@ Task<> ApiServer::handle(std::shared_ptr<http::Exchange> exchange) {
   Call call;
   Accepted accepted;
   const auto started = std::chrono::steady_clock::now();
-  auto served = co_await serve(exchange, call, accepted);
   int code = 200;
+  auto served = co_await serve(exchange, call, accepted, code);
   if (!served) {
     code = served.error().code;
     if (!exchange->has_begun()) {
@@ -126,6 +126,7 @@ Task<> ApiServer::handle(std::shared_ptr<http::Exchange> exchange) {
       (void)sent;  // a client that has gone needs no answer
     }
   }
+  if (is_connect(call.info)) call.info.verb = "connect";
   metrics_->record(call.info, call.kind, code, std::chrono::steady_clock::now() - started);
 }
 
@@ -141,7 +142,7 @@ Task<Result<void>> ApiServer::send_failure(HandlerContext context, Status failur
   co_return co_await context.exchange->respond(std::move(head), std::move(page));
 }
 
-Task<Result<void>> ApiServer::serve(std::shared_ptr<http::Exchange> exchange, Call& call, Accepted& accepted) {
+Task<Result<void>> ApiServer::serve(std::shared_ptr<http::Exchange> exchange, Call& call, Accepted& accepted, int& code) {
   const http::RequestHead& head = exchange->head();
   call.info = parse_request(head.method, head.target);
   call.now_us = resources_.now_us();
@@ -171,11 +172,13 @@ Task<Result<void>> ApiServer::serve(std::shared_ptr<http::Exchange> exchange, Ca
   if (!in_flight.ok()) co_return too_many_requests("Too many requests, please try again later.", 1);
 
   if (!is_long_running(call.info)) exchange->set_body_deadline(std::chrono::steady_clock::now() + options_.request_timeout);
-  if (call.info.is_resource && call.info.verb.empty()) co_return method_not_allowed();
+  // Of methods that are no verb, OPTIONS passes through proxies.
+  const bool is_proxied = call.info.subresource == "proxy" && head.method == "OPTIONS";
+  if (call.info.is_resource && call.info.verb.empty() && !is_proxied) co_return method_not_allowed();
   auto allowed = co_await authorize(call);
   if (!allowed) co_return allowed.error();
 
-  HandlerContext context{exchange, call, accepted};
+  HandlerContext context{exchange, call, accepted, &code};
   context.accepted.pretty = wants_pretty(call);
   if (negotiated) {
     negotiated->pretty |= context.accepted.pretty;
@@ -185,7 +188,10 @@ Task<Result<void>> ApiServer::serve(std::shared_ptr<http::Exchange> exchange, Ca
   auto resolved = resolve_kind(call);
   if (!resolved) co_return resolved.error();
   const auto extension = extensions_.find(fmt::format("{}/{}/{}", call.info.api_group, call.info.resource, call.info.subresource));
-  if (extension != extensions_.end()) co_return co_await extension->second(context);
+  if (extension != extensions_.end()) {
+    LongRunning::Mark mark(long_running_, LongRunning::labels(call.info));
+    co_return co_await extension->second(context);
+  }
   if (!negotiated) co_return negotiated.error();
   const auto action = actions_.find(fmt::format("{}/{}/{}", call.info.api_group, call.info.resource, call.info.subresource));
   if (action != actions_.end()) co_return co_await serve_action(context, action->second);
@@ -210,6 +216,17 @@ Task<Result<void>> ApiServer::authorize_as(const Call& call, std::string verb) {
   co_return forbidden_status(attributes, verdict.reason);
 }
 
+namespace {
+
+// Of what every request for a resource is warned: the generated APILifecycleDeprecated of k8s.io/api.
+void warn_of_deprecation(Call& call) {
+  if (!call.kind->group_version.group.empty()) return;
+  if (call.kind->resource == "endpoints") call.warnings.add("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice");
+  if (call.kind->resource == "componentstatuses") call.warnings.add("v1 ComponentStatus is deprecated in v1.19+");
+}
+
+}  // namespace
+
 Result<void> ApiServer::resolve_kind(Call& call) const {
   const RequestInfo& info = call.info;
   call.kind = call.registry->find_resource(info.api_group, info.api_version, info.resource);
@@ -225,6 +242,11 @@ Result<void> ApiServer::resolve_kind(Call& call) const {
   const bool is_one = info.verb == "update" || info.verb == "patch", is_new = info.verb == "create" && info.subresource.empty();
   if ((is_one && info.name.empty()) || (is_new && (!info.name.empty() || (call.kind->is_namespaced && info.name_space.empty()))))
     return method_not_allowed();
+  if (is_connect(info) && info.subresource != "log") {
+    if (!info.verb.empty() && !(parse_verbs(info.verb) & call.subresource->verbs)) return method_not_allowed();
+    if (call.kind->is_namespaced && info.name_space.empty()) return path_not_found();
+    return {};
+  }
   const std::uint16_t allowed = call.subresource ? call.subresource->verbs : call.kind->verbs;
   if (!(parse_verbs(info.verb) & allowed))
     return method_not_supported({call.kind->group_version.group, call.kind->resource}, info.verb);
@@ -234,6 +256,7 @@ Result<void> ApiServer::resolve_kind(Call& call) const {
     return method_not_supported({call.kind->group_version.group, call.kind->resource}, info.verb);
   if (!call.kind->is_namespaced && !info.name_space.empty() && call.kind->resource != "namespaces") return path_not_found();
   if (!call.kind->is_namespaced) call.info.name_space.clear();
+  warn_of_deprecation(call);
   return {};
 }
 
@@ -357,6 +380,7 @@ Task<Result<void>> ApiServer::serve_delete(HandlerContext context) {
 
 Task<Result<void>> ApiServer::serve_watch(HandlerContext context) {
   Call& call = context.call;
+  LongRunning::Mark mark(long_running_, LongRunning::labels(call.info));
   auto source = co_await WatchSource::open(resources_, call);
   // Past the checks of the request itself, what goes wrong is an event of the stream, as in Kubernetes.
   Status failure;

@@ -12,6 +12,7 @@
 #include "api-server/authorizer.h"
 #include "api-server/discovery.h"
 #include "api-server/encode.h"
+#include "api-server/proxy/long_running.h"
 #include "api-server/resources.h"
 #include "http/server.h"
 
@@ -38,6 +39,7 @@ struct HandlerContext {
   std::shared_ptr<http::Exchange> exchange;
   Call& call;
   Accepted accepted;
+  int* code = nullptr;  // what the metrics count, where it is not 200; set by what answers by itself
 };
 
 class ApiServer {
@@ -71,7 +73,7 @@ class ApiServer {
 
  private:
   friend class InProcessAccess;
-  Task<Result<void>> serve(std::shared_ptr<http::Exchange> exchange, Call& call, Accepted& accepted);
+  Task<Result<void>> serve(std::shared_ptr<http::Exchange> exchange, Call& call, Accepted& accepted, int& code);
   Task<Result<void>> serve_resource(HandlerContext context);
   Task<Result<void>> serve_path(HandlerContext context);
   Task<Result<void>> serve_watch(HandlerContext context);
@@ -102,6 +104,7 @@ class ApiServer {
   std::atomic<std::size_t> inflight_{0}, mutating_inflight_{0};
   std::atomic<bool> is_shutting_down_{false};
   std::unique_ptr<RequestMetrics> metrics_;
+  LongRunning long_running_;
 };
 
 // For a path that nothing serves: a plain page, as Kubernetes answers.

@@ -27,6 +27,7 @@ std::string ApiServer::metrics() const {
   out += fmt::format("# HELP apiserver_current_inflight_requests [STABLE] Requests that run now.\n# TYPE apiserver_current_inflight_requests gauge\n"
                      "apiserver_current_inflight_requests{{request_kind=\"readOnly\"}} {}\napiserver_current_inflight_requests{{request_kind=\"mutating\"}} {}\n",
                      inflight_.load(), mutating_inflight_.load());
+  out += long_running_.text();
   out += "# HELP apiserver_storage_objects [STABLE] Objects stored, by resource.\n# TYPE apiserver_storage_objects gauge\n";
   const auto registry = resources_.cacher().registry();
   for (const Kind* kind : registry->resources())

@@ -123,6 +123,19 @@ void drop_topology(Value& object) {
   each_item(object, EndpointSlice::f_endpoints, [](Value& endpoint) { erase_field(endpoint, Endpoint::f_deprecatedTopology); });
 }
 
+// Kubernetes' own controllers write addresses as they should be: no look at each of thousands.
+void warn_about_addresses(const EndpointSlice& slice, Warnings& warnings) {
+  const auto manager = slice.metadata().labels().get("endpointslice.kubernetes.io/managed-by");
+  if (is_any_of(manager, {"endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io"})) return;
+  const FieldPath list("endpoints");
+  std::int64_t i = 0;
+  for (const auto endpoint : slice.endpoints()) {
+    const FieldPath at = list.index(i++), addresses = at.child("addresses");
+    std::int64_t n = 0;
+    for (const auto address : endpoint.addresses()) warn_about_ip(address, addresses.index(n++), warnings);
+  }
+}
+
 class EndpointSliceStrategy final : public Strategy {
  public:
   void set_defaults(const Kind&, Arena& arena, Value& object) const override {
@@ -147,12 +160,14 @@ class EndpointSliceStrategy final : public Strategy {
     check_slice(object, nullptr, errors);
     if (!errors.empty() || !context.warnings) return;
     if (EndpointSlice(&object).addressType() == "FQDN") context.warnings->add("spec.addressType: FQDN endpoints are deprecated");
+    warn_about_addresses(EndpointSlice(&object), *context.warnings);
   }
-  void validate_update(const StrategyContext&, const Value& object, const Value& old, FieldErrorList& errors) const override {
+  void validate_update(const StrategyContext& context, const Value& object, const Value& old, FieldErrorList& errors) const override {
     check_slice(object, &old, errors);
     const EndpointSlice now(&object), then(&old);
     if (now.addressType() != then.addressType())
       errors.push_back(field::invalid(FieldPath("addressType"), now.addressType(), field_is_immutable));
+    if (errors.empty() && context.warnings) warn_about_addresses(now, *context.warnings);
   }
 
  private:

@@ -48,6 +48,25 @@ void check_subsets(const Endpoints& endpoints, FieldErrorList& errors) {
   }
 }
 
+// Kubernetes' own controller writes addresses as they should be.
+void warn_about_addresses(const Endpoints& endpoints, Warnings& warnings) {
+  if (endpoints.metadata().labels().get("endpoints.kubernetes.io/managed-by") == "endpoint-controller") return;
+  const FieldPath list("subsets");
+  const auto warn = [&](const ListView<core_v1::EndpointAddress>& addresses, const FieldPath& path) {
+    std::int64_t i = 0;
+    for (const auto address : addresses) {
+      const FieldPath at = path.index(i++);
+      warn_about_ip(address.ip(), at.child("ip"), warnings);
+    }
+  };
+  std::int64_t i = 0;
+  for (const auto subset : endpoints.subsets()) {
+    const FieldPath at = list.index(i++);
+    warn(subset.addresses(), at.child("addresses"));
+    warn(subset.notReadyAddresses(), at.child("notReadyAddresses"));
+  }
+}
+
 class EndpointsStrategy final : public Strategy {
  public:
   void set_defaults(const Kind&, Arena& arena, Value& object) const override {
@@ -55,12 +74,14 @@ class EndpointsStrategy final : public Strategy {
       each_item(subset, EndpointSubset::f_ports, [&](Value& port) { default_text(arena, port, EndpointPort::f_protocol, "TCP"); });
     });
   }
-  void validate(const StrategyContext&, const Value& object, FieldErrorList& errors) const override {
+  void validate(const StrategyContext& context, const Value& object, FieldErrorList& errors) const override {
     check_subsets(Endpoints(&object), errors);
+    if (errors.empty() && context.warnings) warn_about_addresses(Endpoints(&object), *context.warnings);
   }
-  void validate_update(const StrategyContext&, const Value& object, const Value& old, FieldErrorList& errors) const override {
+  void validate_update(const StrategyContext& context, const Value& object, const Value& old, FieldErrorList& errors) const override {
     // What was stored stays valid.
     if (!is_same_loosely(object.get(Endpoints::f_subsets), old.get(Endpoints::f_subsets))) check_subsets(Endpoints(&object), errors);
+    if (errors.empty() && context.warnings) warn_about_addresses(Endpoints(&object), *context.warnings);
   }
   bool allows_create_on_update() const override { return true; }
 };

@@ -8,6 +8,7 @@
 #include "apimachinery/api/networking_v1.h"
 #include "apimachinery/edit.h"
 #include "apimachinery/errors.h"
+#include "apimachinery/managed_fields.h"
 #include "apimachinery/uid.h"
 
 namespace rusternetes::api_server {
@@ -24,11 +25,14 @@ constexpr std::string_view group = "networking.k8s.io";
 
 std::string_view family_of(const Cidr& block) { return block.is_v4() ? "IPv4" : "IPv6"; }
 
-bool is_ready(const ServiceCIDR& object) {
+// What is dropped and routed for the default one was made with the cluster. For others that may still be to
+// do: their addresses are given out when they are said to be ready, and not, as by a kube-apiserver, also
+// while nothing is said.
+bool is_ready(const ServiceCIDR& object, bool is_default) {
   if (object.metadata().has_deletionTimestamp()) return false;
   for (const auto condition : object.status().conditions())
     if (condition.type() == "Ready") return condition.status() == "True";
-  return true;  // nobody has looked at it yet
+  return is_default;
 }
 
 // The addresses that may be given out: not the network's own, and of IPv4 not the broadcast address.
@@ -55,7 +59,7 @@ ServiceAddresses::ServiceAddresses(const StrategyContext& context, Companions& c
       const auto block = Cidr::parse(text);
       if (!block) continue;
       if (is_default) families_.push_back(family_of(*block));
-      if (is_ready(object)) blocks_.push_back(block->masked());
+      if (is_ready(object, is_default)) blocks_.push_back(block->masked());
     }
   };
   if (const EntryPtr entry = objects.map.find(std::string(default_block_name))) add(entry->document.root(), true);
@@ -66,35 +70,53 @@ ServiceAddresses::ServiceAddresses(const StrategyContext& context, Companions& c
 
 bool ServiceAddresses::is_taken(const IpAddress& address) const { return taken_.map.find(address.to_string()) != nullptr; }
 
-void ServiceAddresses::write(const IpAddress& address, const Service& owner) {
-  if (companions_.is_dry_run()) return;
-  const Kind& kind = *companions_.registry().find_kind("networking.k8s.io/v1", "IPAddress");
-  Arena& arena = context_.arena;
-  const std::string name = address.to_string();
-  Value object = Value::empty(ValueKind::structure);
+bool gives_out(const Cidr& block, const IpAddress& address) {
+  const auto index = block.index_of(address);
+  const Usable usable(block);
+  return index && *index >= usable.first && *index <= usable.last;
+}
+
+void set_owner(Arena& arena, Value& object, const IpAddress& address, const ObjectMeta& service) {
   Value& metadata = ensure(arena, object, networking_v1::IPAddress::f_metadata);
-  set_string(arena, metadata, ObjectMeta::f_name, name);
-  set_string(arena, metadata, ObjectMeta::f_uid, new_uid());
-  set_time(arena, metadata, ObjectMeta::f_creationTimestamp, context_.now_us - context_.now_us % 1'000'000);
   Value& labels = ensure(arena, metadata, ObjectMeta::f_labels, ValueKind::map);
   set_map_string(arena, labels, "ipaddress.kubernetes.io/ip-family", address.is_v4() ? "IPv4" : "IPv6");
   set_map_string(arena, labels, "ipaddress.kubernetes.io/managed-by", "ipallocator.k8s.io");
   Value& spec = ensure(arena, object, networking_v1::IPAddress::f_spec);
   Value& parent = ensure(arena, spec, networking_v1::IPAddressSpec::f_parentRef);
+  assign(parent, Value::empty(ValueKind::structure));
   set_string(arena, parent, networking_v1::ParentReference::f_resource, "services");
-  set_string(arena, parent, networking_v1::ParentReference::f_namespace_, owner.metadata().namespace_());
-  set_string(arena, parent, networking_v1::ParentReference::f_name, owner.metadata().name());
-  companions_.create(kind, name, object);
+  set_string(arena, parent, networking_v1::ParentReference::f_namespace_, service.namespace_());
+  set_string(arena, parent, networking_v1::ParentReference::f_name, service.name());
+}
+
+Value new_ip_address(Arena& arena, const IpAddress& address, const ObjectMeta& service, std::int64_t now_us) {
+  Value object = Value::empty(ValueKind::structure);
+  Value& metadata = ensure(arena, object, networking_v1::IPAddress::f_metadata);
+  set_string(arena, metadata, ObjectMeta::f_name, address.to_string());
+  set_string(arena, metadata, ObjectMeta::f_uid, new_uid());
+  set_time(arena, metadata, ObjectMeta::f_creationTimestamp, now_us - now_us % 1'000'000);
+  set_owner(arena, object, address, service);
+  return object;
+}
+
+void ServiceAddresses::write(const IpAddress& address, const Service& owner) {
+  if (companions_.is_dry_run()) return;
+  const Kind& kind = *companions_.registry().find_kind("networking.k8s.io/v1", "IPAddress");
+  Value object = new_ip_address(context_.arena, address, owner.metadata(), context_.now_us);
+  ManagedFieldsRequest request;  // as an api-server that writes for itself
+  request.manager = "kube-apiserver";
+  request.now_us = context_.now_us;
+  update_managed_fields(context_.arena, kind, object, nullptr, request);
+  companions_.create(kind, address.to_string(), object);
 }
 
 Result<void> ServiceAddresses::claim(std::string_view text, const Service& owner) {
-  const auto address = IpAddress::parse_sloppy(text);
+  auto address = IpAddress::parse_sloppy(text);
   if (!address) return internal_error(fmt::format("failed to parse service IP {:?}", text));
+  address = address->unmap();
   const auto block = std::find_if(blocks_.begin(), blocks_.end(), [&](const Cidr& one) { return one.contains(*address); });
   if (block == blocks_.end()) return bad_request("the provided network does not match the current range");
-  const std::uint64_t index = *block->index_of(*address);
-  const Usable usable(*block);
-  if (index < usable.first || index > usable.last)
+  if (!gives_out(*block, *address))
     return bad_request(fmt::format("the provided IP ({}) is not in the valid range. The range of valid IPs is {}", address->to_string(), block->to_string()));
   if (is_taken(*address)) return bad_request("provided IP is already allocated");
   write(*address, owner);
@@ -130,7 +152,7 @@ Result<std::string> ServiceAddresses::claim_any(std::string_view family, const S
 void ServiceAddresses::release(std::string_view text) {
   const auto address = IpAddress::parse_sloppy(text);
   if (!address || companions_.is_dry_run()) return;
-  companions_.remove(*companions_.registry().find_kind("networking.k8s.io/v1", "IPAddress"), address->to_string());
+  companions_.remove(*companions_.registry().find_kind("networking.k8s.io/v1", "IPAddress"), address->unmap().to_string());
 }
 
 }  // namespace rusternetes::api_server

@@ -8,9 +8,19 @@
 #include "api-server/companions.h"
 #include "api-server/strategy.h"
 #include "apimachinery/api/core_v1.h"
+#include "apimachinery/api/meta_v1.h"
 #include "apimachinery/cidr.h"
 
 namespace rusternetes::api_server {
+
+// Whether a Service may have the address out of this block: not the block's own and, of IPv4, not its broadcast address.
+bool gives_out(const apimachinery::Cidr& block, const apimachinery::IpAddress& address);
+// The IPAddress object says that this Service holds it: labels and parentRef.
+void set_owner(apimachinery::Arena& arena, apimachinery::Value& object, const apimachinery::IpAddress& address,
+               const apimachinery::meta_v1::ObjectMeta& service);
+// A new one.
+apimachinery::Value new_ip_address(apimachinery::Arena& arena, const apimachinery::IpAddress& address,
+                                   const apimachinery::meta_v1::ObjectMeta& service, std::int64_t now_us);
 
 class ServiceAddresses {
  public:

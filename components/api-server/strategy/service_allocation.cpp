@@ -151,8 +151,11 @@ Result<void> Allocation::claim_health_check_port(Value& spec) {
   const std::int64_t wanted = ServiceSpec(&spec).healthCheckNodePort();
   if (wanted != 0) {
     auto claimed = ports_.claim(wanted);
-    if (!claimed) return internal_error(fmt::format("failed to allocate requested HealthCheck NodePort {}: {}", wanted, claimed.error().message));
-    return {};
+    if (claimed) return {};
+    const auto message = fmt::format("failed to allocate requested HealthCheck NodePort {}: {}", wanted, claimed.error().message);
+    auto details = std::make_shared<StatusDetails>();
+    details->causes.push_back({"", message, ""});
+    return Status{500, "InternalError", "Internal error occurred: " + message, std::move(details)};
   }
   RN_TRY(const std::int64_t port, ports_.claim_any());
   set_integer(context_.arena, spec, ServiceSpec::f_healthCheckNodePort, port);

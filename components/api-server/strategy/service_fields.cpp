@@ -65,6 +65,10 @@ BadValue shown(const TextList& list) {
 bool is_headless(const ServiceSpec& spec) { return spec.clusterIPs().size() == 1 && spec.clusterIPs()[0] == "None"; }
 bool needs_cluster_ip(const ServiceSpec& spec) { return spec.type() != "ExternalName"; }
 bool needs_node_port(const ServiceSpec& spec) { return spec.type() == "NodePort" || spec.type() == "LoadBalancer"; }
+bool allocates_node_ports(const ServiceSpec& spec) {
+  const bool is_told_not_to = spec.has_allocateLoadBalancerNodePorts() && !spec.allocateLoadBalancerNodePorts();
+  return spec.type() == "NodePort" || (spec.type() == "LoadBalancer" && !is_told_not_to);
+}
 bool needs_health_check_node_port(const ServiceSpec& spec) {
   return spec.type() == "LoadBalancer" && spec.externalTrafficPolicy() == "Local";
 }
@@ -99,7 +103,7 @@ void keep_allocated_values(Arena& arena, Value& spec, const Value& old) {
     if (now.clusterIP().empty()) take_field(arena, spec, old, ServiceSpec::f_clusterIP);
     if (now.clusterIPs().empty()) take_field(arena, spec, old, ServiceSpec::f_clusterIPs);
   }
-  if (needs_node_port(now) && needs_node_port(then)) keep_node_ports(arena, spec, then);
+  if (allocates_node_ports(now) && allocates_node_ports(then)) keep_node_ports(arena, spec, then);
   if (needs_health_check_node_port(now) && needs_health_check_node_port(then) && now.healthCheckNodePort() == 0)
     take_field(arena, spec, old, ServiceSpec::f_healthCheckNodePort);
 }
@@ -133,6 +137,24 @@ void drop_fields_of_old_type(Value& spec, const Value& old) {
 
 namespace {
 
+// A change of the cluster's families neither adds an address to such a Service nor takes one off, as long as nobody asks.
+bool keeps_its_preference(const ServiceSpec& now, const ServiceSpec& then) {
+  constexpr std::string_view prefer = "PreferDualStack";
+  return now.type() == then.type() && now.has_ipFamilyPolicy() && now.ipFamilyPolicy() == prefer &&
+         (!then.has_ipFamilyPolicy() || then.ipFamilyPolicy() == prefer) && has_same_texts(now.clusterIPs(), then.clusterIPs()) &&
+         has_same_texts(now.ipFamilies(), then.ipFamilies());
+}
+
+// Without saying SingleStack nobody gives up a second address.
+void check_releases(const ServiceSpec& now, const ServiceSpec& then, const FieldPath& path, FieldErrorList& errors) {
+  const auto check = [&](const TextList& has, const TextList& had, std::string_view what) {
+    if (!has.empty() && has.size() < had.size())
+      errors.push_back(field::invalid(path, now.ipFamilyPolicy(), fmt::format("must be 'SingleStack' to release the secondary {}", what)));
+  };
+  check(now.clusterIPs(), then.clusterIPs(), "cluster IP");
+  check(now.ipFamilies(), then.ipFamilies(), "IP family");
+}
+
 // The second half of init_ip_families: which families an already consistent service has.
 void complete_families(Arena& arena, Value& spec, std::span<const std::string_view> families, FieldErrorList& errors) {
   const FieldPath path("spec");
@@ -162,7 +184,7 @@ void complete_families(Arena& arena, Value& spec, std::span<const std::string_vi
 void init_ip_families(Arena& arena, Value& spec, const Value* old, std::span<const std::string_view> families,
                       FieldErrorList& errors) {
   const ServiceSpec now(&spec), then(old);
-  if (!needs_cluster_ip(now) || families.empty()) return;
+  if (!needs_cluster_ip(now) || families.empty() || (old && keeps_its_preference(now, then))) return;
   const FieldPath path("spec"), policy_path = path.child("ipFamilyPolicy");
   if (!now.has_ipFamilyPolicy()) {
     const bool is_selectorless = now.clusterIP() == "None" && now.selector().empty();
@@ -181,6 +203,8 @@ void init_ip_families(Arena& arena, Value& spec, const Value* old, std::span<con
   if (old && is_single) {
     cut(ServiceSpec::f_clusterIPs);
     cut(ServiceSpec::f_ipFamilies);
+  } else if (old) {
+    check_releases(now, then, policy_path, errors);
   }
   if (is_single && now.clusterIPs().size() == 2)
     errors.push_back(field::invalid(policy_path, now.ipFamilyPolicy(), "must be 'RequireDualStack' or 'PreferDualStack' when multiple cluster IPs are specified"));

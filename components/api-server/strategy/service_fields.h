@@ -2,6 +2,7 @@
 // What Services' addresses and ports mean to each other: which types have them, how the singular and the plural fields
 // agree, what an update that leaves them out keeps. Shared by the strategy and by allocation.
 
+#include "api-server/request_context.h"
 #include "api-server/strategy/checks.h"
 #include "apimachinery/api/core_v1.h"
 #include "apimachinery/edit.h"
@@ -11,6 +12,8 @@ namespace rusternetes::api_server {
 bool is_headless(const apimachinery::core_v1::ServiceSpec& spec);
 bool needs_cluster_ip(const apimachinery::core_v1::ServiceSpec& spec);
 bool needs_node_port(const apimachinery::core_v1::ServiceSpec& spec);
+// Whether its ports get node ports that nobody named.
+bool allocates_node_ports(const apimachinery::core_v1::ServiceSpec& spec);
 bool needs_health_check_node_port(const apimachinery::core_v1::ServiceSpec& spec);
 bool is_externally_accessible(const apimachinery::core_v1::ServiceSpec& spec);
 bool has_same_texts(const TextList& a, const TextList& b);
@@ -38,5 +41,11 @@ void validate_load_balancer_status(const apimachinery::core_v1::Service& service
                                    const apimachinery::core_v1::Service& old, FieldErrorList& errors);
 // An address that endpoints and external addresses may not be: unspecified, loopback, link-local.
 void validate_endpoint_ip(std::string_view address, const FieldPath& path, FieldErrorList& errors);
+
+// Of what is valid.
+void warn_about_service(const apimachinery::core_v1::Service& service, Warnings& warnings);
+void warn_about_service_status(const apimachinery::core_v1::Service& service, Warnings& warnings);
+// An address that some read otherwise than others, or that is not written as it should be.
+void warn_about_ip(std::string_view address, const FieldPath& path, Warnings& warnings);
 
 }  // namespace rusternetes::api_server

@@ -15,7 +15,29 @@ using core_v1::RangeAllocation;
 namespace {
 // The lower band is left to those who ask for a port by number (KEP 3668).
 constexpr std::size_t lower_band = 86;  // min(max(16, 2768 / 32), 128)
+constexpr std::size_t count = node_port_count;
 }  // namespace
+
+NodePortSet read_node_ports(std::string_view data) {
+  NodePortSet ports;
+  for (std::size_t i = 0; i < count && i / 8 < data.size(); ++i)
+    ports[i] = static_cast<unsigned char>(data[data.size() - 1 - i / 8]) >> (i % 8) & 1;
+  return ports;
+}
+
+std::shared_ptr<const std::string> range_of_node_ports(const Registry& registry, const NodePortSet& ports) {
+  std::string data;
+  for (std::size_t byte = (count + 7) / 8; byte-- > 0;) {
+    unsigned bits = 0;
+    for (std::size_t i = 0; i < 8 && byte * 8 + i < count; ++i) bits |= static_cast<unsigned>(ports[byte * 8 + i]) << i;
+    if (!data.empty() || bits != 0) data.push_back(static_cast<char>(bits));
+  }
+  Arena arena;
+  Value object = Value::empty(ValueKind::structure);
+  set_string(arena, object, RangeAllocation::f_range, fmt::format("{}-{}", node_port_first, node_port_last));
+  set_string(arena, object, RangeAllocation::f_data, data);
+  return encode_for_storage(*registry.find_kind("v1", "RangeAllocation"), object);
+}
 
 Result<void> NodePorts::load() {
   if (is_loaded_) return {};
@@ -23,10 +45,7 @@ Result<void> NodePorts::load() {
   if (kv) {
     const Kind& kind = *companions_.registry().find_kind("v1", "RangeAllocation");
     RN_TRY(const Value object, decode_from_storage(context_.arena, *kv->value, kind, companions_.registry()));
-    // A big-endian number without leading zeros; bit i is port first + i.
-    const std::string_view data = RangeAllocation(&object).data();
-    for (std::size_t i = 0; i < count && i / 8 < data.size(); ++i)
-      taken_[i] = static_cast<unsigned char>(data[data.size() - 1 - i / 8]) >> (i % 8) & 1;
+    taken_ = read_node_ports(RangeAllocation(&object).data());
     revision_ = kv->mod_revision;
   }
   is_loaded_ = true;
@@ -69,17 +88,7 @@ Result<void> NodePorts::release(std::int64_t port) {
 void NodePorts::save() {
   if (!is_changed_ || companions_.is_dry_run()) return;
   taken_ &= ~released_;
-  std::string data;
-  for (std::size_t byte = (count + 7) / 8; byte-- > 0;) {
-    unsigned bits = 0;
-    for (std::size_t i = 0; i < 8 && byte * 8 + i < count; ++i) bits |= static_cast<unsigned>(taken_[byte * 8 + i]) << i;
-    if (!data.empty() || bits != 0) data.push_back(static_cast<char>(bits));
-  }
-  const Kind& kind = *companions_.registry().find_kind("v1", "RangeAllocation");
-  Value object = Value::empty(ValueKind::structure);
-  set_string(context_.arena, object, RangeAllocation::f_range, fmt::format("{}-{}", node_port_first, node_port_last));
-  set_string(context_.arena, object, RangeAllocation::f_data, data);
-  companions_.replace(std::string(node_port_range_key), encode_for_storage(kind, object), revision_);
+  companions_.replace(std::string(node_port_range_key), range_of_node_ports(companions_.registry(), taken_), revision_);
 }
 
 }  // namespace rusternetes::api_server

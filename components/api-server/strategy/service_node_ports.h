@@ -10,6 +10,14 @@
 
 namespace rusternetes::api_server {
 
+inline constexpr std::size_t node_port_count = node_port_last - node_port_first + 1;
+using NodePortSet = std::bitset<node_port_count>;  // bit i is port first + i
+
+// RangeAllocation.data: a big-endian number without leading zeros.
+NodePortSet read_node_ports(std::string_view data);
+// The bytes of the RangeAllocation.
+std::shared_ptr<const std::string> range_of_node_ports(const apimachinery::Registry& registry, const NodePortSet& ports);
+
 class NodePorts {
  public:
   // Reads the range on first use.
@@ -24,14 +32,13 @@ class NodePorts {
   void save();
 
  private:
-  static constexpr std::size_t count = node_port_last - node_port_first + 1;
   Result<void> load();
 
   const StrategyContext& context_;
   Companions& companions_;
   bool is_loaded_ = false, is_changed_ = false;
   storage::Revision revision_ = 0;
-  std::bitset<count> taken_, released_;
+  NodePortSet taken_, released_;
 };
 
 }  // namespace rusternetes::api_server

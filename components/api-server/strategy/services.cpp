@@ -1,5 +1,8 @@
 // Services (pkg/registry/core/service); what they claim is in service_allocation.cpp.
 
+#include <fmt/format.h>
+
+#include "api-server/companions.h"
 #include "api-server/strategy.h"
 #include "api-server/strategy/defaulting.h"
 #include "api-server/strategy/service_allocation.h"
@@ -42,6 +45,13 @@ void set_ingress_modes(Arena& arena, Value& object) {
   });
 }
 
+// Kubernetes shows none of an ExternalName, whatever was sent; what is wrong is left for validation to refuse.
+void drop_internal_policy(Value& spec) {
+  const ServiceSpec view(&spec);
+  if (view.type() == "ExternalName" && is_any_of(view.internalTrafficPolicy(), {"Cluster", "Local"}))
+    erase_field(spec, ServiceSpec::f_internalTrafficPolicy);
+}
+
 class ServiceStrategy final : public Strategy {
  public:
   void set_defaults(const Kind&, Arena& arena, Value& object) const override {
@@ -77,18 +87,25 @@ class ServiceStrategy final : public Strategy {
     }
   }
 
-  void validate(const StrategyContext&, const Value& object, FieldErrorList& errors) const override {
+  void validate(const StrategyContext& context, const Value& object, FieldErrorList& errors) const override {
     validate_service(Service(&object), {}, errors);
+    if (errors.empty() && context.warnings) warn_about_service(Service(&object), *context.warnings);
   }
-  void validate_update(const StrategyContext&, const Value& object, const Value& old, FieldErrorList& errors) const override {
+  void validate_update(const StrategyContext& context, const Value& object, const Value& old, FieldErrorList& errors) const override {
     validate_service_update(Service(&object), Service(&old), errors);
+    if (errors.empty() && context.warnings) warn_about_service(Service(&object), *context.warnings);
   }
-  void validate_status_update(const StrategyContext&, const Value& object, const Value& old, FieldErrorList& errors) const override {
+  void validate_status_update(const StrategyContext& context, const Value& object, const Value& old, FieldErrorList& errors) const override {
     validate_load_balancer_status(Service(&object), Service(&old), errors);
+    if (errors.empty() && context.warnings) warn_about_service_status(Service(&object), *context.warnings);
   }
 
   bool has_claims() const override { return true; }
   Result<void> claim(const StrategyContext& context, Companions& companions, Value* object, const Value* old) const override {
+    // With the Service go its Endpoints: one of the same name made later must not begin with old addresses.
+    if (!object && !companions.is_dry_run())
+      companions.remove(*companions.registry().find_kind("v1", "Endpoints"), fmt::format("{}/{}", context.name_space, context.name));
+    if (object) drop_internal_policy(*object->get(Service::f_spec));
     return allocate_for_service(context, companions, object, old);
   }
 

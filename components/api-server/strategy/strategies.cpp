@@ -26,6 +26,7 @@ namespace rusternetes::api_server {
   _("discovery.k8s.io", "endpointslices", endpointslices)                     \
   _("events.k8s.io", "events", new_events)                                    \
   _("networking.k8s.io", "ipaddresses", ipaddresses)                          \
+  _("networking.k8s.io", "networkpolicies", networkpolicies)                  \
   _("networking.k8s.io", "servicecidrs", servicecidrs)                        \
   _("rbac.authorization.k8s.io", "clusterrolebindings", clusterrolebindings)  \
   _("rbac.authorization.k8s.io", "clusterroles", clusterroles)                \
@@ -68,7 +69,7 @@ const Strategy& shared_strategy(std::string_view group, std::string_view resourc
   static const WithGeneration with_generation;
   static const std::set<std::pair<std::string_view, std::string_view>> kinds_with_generation{
       {"", "replicationcontrollers"}, {"apps", "daemonsets"}, {"apps", "statefulsets"}, {"batch", "cronjobs"},
-      {"batch", "jobs"}, {"networking.k8s.io", "ingresses"}, {"networking.k8s.io", "networkpolicies"},
+      {"batch", "jobs"}, {"networking.k8s.io", "ingresses"},
       {"flowcontrol.apiserver.k8s.io", "flowschemas"}, {"flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"},
       {"admissionregistration.k8s.io", "validatingadmissionpolicies"},
       {"admissionregistration.k8s.io", "validatingadmissionpolicybindings"}};

@@ -25,6 +25,9 @@ std::string text_after(const std::string& json, std::string_view start) {
   const auto begin = at + start.size();
   return json.substr(begin, json.find_first_of("\",}]", begin) - begin);
 }
+const std::string merge = "application/merge-patch+json";
+const std::string endpoints = "/api/v1/namespaces/default/endpoints";
+bool contains(const Answer& answer, std::string_view text) { return answer.body.find(text) != std::string::npos; }
 std::string cluster_ip(const Answer& answer) { return text_after(answer.body, R"("clusterIP":")"); }
 int node_port(const Answer& answer) { return std::atoi(text_after(answer.body, R"("nodePort":)").c_str()); }
 
@@ -162,4 +165,107 @@ TEST_CASE("Services made at once by many clients never share an address or a por
   for (std::string port; !(port = next(R"("nodePort":)")).empty();) ports.insert(port);
   CHECK(ips.size() >= clients * each);
   CHECK(ports.size() == clients * each);
+}
+
+TEST_CASE("a Service that prefers both families gets a second address only when somebody asks for it") {
+  TestServer server;
+  REQUIRE(server.send("POST", services, service("a", R"("ipFamilyPolicy":"PreferDualStack")")).code == 201);
+  REQUIRE(server.send("PATCH", "/apis/networking.k8s.io/v1/servicecidrs/kubernetes", R"({"spec":{"cidrs":["10.96.0.0/16","fd00:10:96::/112"]}})", merge).code == 200);
+  const Answer touched = server.send("PATCH", services + "/a", R"({"metadata":{"labels":{"a":"b"}}})", merge);
+  CHECK(contains(touched, R"("ipFamilies":["IPv4"])"));
+  const Answer asked = server.send("PATCH", services + "/a", R"({"spec":{"ipFamilyPolicy":"RequireDualStack"}})", merge);
+  REQUIRE(contains(asked, R"("ipFamilies":["IPv4","IPv6"])"));
+  const std::string second = text_after(asked.body, R"("clusterIPs":[")" + cluster_ip(asked) + "\",\"");
+  CHECK(second.starts_with("fd00:10:96::"));
+  CHECK(server.send("GET", addresses + "/" + second).code == 200);
+  const Answer kept = server.send("PATCH", services + "/a", fmt::format(R"({{"spec":{{"clusterIPs":["{}"]}}}})", cluster_ip(asked)), merge);
+  CHECK(kept.code == 422);
+  CHECK(contains(kept, "must be 'SingleStack' to release the secondary cluster IP"));
+  REQUIRE(server.send("PATCH", services + "/a", R"({"spec":{"ipFamilyPolicy":"SingleStack"}})", merge).code == 200);
+  CHECK(server.send("GET", addresses + "/" + second).code == 404);
+}
+
+TEST_CASE("a balancer that wants no node ports gives back the one that an update does not name") {
+  TestServer server;
+  const std::string balanced = R"({"metadata":{"name":"a"},"spec":{"type":"LoadBalancer","allocateLoadBalancerNodePorts":false,"ports":[{"port":80%}]}})";
+  const auto with = [&](const std::string& more) { return std::string(balanced).replace(balanced.find('%'), 1, more); };
+  const Answer created = server.send("POST", services, with(R"(,"nodePort":30001)"));
+  REQUIRE(created.code == 201);
+  CHECK(node_port(created) == 30001);
+  const Answer updated = server.send("PUT", services + "/a", with(""));
+  CHECK(updated.code == 200);
+  CHECK(node_port(updated) == 0);
+  CHECK(server.send("POST", services, R"({"metadata":{"name":"b"},"spec":{"type":"NodePort","ports":[{"port":80,"nodePort":30001}]}})").code == 201);
+}
+
+TEST_CASE("with a Service go its Endpoints, and nobody else's") {
+  TestServer server;
+  const auto made = [](std::string_view name) { return fmt::format(R"({{"metadata":{{"name":"{}"}},"subsets":[{{"addresses":[{{"ip":"10.1.0.1"}}]}}]}})", name); };
+  for (const char* name : {"a", "b"}) {
+    REQUIRE(server.send("POST", services, service(name)).code == 201);
+    REQUIRE(server.send("POST", endpoints, made(name)).code == 201);
+  }
+  REQUIRE(server.send("DELETE", services + "/a?dryRun=All").code == 200);
+  CHECK(server.send("GET", endpoints + "/a").code == 200);
+  REQUIRE(server.send("DELETE", services + "/a").code == 200);
+  CHECK(server.send("GET", endpoints + "/a").code == 404);
+  CHECK(server.send("GET", endpoints + "/b").code == 200);
+}
+
+TEST_CASE("what a Service says in vain is answered with a warning, and what is refused is not") {
+  TestServer server;
+  const auto warnings = [](const Answer& answer) {
+    std::string all;
+    for (const auto text : answer.headers.all("warning")) (all += text) += '\n';
+    return all;
+  };
+  const Answer headless = server.send("POST", services, service("a", R"("clusterIP":"None","sessionAffinity":"ClientIP","externalIPs":["192.0.2.1"])"));
+  REQUIRE(headless.code == 201);
+  CHECK(warnings(headless).find("spec.externalIPs is ignored for headless services") != std::string::npos);
+  CHECK(warnings(headless).find("spec.SessionAffinity is ignored for headless services") != std::string::npos);
+  const Answer external = server.send("POST", services, service("b", R"("externalIPs":["2001:DB8::1"])"));
+  CHECK(warnings(external).find("spec.externalIPs[0]: IPv6 address") != std::string::npos);
+  const Answer refused = server.send("POST", services, service("c", R"("trafficDistribution":"PreferClose","sessionAffinity":"Wrong")"));
+  CHECK(refused.code == 422);
+  CHECK(warnings(refused).empty());
+}
+
+TEST_CASE("a Service that is a name elsewhere has no internal traffic policy, but none that is wrong") {
+  TestServer server;
+  const auto named = [](std::string_view policy) {
+    return fmt::format(R"({{"metadata":{{"name":"a"}},"spec":{{"type":"ExternalName","externalName":"a.example","internalTrafficPolicy":"{}"}}}})", policy);
+  };
+  CHECK(server.send("POST", services, named("Wrong")).code == 422);
+  const Answer created = server.send("POST", services, named("Local"));
+  REQUIRE(created.code == 201);
+  CHECK_FALSE(contains(created, R"("internalTrafficPolicy":)"));
+  CHECK(contains(server.send("PUT", services + "/a", service("a")), R"("internalTrafficPolicy":"Cluster")"));
+}
+
+TEST_CASE("addresses of a ServiceCIDR that was added are given out while it is ready") {
+  TestServer server;
+  const std::string cidrs = "/apis/networking.k8s.io/v1/servicecidrs";
+  const auto says = [&](std::string_view status) {
+    return server
+        .send(
+            "PATCH", cidrs + "/more/status",
+            fmt::format(
+                R"({{"status":{{"conditions":[{{"type":"Ready","status":"{}","reason":"","message":"","lastTransitionTime":"2024-01-01T00:00:00Z"}}]}}}})",
+                status),
+            merge)
+        .code;
+  };
+  REQUIRE(
+      server.send("POST", cidrs, R"({"metadata":{"name":"more"},"spec":{"cidrs":["172.30.0.0/24"]}})").code ==
+      201);
+  const std::string wanted = service("a", R"("clusterIP":"172.30.0.5")");
+  const Answer early = server.send("POST", services, wanted);
+  CHECK(early.code == 422);  // whatever its addresses need may not be there yet
+  CHECK(contains(early, "the provided network does not match the current range"));
+  REQUIRE(says("False") == 200);
+  CHECK(server.send("POST", services, wanted).code == 422);
+  REQUIRE(says("True") == 200);
+  CHECK(server.send("POST", services, wanted).code == 201);
+  CHECK(server.send("POST", services, service("b")).code ==
+        201);  // of the default one, which needs nobody's word
 }

@@ -1,5 +1,7 @@
-// Old revisions go by themselves, and whoever asks for them is told so.
+// Old revisions go by themselves, and whoever asks for them is told so; memory that bursts left behind is given back.
+#include <memory>
 #include <thread>
+#include <vector>
 
 #include "server_test_support.h"
 
@@ -28,4 +30,93 @@ TEST_CASE("revisions older than the compaction interval go, and a list of them i
   CHECK(gone.code == 410);
   CHECK(gone.body.find(R"("reason":"Expired")") != std::string::npos);
   CHECK(server.send("GET", maps + "/m").body.find(R"("k":"1")") != std::string::npos);
+}
+
+namespace {
+
+using api_server::TrimPlan;
+
+constexpr std::uint64_t kMiB = 1 << 20;
+
+// Looks 20 s apart, with so much CPU time in between.
+struct Watch {
+  TrimPlan plan{std::chrono::seconds(60)};
+  TrimPlan::Look last{};
+  bool look(std::chrono::milliseconds cpu, std::uint64_t resident_mib, std::uint64_t used_mib) {
+    last.now += std::chrono::seconds(20);
+    last.cpu_time += cpu;
+    last.resident_bytes = resident_mib * kMiB;
+    last.used_bytes = used_mib * kMiB;
+    return plan.is_due(last);
+  }
+  void trimmed(std::uint64_t resident_mib) {
+    last.resident_bytes = resident_mib * kMiB;
+    plan.note_trimmed(last);
+  }
+};
+
+constexpr std::chrono::milliseconds kCalm{200}, kBusy{5000};
+
+}  // namespace
+
+TEST_CASE("memory is given back when a burst is over, whatever it was") {
+  Watch watch;
+  CHECK_FALSE(watch.look(kCalm, 40, 20));  // nothing to compare with
+  CHECK(watch.look(kCalm, 40, 20));
+  watch.trimmed(38);
+  for (int i = 0; i < 10; ++i) CHECK_FALSE(watch.look(kCalm, 39, 20));
+  CHECK_FALSE(watch.look(kBusy, 90, 50));
+  CHECK_FALSE(watch.look(kBusy, 90, 22));
+  CHECK(watch.look(kCalm, 90, 20));
+  watch.trimmed(40);
+  CHECK_FALSE(watch.look(kCalm, 40, 20));
+}
+
+TEST_CASE("memory that is in use is no reason to look for free memory, and once it is free it is") {
+  Watch watch;
+  (void)watch.look(kCalm, 40, 20);
+  REQUIRE(watch.look(kCalm, 40, 20));
+  watch.trimmed(38);
+  for (int i = 0; i < 5; ++i) CHECK_FALSE(watch.look(kCalm, 140, 120));
+  CHECK(watch.look(kCalm, 140, 25));
+}
+
+TEST_CASE("memory is given back at most once a minute") {
+  Watch watch;
+  (void)watch.look(kCalm, 90, 20);
+  REQUIRE(watch.look(kCalm, 90, 20));
+  watch.trimmed(40);
+  CHECK_FALSE(watch.look(kCalm, 90, 20));
+  CHECK_FALSE(watch.look(kCalm, 90, 20));
+  CHECK(watch.look(kCalm, 90, 20));
+}
+
+TEST_CASE("a server gives back what was freed in the midst of what is in use, also while leases are renewed") {
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+  WARN("SKIPPED: a sanitizer has its own allocator");
+  return;
+#endif
+#endif
+  api_server::InstanceOptions options;
+  options.upkeep.trim_interval = options.upkeep.least_trim_distance = std::chrono::milliseconds(50);
+  TestServer server(options);
+  const std::string maps = "/api/v1/namespaces/default/configmaps";
+  REQUIRE(server.send("POST", maps, R"({"metadata":{"name":"m"},"data":{"k":"0"}})").code == 201);
+  std::vector<std::unique_ptr<char[]>> all;
+  for (int i = 0; i < 64 * 1024; ++i) {
+    all.push_back(std::make_unique<char[]>(1024));
+    all.back()[0] = 1;
+  }
+  const auto full = TrimPlan::look().resident_bytes;
+  for (std::size_t i = 0; i < all.size(); ++i)
+    if (i % 64) all[i].reset();
+  REQUIRE(TrimPlan::look().resident_bytes + 16 * kMiB > full);  // the allocator keeps it
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (TrimPlan::look().resident_bytes + 32 * kMiB > full && std::chrono::steady_clock::now() < deadline) {
+    REQUIRE(server.send("PATCH", maps + "/m", R"({"data":{"k":")" + std::to_string(all.size()) + R"("}})", "application/merge-patch+json").code == 200);
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));  // calm in between
+    all.push_back(nullptr);  // another number
+  }
+  CHECK(TrimPlan::look().resident_bytes + 32 * kMiB < full);
 }

@@ -27,9 +27,29 @@ import urllib.parse
 VOLATILE = {"storageVersionHash", "serverAddress", "uid", "resourceVersion", "creationTimestamp", "time", "lastTransitionTime", "lastProbeTime",
             "lastHeartbeatTime", "selfLink"}
 ALLOCATED = {"clusterIP", "clusterIPs", "nodePort", "healthCheckNodePort"}
+NETWORKS = {"10.96.0.0", "fd00:10:96::"}  # what kube-apiserver shows as the address that a dry run would give
 
 
-def scrub(value, sent, key=""):
+def asked_for(value, key=""):
+    """Addresses and ports that a body names."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from asked_for(item, name)
+    elif isinstance(value, list):
+        for item in value:
+            yield from asked_for(item, key)
+    elif key in ALLOCATED and value:
+        yield value
+
+
+def scrub_allocated(item, named):
+    """What some request of the list asks for stays: nobody is given that by chance."""
+    if isinstance(item, list):
+        return [scrub_allocated(one, named) for one in item]
+    return item if item in named else "<allocated>"
+
+
+def scrub(value, sent, named=frozenset(), key=""):
     """The part of an answer that every server gives alike. `sent` is what the request said at the same place."""
     if isinstance(value, dict):
         out = {}
@@ -43,14 +63,20 @@ def scrub(value, sent, key=""):
                 out[name] = "<set>"
                 continue
             said = sent.get(name) if isinstance(sent, dict) else None
+            if name in ALLOCATED and named:
+                out[name] = scrub_allocated(item, named)
+                continue
             if name in ALLOCATED and said in (None, 0, "", []) and item not in ("None", ["None"]):
                 out[name] = "<allocated>"
                 continue
-            out[name] = scrub(item, said, name)
+            out[name] = scrub(item, said, named, name)
         return out
     if isinstance(value, list):
         said = sent if isinstance(sent, list) else []
-        return [scrub(item, said[i] if i < len(said) else None, key) for i, item in enumerate(value)]
+        out = [scrub(item, said[i] if i < len(said) else None, named, key) for i, item in enumerate(value)]
+        if named and key == "managedFields":  # their order is that of their times
+            out.sort(key=lambda entry: json.dumps(entry, sort_keys=True))
+        return out
     if isinstance(value, str):
         if key == "cells" and re.fullmatch(r"\d+s", value):
             return "<age>"
@@ -58,10 +84,10 @@ def scrub(value, sent, key=""):
     return value
 
 
-def scrub_answer(document, sent):
+def scrub_answer(document, sent, named=frozenset()):
     """Also without the random end of a generated name, wherever it stands."""
     generate = (document.get("metadata") or {}).get("generateName") if isinstance(document, dict) else None
-    out = scrub(document, sent)
+    out = scrub(document, sent, named)
     if generate:
         text = re.sub(re.escape(json.dumps(generate)[1:-1]) + r"[a-z0-9]{5}\b", generate + "<random>", json.dumps(out))
         out = json.loads(text)
@@ -123,6 +149,10 @@ def fill(client, request):
 def record(options):
     client = Client(options)
     kept = {"$first": "1", "$continue": ""}
+    named = frozenset()
+    if options.named:
+        with open(options.requests) as lines:
+            named = frozenset(value for line in lines for value in asked_for(json.loads(line).get("body"))) - NETWORKS
     with open(options.requests) as lines, open(options.out, "w") as out:
         for line in lines:
             request = json.loads(line)
@@ -148,7 +178,7 @@ def record(options):
                                            for cause in details.get("causes") or []})
                 answer["message"] = document.get("message", "")
             else:
-                answer["object"] = scrub_answer(document, request.get("body"))
+                answer["object"] = scrub_answer(document, request.get("body"), named)
             if warnings:
                 answer["warnings"] = sorted(warnings)
             out.write(json.dumps(answer, sort_keys=True) + "\n")
@@ -171,9 +201,9 @@ def load(path):
         return {answer["name"]: answer for answer in map(json.loads, lines)}
 
 
-def difference(a, b):
+def difference(a, b, more=()):
     """In a word, what differs; None when nothing that counts does."""
-    for key in ("code", "reason", "fields"):
+    for key in ("code", "reason", "fields", *more):
         if a.get(key) != b.get(key):
             return f"{key}: {a.get(key)!r} and {b.get(key)!r}"
     if a.get("object") != b.get("object"):
@@ -206,7 +236,7 @@ def compare(options):
     equal = excused = 0
     bad = []
     for name, answer in expected.items():
-        why = "not answered" if name not in got else difference(answer, got[name])
+        why = "not answered" if name not in got else difference(answer, got[name], ["warnings"] if options.warnings else [])
         if why is None:
             equal += 1
             if name in exceptions:
@@ -231,7 +261,14 @@ def compare(options):
 
 
 def check(options):
-    """Starts our server, asks it everything in requests.jsonl and compares with answers.jsonl and exceptions.tsv."""
+    """Starts our server and asks it everything: the list of all kinds, and that of Services, where both families are served."""
+    lists = [("", "10.96.0.0/16", False), ("services_", "10.96.0.0/16,fd00:10:96::/112", True)]
+    return max(check_list(options, *one) for one in lists)
+
+
+def check_list(options, prefix, service_range, is_exact):
+    """Compares our answers to PREFIXrequests.jsonl with PREFIXanswers.jsonl and PREFIXexceptions.tsv; `is_exact` also in
+    warnings, and in addresses and ports that were asked for."""
     here = pathlib.Path(__file__).parent
     folder = pathlib.Path(tempfile.mkdtemp(prefix="rusternetes-oracle-"))
     token = secrets.token_hex(16)
@@ -244,17 +281,19 @@ def check(options):
     command = [options.program, "--data-dir", folder / "data", "--cert-dir", folder / "certs", "--bind-address", "127.0.0.1",
                "--secure-port", str(port), "--token-auth-file", folder / "tokens.csv", "--service-account-key-file", key,
                "--service-account-signing-key-file", key, "--service-account-issuer", "https://kubernetes.default.svc",
-               "--authorization-mode", "Node", "--authorization-mode", "RBAC", "--service-cluster-ip-range", "10.96.0.0/16",
+               "--authorization-mode", "Node", "--authorization-mode", "RBAC", "--service-cluster-ip-range", service_range,
                "--allow-privileged=true", "--enable-admission-plugins", "NodeRestriction"]
     with open(folder / "log", "w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         options.server, options.token = f"https://127.0.0.1:{port}", token
         options.cert = options.key = options.ca = None
-        options.requests, options.out = here / "requests.jsonl", folder / "ours.jsonl"
+        options.requests, options.out = here / f"{prefix}requests.jsonl", folder / "ours.jsonl"
+        options.named = options.warnings = is_exact
         wait_for_port(process, port)
         record(options)
-        options.a, options.b, options.exceptions, options.messages = here / "answers.jsonl", options.out, here / "exceptions.tsv", False
+        options.a, options.b, options.messages = here / f"{prefix}answers.jsonl", options.out, False
+        options.exceptions = here / f"{prefix}exceptions.tsv"
         result = compare(options)
     finally:
         process.terminate()
@@ -290,12 +329,14 @@ def main():
     word.add_argument("--token")
     word.add_argument("--requests", required=True)
     word.add_argument("--out", required=True)
+    word.add_argument("--named", action="store_true", help="keep addresses and ports that some request asks for")
     word.set_defaults(run=record)
     word = words.add_parser("compare")
     word.add_argument("a")
     word.add_argument("b")
     word.add_argument("--exceptions")
     word.add_argument("--share", type=float, default=95.0, help="the least share of equal answers, in percent")
+    word.add_argument("--warnings", action="store_true", help="compare warnings, too")
     word.add_argument("--messages", action="store_true", help="also print where the wording differs")
     word.set_defaults(run=compare)
     word = words.add_parser("check")
