@@ -11,6 +11,7 @@
 
 #include "base/status.h"
 #include "engine/host_facts.h"
+#include "engine/std_stream.h"
 #include "engine/types.h"
 
 namespace rusternetes::engine {
@@ -39,6 +40,8 @@ class Dialect {
   virtual Status map_error(int status, std::string message) const = 0;
   // An event of the stream, in Docker's words.
   virtual EngineEvent read_event(const boost::json::value& event) const = 0;
+  // Whether a whole frame of a process' output is the engine's complaint about its input, and no word of the process.
+  virtual bool is_own_word(StdStream, std::string_view) const { return false; }
 
   const HostFacts& host() const { return host_; }
   const EngineInfo& info() const { return info_; }

@@ -63,7 +63,8 @@ bool kill_container_process(int pid, std::string_view container_id) {
   // The number may be another process's by now: its cgroup names the container, on both engines.
   auto cgroups = read_small_file(fmt::format("/proc/{}/cgroup", pid));
   if (cgroups.find(container_id) == std::string::npos) return false;
-  return ::kill(pid, SIGKILL) == 0;
+  // Its children too, where it leads their group, as an exec's process does: a shell's command would run on alone.
+  return ::kill(::getpgid(pid) == pid ? -pid : pid, SIGKILL) == 0;
 }
 
 std::unique_ptr<Runtime> make_runtime(Engine& engine, RuntimeOptions options) {

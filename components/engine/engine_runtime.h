@@ -85,7 +85,6 @@ class EngineRuntime final : public Runtime {
   bool is_gone(int pid) const;
   bool is_lost(const ContainerDetails& details) const;
   Result<void> link_log(const ContainerDetails& details) const;
-  Task<> collect(http::ByteStream* stream, Result<ExecOutput>* out);
 
   Engine& engine_;
   RuntimeOptions options_;

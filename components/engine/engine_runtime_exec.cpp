@@ -1,28 +1,25 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "engine/connection.h"
+#include "engine/dialect.h"
 #include "engine/engine_runtime.h"
-#include "engine/std_stream.h"
+#include "engine/exec_output.h"
 
 namespace rusternetes::engine {
 namespace {
 
-constexpr std::size_t kOutputLimit = 16u << 20;
-
-// The exit code of an exec whose streams have ended. Docker may close them some ms before it has heard of the
-// exit, and sends no event that tells: asked again at growing distances, for 2 s at most.
+// The exit code of an exec whose streams have ended. Docker may close them some ms before it has heard of the exit, a
+// process may close them and run on, and no engine sends an event that tells: asked again at growing distances, up to
+// a second, until it has ended.
 Task<Result<int>> exit_code_of(Engine* engine, std::string exec_id) {
-  auto pause = std::chrono::milliseconds(5);
-  for (;;) {
+  for (auto pause = std::chrono::milliseconds(5);; pause = std::min(pause * 2, std::chrono::milliseconds(1000))) {
     auto details = co_await engine->inspect_exec(exec_id);
     if (!details) co_return std::move(details).error();
     if (!details->is_running) co_return details->exit_code;
-    if (pause > std::chrono::milliseconds(1500))
-      co_return internal_error("the process has closed its streams but runs on");
     co_await sleep_for(pause);
-    pause *= 2;
   }
 }
 
@@ -35,6 +32,9 @@ class EngineExec final : public ExecSession {
         session_(std::move(session)) {}
   http::ByteStream& stream() override { return *session_.stream; }
   bool has_tty() const override { return session_.has_tty; }
+  bool is_own_word(StdStream which, std::string_view frame) const override {
+    return engine_->dialect().is_own_word(which, frame);
+  }
   Task<Result<void>> resize(int width, int height) override {
     return engine_->resize_exec(exec_id_, width, height);
   }
@@ -67,6 +67,9 @@ class EngineAttach final : public ExecSession {
       : engine_(engine), container_id_(std::move(container_id)), session_(std::move(session)) {}
   http::ByteStream& stream() override { return *session_.stream; }
   bool has_tty() const override { return session_.has_tty; }
+  bool is_own_word(StdStream which, std::string_view frame) const override {
+    return engine_->dialect().is_own_word(which, frame);
+  }
   Task<Result<void>> resize(int width, int height) override {
     return engine_->resize_container(container_id_, width, height);
   }
@@ -104,28 +107,6 @@ Task<Result<std::unique_ptr<ExecSession>>> EngineRuntime::attach(std::string id,
   co_return std::move(out);
 }
 
-Task<> EngineRuntime::collect(http::ByteStream* stream, Result<ExecOutput>* out) {
-  StdStreamDecoder decoder;
-  std::size_t left = kOutputLimit;
-  auto keep = [out, &left](StdStream which, std::string_view bytes) {
-    bytes = bytes.substr(0, left);
-    left -= bytes.size();
-    (which == StdStream::err ? (*out)->stderr_bytes : (*out)->stdout_bytes).append(bytes);
-  };
-  for (;;) {
-    auto piece = co_await stream->read_some();
-    if (!piece) {
-      *out = std::move(piece).error();
-      co_return;
-    }
-    if (piece->empty()) co_return;
-    if (auto decoded = decoder.feed(*piece, keep); !decoded) {
-      *out = std::move(decoded).error();
-      co_return;
-    }
-  }
-}
-
 Task<Result<ExecOutput>> EngineRuntime::exec_sync(std::string id, std::vector<std::string> command,
                                                   std::chrono::milliseconds timeout) {
   ExecSpec spec;
@@ -133,7 +114,7 @@ Task<Result<ExecOutput>> EngineRuntime::exec_sync(std::string id, std::vector<st
   auto session = co_await exec(std::move(id), std::move(spec));
   if (!session) co_return std::move(session).error();
   Result<ExecOutput> out = ExecOutput{};
-  bool in_time = co_await run_with_deadline(collect(&(*session)->stream(), &out), timeout);
+  bool in_time = co_await run_with_deadline(collect_output(session->get(), &out), timeout);
   if (!in_time) {
     // The engines let it run on when the client is gone.
     auto killed = co_await (*session)->kill();
@@ -141,10 +122,6 @@ Task<Result<ExecOutput>> EngineRuntime::exec_sync(std::string id, std::vector<st
     co_return Status{504, "Timeout", fmt::format("command timed out after {} ms{}", timeout.count(), note),
                      nullptr};
   }
-  if (!out) co_return std::move(out);
-  auto code = co_await (*session)->exit_code();
-  if (!code) co_return std::move(code).error();
-  out->exit_code = *code;
   co_return std::move(out);
 }
 

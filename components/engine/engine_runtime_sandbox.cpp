@@ -109,10 +109,22 @@ Task<Result<void>> EngineRuntime::remove_pod_sandbox(std::string id) {
   // Its containers first: Docker would leave them running, Podman refuses ("has dependent containers").
   auto containers = co_await list_own(kContainer, {}, id);
   if (!containers) co_return std::move(containers).error();
-  for (const auto& container : *containers) {
-    auto removed = co_await remove_container(container.id);
-    if (!removed) co_return std::move(removed);
+  // One that joined another's processes goes before it, for the same reason: as long as any goes, the others are tried again.
+  std::vector<std::string> left;
+  for (const auto& container : *containers) left.push_back(container.id);
+  Status failure;
+  for (std::size_t before = left.size() + 1; !left.empty() && left.size() < before;) {
+    before = left.size();
+    std::vector<std::string> refused;
+    for (const auto& one : left) {
+      auto removed = co_await remove_container(one);
+      if (removed) continue;
+      failure = std::move(removed).error();
+      refused.push_back(one);
+    }
+    left = std::move(refused);
   }
+  if (!left.empty()) co_return failure;
   auto sandbox = co_await inspect_own(id, kSandbox);
   if (!sandbox) {
     if (sandbox.error().is("NotFound")) co_return Result<void>();

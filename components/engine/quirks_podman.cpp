@@ -251,6 +251,14 @@ class PodmanDialect final : public Dialect {
     return {status, "InternalError", std::move(message), nullptr};
   }
 
+  // Where a process ends that has not read its input, the last on its standard error: "Error: write unixpacket
+  // @->/proc/self/fd/16/attach: write: connection reset by peer".
+  bool is_own_word(StdStream which, std::string_view frame) const override {
+    constexpr std::size_t kLongest = 256;
+    return which == StdStream::err && frame.size() < kLongest && frame.ends_with('\n') &&
+           (frame.starts_with("Error: write unixpacket @->") || frame.starts_with("Error: read unixpacket @->"));
+  }
+
   EngineEvent read_event(const json::value& event) const override {
     auto out = read_event_fields(event);
     if (out.action == "died" || out.action == "exited") out.action = "die";

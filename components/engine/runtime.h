@@ -15,6 +15,7 @@
 
 #include "base/status.h"
 #include "base/task.h"
+#include "engine/std_stream.h"
 #include "engine/types.h"
 #include "http/message.h"
 
@@ -165,8 +166,10 @@ class ExecSession {
   // Framed unless it has a terminal: see StdStreamDecoder.
   virtual http::ByteStream& stream() = 0;
   virtual bool has_tty() const = 0;
+  // Whether a whole frame is the engine's complaint about input that was not read, which belongs to no output.
+  virtual bool is_own_word(StdStream, std::string_view) const { return false; }
   virtual Task<Result<void>> resize(int width, int height) = 0;
-  // After the stream's end: the exit code (attach: the container's).
+  // After the stream's end: the exit code (attach: the container's), once the process has ended, which may be later.
   virtual Task<Result<int>> exit_code() = 0;
   virtual Task<Result<void>> kill() = 0;
 };

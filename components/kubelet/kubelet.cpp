@@ -8,11 +8,13 @@
 
 #include "apimachinery/api/core_v1.h"
 #include "base/log.h"
-#include "kubelet/node/housekeeping.h"
-#include "kubelet/pod/pod_worker.h"
 #include "kubelet/container/resources.h"
+#include "kubelet/network_socket.h"
+#include "kubelet/node/housekeeping.h"
 #include "kubelet/node/routes.h"
+#include "kubelet/pod/pod_worker.h"
 #include "kubelet/server/server.h"
+#include "network/namespace.h"
 
 namespace rusternetes::kubelet {
 
@@ -48,7 +50,10 @@ struct Kubelet::Impl {
         node_informer(client, nodes, with_fields("metadata.name=" + options.node_name)),
         service_informer(client, services),
         cgroups(options.cgroup_mount),
-        context{options, client, runtime, events, objects, images, volumes, network, holder, node, service_informer, cgroups, files, tasks},
+        prober(runtime),
+        hooks(runtime, events, prober),
+        context{options, client, runtime, events, objects, images, volumes, network, holder, node, service_informer,
+                cgroups, files, tasks, prober, hooks, options.clock->now()},
         housekeeping(context) {
     if (node_reader) routes = std::make_unique<Routes>(*node_reader, options, network);
     pod_informer.add_handler({[this](const Document& before, const Document& now) { on_pod(before, now); }});
@@ -70,6 +75,9 @@ struct Kubelet::Impl {
     std::filesystem::permissions(options.root_dir, std::filesystem::perms(0750), ec);
     auto networked = co_await network.start();
     if (!networked) co_return networked.error();
+    auto opened = rusternetes::network::NetworkNamespace::open(network.pinned_path());
+    if (!opened) co_return opened.error();
+    prober.set_open_socket(sockets_in(*std::move(opened)));  // probes and hooks go from the node to its Pods
     if (!options.serving_certificate_pem.empty()) {
       server = std::make_unique<KubeletServer>(KubeletServer::Parts{
           options, client, runtime, files,
@@ -236,6 +244,8 @@ struct Kubelet::Impl {
   NodeAgent node;
   Informer pod_informer, node_informer, service_informer;
   Cgroups cgroups;
+  Prober prober;
+  LifecycleHooks hooks;
   WorkerContext context;
   Housekeeping housekeeping;
   std::unique_ptr<Routes> routes;

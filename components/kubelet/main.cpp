@@ -11,6 +11,7 @@
 
 #include "apimachinery/registry.h"
 #include "base/log.h"
+#include "base/open_files.h"
 #include "client/remote_client.h"
 #include "engine/detect.h"
 #include "kubelet/kubelet.h"
@@ -23,7 +24,7 @@ namespace {
 struct Flags {
   std::string kubeconfig, node_kubeconfig, runtime_endpoint, engine, pause_image = "localhost/rusternetes/pause:1";
   std::string serving_certificate, serving_key, client_ca, host_network_container;
-  std::vector<std::string> labels, cluster_dns;
+  std::vector<std::string> labels, cluster_dns, node_dns;
   int verbosity = 0;
 };
 
@@ -58,6 +59,7 @@ void add_flags(CLI::App& app, Flags& flags, kubelet::KubeletOptions& options) {
   app.add_option("--node-labels", flags.labels, "key=value, labels of the Node")->delimiter(',');
   app.add_option("--max-pods", options.max_pods, "Most Pods of the node")->capture_default_str();
   app.add_option("--cluster-dns", flags.cluster_dns, "Servers of Pods' resolv.conf")->delimiter(',');
+  app.add_option("--node-dns", flags.node_dns, "Servers of Pods that get the node's resolv.conf, where that names only loopback ones; default: --cluster-dns")->delimiter(',');
   app.add_option("--cluster-domain", options.cluster_domain, "Domain of the cluster")->capture_default_str();
   app.add_option("--resolv-conf", options.resolv_conf, "The node's own resolv.conf")->capture_default_str();
   app.add_option("--container-runtime-endpoint", flags.runtime_endpoint, "The engine's API socket; default: where it usually is");
@@ -74,6 +76,7 @@ void add_flags(CLI::App& app, Flags& flags, kubelet::KubeletOptions& options) {
 Result<void> complete(const Flags& flags, kubelet::KubeletOptions& options) {
   if (options.node_name.empty()) options.node_name = host_name();
   options.cluster_dns = flags.cluster_dns;
+  options.node_dns = flags.node_dns;
   for (const auto& label : flags.labels) {
     const auto equals = label.find('=');
     if (equals == std::string::npos) return internal_error(fmt::format("--node-labels: {} is not key=value", label));
@@ -173,6 +176,7 @@ class Program {
 }  // namespace
 
 int main(int argc, char** argv) {
+  raise_open_files();
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);

@@ -38,6 +38,9 @@ struct KubeletOptions {
   std::string holder_container;
 
   std::vector<std::string> cluster_dns;
+  // Servers for Pods that get the node's resolv.conf, where that names nobody but this host's loopback. Empty: cluster_dns,
+  // which forwards to the same servers.
+  std::vector<std::string> node_dns;
   std::string cluster_domain = "cluster.local";
   std::string resolv_conf = "/etc/resolv.conf";  // what Pods with dnsPolicy Default get; empty: nothing
 

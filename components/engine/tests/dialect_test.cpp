@@ -174,6 +174,15 @@ TEST_CASE("stop signals reach libpod as numbers") {
   CHECK(number("nonsense") == 0);
 }
 
+TEST_CASE("a complaint about input that nobody read is told from a command's words, on Podman only") {
+  const std::string complaint = "Error: write unixpacket @->/proc/self/fd/16/attach: write: connection reset by peer\n";
+  CHECK(podman()->is_own_word(StdStream::err, complaint));
+  CHECK_FALSE(podman()->is_own_word(StdStream::out, complaint));
+  CHECK_FALSE(podman()->is_own_word(StdStream::err, complaint + std::string(200, 'x') + "\n"));
+  CHECK_FALSE(podman()->is_own_word(StdStream::err, "Error: write unixpacket"));
+  CHECK_FALSE(docker()->is_own_word(StdStream::err, complaint));
+}
+
 TEST_CASE("both engines' words for an error become one reason") {
   struct Case {
     bool is_podman;

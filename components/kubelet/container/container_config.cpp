@@ -116,6 +116,10 @@ Result<engine::ContainerConfig> make_container_config(const core_v1::Pod& pod, C
     out.pid = engine::PidMode::node;
   else if (pod.spec().shareProcessNamespace())
     out.pid = engine::PidMode::pod;
+  else if (!input.pid_target.empty()) {
+    out.pid = engine::PidMode::target;
+    out.pid_target = std::move(input.pid_target);
+  }
   out.stop_signal = container.lifecycle().stopSignal();
   return out;
 }

@@ -16,6 +16,7 @@ struct ContainerInput {
   Environment environment;
   std::vector<engine::Mount> mounts;  // volumes, hosts, resolv.conf, hostname, termination log
   std::string log_path;
+  std::string pid_target;  // the id of the container whose processes an ephemeral one sees
   std::string seccomp_root;  // localhost profiles are below it
   std::int64_t node_memory_bytes = 0;
   std::int64_t log_max_bytes = 10 << 20;

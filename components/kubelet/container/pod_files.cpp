@@ -6,9 +6,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <boost/asio/ip/address.hpp>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+
+#include "base/task.h"
 
 namespace rusternetes::kubelet {
 
@@ -50,6 +53,21 @@ std::string hosts_file(const core_v1::Pod& pod, const std::vector<std::string>& 
   return out;
 }
 
+namespace {
+
+void add_missing(std::vector<std::string>& to, std::string_view one) {
+  if (std::find(to.begin(), to.end(), one) == to.end()) to.emplace_back(one);
+}
+
+// "ndots:5" replaces an earlier "ndots:2".
+void set_option(std::vector<std::string>& options, std::string_view option) {
+  const auto name = option.substr(0, option.find(':'));
+  std::erase_if(options, [&](const std::string& one) { return std::string_view(one).substr(0, one.find(':')) == name; });
+  options.emplace_back(option);
+}
+
+}  // namespace
+
 DnsConfig parse_resolv_conf(std::string_view text) {
   DnsConfig out;
   std::stringstream lines{std::string(text)};
@@ -60,13 +78,42 @@ DnsConfig parse_resolv_conf(std::string_view text) {
     if (key == "nameserver" && words >> word) out.servers.push_back(word);
     if (key == "search") {
       out.searches.clear();  // the last one counts
-      while (words >> word)
-        if (word != ".") out.searches.push_back(word);
+      while (words >> word) {
+        if (word == ".") continue;
+        if (word.ends_with('.')) word.pop_back();
+        out.searches.push_back(word);
+      }
     }
     if (key == "options")
-      while (words >> word) out.options.push_back(word);
+      while (words >> word) set_option(out.options, word);
   }
   return out;
+}
+
+namespace {
+
+// 0.0.0.0 and :: reach the own host, too. A scope ("::1%lo") changes nothing.
+bool is_own_host(std::string_view server) {
+  boost::system::error_code error;
+  auto address = asio::ip::make_address(server.substr(0, server.find('%')), error);
+  if (error) return false;
+  if (address.is_v6() && address.to_v6().is_v4_mapped()) address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+  return address.is_loopback() || address.is_unspecified();
+}
+
+}  // namespace
+
+DnsConfig seen_from_outside(DnsConfig node, const std::vector<std::string>& servers) {
+  if (!node.is_disabled && !servers.empty() && std::all_of(node.servers.begin(), node.servers.end(), is_own_host))
+    node.servers = servers;
+  return node;
+}
+
+DnsConfig node_dns(const core_v1::Pod& pod, const KubeletOptions& options) {
+  auto out = parse_resolv_conf(options.resolv_conf.empty() ? "" : read_text_file(options.resolv_conf));
+  out.is_disabled = options.resolv_conf.empty();
+  if (is_host_network(pod) && options.netns_path.empty()) return out;
+  return seen_from_outside(std::move(out), options.node_dns.empty() ? options.cluster_dns : options.node_dns);
 }
 
 std::string DnsConfig::to_string() const {
@@ -79,32 +126,35 @@ std::string DnsConfig::to_string() const {
 
 namespace {
 
-void add_missing(std::vector<std::string>& to, std::string_view one) {
-  if (std::find(to.begin(), to.end(), one) == to.end()) to.emplace_back(one);
-}
+std::string joined(const std::vector<std::string>& words) { return fmt::format("{}", fmt::join(words, " ")); }
 
-// "ndots:5" replaces an earlier "ndots:2".
-void set_option(std::vector<std::string>& options, std::string_view name, std::string_view value) {
-  std::erase_if(options, [&](const std::string& option) { return option.substr(0, option.find(':')) == name; });
-  options.push_back(value.empty() ? std::string(name) : fmt::format("{}:{}", name, value));
-}
-
-void limit(DnsConfig& config) {
-  constexpr std::size_t kServers = 3, kSearches = 32, kSearchCharacters = 2048;
-  if (config.servers.size() > kServers) config.servers.resize(kServers);
+void limit(DnsConfig& config, std::vector<DnsNote>& notes) {
+  constexpr std::size_t kServers = 3, kSearches = 32, kSearchCharacters = 2048, kDomainCharacters = 253;
+  if (config.servers.size() > kServers) {
+    config.servers.resize(kServers);
+    notes.push_back({"DNSConfigForming",
+                     "Nameserver limits were exceeded, some nameservers have been omitted, the applied nameserver line is: " + joined(config.servers)});
+  }
+  const auto before = config.searches.size();
   if (config.searches.size() > kSearches) config.searches.resize(kSearches);
+  std::erase_if(config.searches, [](const auto& search) { return search.size() > kDomainCharacters; });  // glibc ends itself on them
   std::size_t length = 0, kept = 0;
   for (; kept < config.searches.size(); ++kept) {
     length += config.searches[kept].size() + (kept ? 1 : 0);
     if (length > kSearchCharacters) break;
   }
   config.searches.resize(kept);
+  if (config.searches.size() != before)
+    notes.push_back({"DNSConfigForming",
+                     "Search Line limits were exceeded, some search paths have been omitted, the applied search line is: " + joined(config.searches)});
 }
 
 }  // namespace
 
 DnsConfig pod_dns(const core_v1::Pod& pod, const DnsConfig& node, const std::vector<std::string>& cluster_dns,
-                  std::string_view cluster_domain) {
+                  std::string_view cluster_domain, std::vector<DnsNote>* notes) {
+  std::vector<DnsNote> unheard;
+  auto& told = notes ? *notes : unheard;
   const auto policy = pod.spec().dnsPolicy();
   const bool wants_cluster = policy == "ClusterFirstWithHostNet" || (!is_host_network(pod) && (policy.empty() || policy == "ClusterFirst"));
   DnsConfig out;
@@ -119,11 +169,20 @@ DnsConfig pod_dns(const core_v1::Pod& pod, const DnsConfig& node, const std::vec
     out.options = {"ndots:5"};
   } else {
     out = node;
+    if (node.is_disabled) {
+      out.servers = {"127.0.0.1"};
+      out.searches = {"."};
+    }
+    if (wants_cluster)
+      told.push_back({"MissingClusterDNS", fmt::format("pod: \"{}\". kubelet does not have ClusterDNS IP configured and cannot create Pod "
+                                                       "using \"ClusterFirst\" policy. Falling back to \"Default\" policy.",
+                                                       full_name(pod))});
   }
   for (const auto server : pod.spec().dnsConfig().nameservers()) add_missing(out.servers, server);
   for (const auto search : pod.spec().dnsConfig().searches()) add_missing(out.searches, search);
-  for (const auto option : pod.spec().dnsConfig().options()) set_option(out.options, option.name(), option.value_());
-  limit(out);
+  for (const auto option : pod.spec().dnsConfig().options())
+    set_option(out.options, option.value_().empty() ? std::string(option.name()) : fmt::format("{}:{}", option.name(), option.value_()));
+  limit(out, told);
   return out;
 }
 

@@ -17,12 +17,26 @@ std::string hosts_file(const core_v1::Pod& pod, const std::vector<std::string>& 
 
 struct DnsConfig {
   std::vector<std::string> servers, searches, options;
+  // Of the node: it has no resolv.conf to give (--resolv-conf is empty), so Pods that would get it look nothing up.
+  bool is_disabled = false;
   std::string to_string() const;  // as resolv.conf(5)
 };
 DnsConfig parse_resolv_conf(std::string_view text);
-// After dnsPolicy and dnsConfig. At most 3 servers and 32 search domains of 2048 characters (KEP-2595).
+// What is to be had of the node's file from another network namespace than the one it was written for: `servers` stand in for
+// its own if those are all on loopback, as 127.0.0.53 of systemd-resolved is, or if it has none (a resolver then asks its own
+// host, resolv.conf(5)). Without `servers` as it is.
+DnsConfig seen_from_outside(DnsConfig node, const std::vector<std::string>& servers);
+// The node's file as the Pod can use it. Only a host-network Pod shares the loopback of the node, and of the host unless the node
+// is a namespace of its own. Blocking.
+DnsConfig node_dns(const core_v1::Pod& pod, const KubeletOptions& options);
+// What an event says of it.
+struct DnsNote {
+  std::string reason, message;
+};
+// After dnsPolicy and dnsConfig. At most 3 servers and 32 search domains of 2048 characters together (KEP-2595), of 253 each;
+// what was left out is told in `notes`.
 DnsConfig pod_dns(const core_v1::Pod& pod, const DnsConfig& node, const std::vector<std::string>& cluster_dns,
-                  std::string_view cluster_domain);
+                  std::string_view cluster_domain, std::vector<DnsNote>* notes = nullptr);
 
 // Writes what changed and returns the mounts, of which those that the container mounts itself are left out. Blocking.
 struct PodFiles {

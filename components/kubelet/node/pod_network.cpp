@@ -6,7 +6,6 @@
 #include <cctype>
 
 #include "base/log.h"
-#include "network/masquerade.h"
 #include "network/netlink.h"
 #include "network/node_sysctls.h"
 #include "network/pod_link.h"
@@ -18,6 +17,8 @@ using network::IpPrefix;
 using network::NetworkNamespace;
 
 namespace {
+
+constexpr std::chrono::milliseconds kSettle{1'000};  // of changes of the node's rules
 
 Result<std::vector<IpPrefix>> parse_prefixes(const std::vector<std::string>& texts) {
   std::vector<IpPrefix> out;
@@ -123,8 +124,22 @@ Task<Result<void>> PodNetwork::load_masquerade(std::vector<std::string> cidrs) {
   RN_CO_TRY(auto more, parse_prefixes(options_.no_masquerade_cidrs));
   rule.except_destinations.insert(rule.except_destinations.end(), more.begin(), more.end());
   auto node = node_;
-  auto work = [node, rule] { return network::load_masquerade(*node, rule); };
-  co_return co_await worker_->run(work);
+  // Ended on the worker, too: its end is waited for. kube-proxy changes rules all the time, hence the pause.
+  auto keeper = std::make_shared<std::unique_ptr<network::RuleKeeper>>(std::move(keeper_));
+  auto work = [node, rule, keeper]() -> Result<void> {
+    keeper->reset();
+    RN_CHECK(network::load_masquerade(*node, rule));
+    const auto mend = [node, rule]() -> Result<bool> {
+      RN_TRY(const bool stands, network::has_masquerade(*node, rule));
+      if (!stands) RN_CHECK(network::load_masquerade(*node, rule));
+      return !stands;
+    };
+    *keeper = std::make_unique<network::RuleKeeper>(*node, "node-rules", kSettle, std::vector<network::RuleKeeper::Rule>{{"the masquerade of Pods", mend}});
+    return (*keeper)->start();
+  };
+  auto done = co_await worker_->run(work);
+  keeper_ = std::move(*keeper);
+  co_return done;
 }
 
 Task<Result<void>> PodNetwork::wire(std::string pod_uid, std::vector<std::string> addresses, std::string netns_path) {

@@ -12,7 +12,9 @@
 #include "kubelet/node/ip_pool.h"
 #include "kubelet/options.h"
 #include "network/namespace.h"
+#include "network/masquerade.h"
 #include "network/pod_cidr_routes.h"
+#include "network/rule_keeper.h"
 
 namespace rusternetes::kubelet {
 
@@ -24,7 +26,7 @@ class PodNetwork {
 
   // Opens the node's namespace and prepares it. An error here is one of the environment.
   Task<Result<void>> start();
-  // From the Node. Loads the masquerade rule for them; Pods get addresses once that stands. After a failure, which
+  // From the Node. Loads the masquerade rule for them, which is kept from then on; Pods get addresses once it stands. After a failure, which
   // not_ready() tells, call again: the same CIDRs are tried again.
   Task<Result<void>> set_pod_cidrs(std::vector<std::string> cidrs);
   // Empty when Pods can be wired; else why not.
@@ -57,6 +59,7 @@ class PodNetwork {
   int mtu_ = 0;
   std::string failure_ = "the node's network is not prepared yet";
   std::unique_ptr<WorkerThread> worker_;
+  std::unique_ptr<network::RuleKeeper> keeper_;
 };
 
 // The port a listening socket is bound to.

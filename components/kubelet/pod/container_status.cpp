@@ -4,6 +4,7 @@
 
 #include "kubelet/pod/pod_actions.h"
 #include "kubelet/pod/pod_status.h"
+#include "kubelet/probe/pod_probes.h"
 
 namespace rusternetes::kubelet {
 
@@ -109,9 +110,16 @@ ContainerStatusModel without_container(const core_v1::Container& container, cons
 
 }  // namespace
 
-std::vector<ContainerStatusModel> container_statuses(const core_v1::Pod& pod, bool is_init, const PodStatusInput& input) {
-  const auto containers = is_init ? pod.spec().initContainers() : pod.spec().containers();
-  const auto old_statuses = is_init ? pod.status().initContainerStatuses() : pod.status().containerStatuses();
+namespace {
+
+using Containers = apimachinery::ListView<core_v1::Container>;
+using OldStatuses = apimachinery::ListView<core_v1::ContainerStatus>;
+
+enum class Kind { init, regular, ephemeral };
+
+std::vector<ContainerStatusModel> statuses_of(const core_v1::Pod& pod, Kind kind, Containers containers, OldStatuses old_statuses,
+                                              const PodStatusInput& input) {
+  const bool is_init = kind == Kind::init, is_ephemeral = kind == Kind::ephemeral;
   const char* default_reason = pod.spec().initContainers().empty() ? "ContainerCreating" : "PodInitializing";
   std::vector<ContainerStatusModel> out;
   for (const auto container : containers) {
@@ -138,19 +146,37 @@ std::vector<ContainerStatusModel> container_statuses(const core_v1::Pod& pod, bo
     }
     const bool is_done_init = is_init && newest && newest->state == ContainerState::exited && newest->exit_code == 0 &&
                               !is_sidecar(container);
-    if (!input.is_terminating && !is_done_init && should_be_started(container, pod, *input.state)) {
+    const bool is_to_start = is_ephemeral ? !has_begun(pod, *input.state, container.name())
+                                          : !is_done_init && should_be_started(container, pod, *input.state);
+    if (!input.is_terminating && is_to_start) {
       if (auto failure = input.failures->find(container.name()); failure != input.failures->end()) {
         if (model.state.is_terminated()) model.last_state = model.state;
         model.state = StateModel::waiting(failure->second.reason, failure->second.message);
       }
     }
-    // Probes take their say here: without them a container is ready while it runs, an init container once it has succeeded.
-    model.is_started = model.state.is_running();
-    model.is_ready = is_init && !is_sidecar(container) ? model.state.is_terminated() && model.state.exit_code == 0
-                                                       : model.state.is_running();
+    // Without probes a container is ready while it runs, an init container once it has succeeded.
+    if (newest && model.state.is_running() && !is_ephemeral) {
+      static const ProbeResults none;
+      const auto& probes = input.probes ? *input.probes : none;
+      const auto facts = facts_of(pod, *newest);
+      model.is_started = probes.is_started(facts);
+      model.is_ready = probes.is_ready(facts);
+    }
+    if (is_init && !is_sidecar(container)) model.is_ready = model.state.is_terminated() && model.state.exit_code == 0;
     out.push_back(std::move(model));
   }
   return out;
+}
+
+}  // namespace
+
+std::vector<ContainerStatusModel> container_statuses(const core_v1::Pod& pod, bool is_init, const PodStatusInput& input) {
+  if (is_init) return statuses_of(pod, Kind::init, pod.spec().initContainers(), pod.status().initContainerStatuses(), input);
+  return statuses_of(pod, Kind::regular, pod.spec().containers(), pod.status().containerStatuses(), input);
+}
+
+std::vector<ContainerStatusModel> ephemeral_container_statuses(const core_v1::Pod& pod, const PodStatusInput& input) {
+  return statuses_of(pod, Kind::ephemeral, ephemeral_containers(pod), pod.status().ephemeralContainerStatuses(), input);
 }
 
 }  // namespace rusternetes::kubelet

@@ -8,12 +8,23 @@ namespace rusternetes::kubelet {
 
 using apimachinery::Quantity;
 
+static_assert(core_v1::EphemeralContainer::f_name == core_v1::Container::f_name);
+static_assert(core_v1::EphemeralContainer::f_volumeMounts == core_v1::Container::f_volumeMounts);
+static_assert(core_v1::EphemeralContainer::f_tty == core_v1::Container::f_tty);
+
+apimachinery::ListView<core_v1::Container> ephemeral_containers(const core_v1::Pod& pod) {
+  const auto* spec = pod.spec().value();
+  return apimachinery::ListView<core_v1::Container>(spec ? spec->get(core_v1::PodSpec::f_ephemeralContainers) : nullptr);
+}
+
 core_v1::Container container_of(const core_v1::Pod& pod, ContainerRef ref) {
+  if (ref.is_ephemeral) return ephemeral_containers(pod)[ref.index];
   return ref.is_init ? pod.spec().initContainers()[ref.index] : pod.spec().containers()[ref.index];
 }
 
 std::string field_path(const core_v1::Pod& pod, ContainerRef ref) {
-  return fmt::format("spec.{}{{{}}}", ref.is_init ? "initContainers" : "containers", container_of(pod, ref).name());
+  const char* list = ref.is_ephemeral ? "ephemeralContainers" : ref.is_init ? "initContainers" : "containers";
+  return fmt::format("spec.{}{{{}}}", list, container_of(pod, ref).name());
 }
 
 bool is_sidecar(const core_v1::Container& init_container) { return init_container.restartPolicy() == "Always"; }
@@ -111,6 +122,19 @@ std::string pod_hostname(const core_v1::Pod& pod) {
 std::string pod_domain(const core_v1::Pod& pod, std::string_view cluster_domain) {
   if (pod.spec().subdomain().empty() || !pod.spec().hostnameOverride().empty()) return {};
   return fmt::format("{}.{}.svc.{}", pod.spec().subdomain(), pod.metadata().namespace_(), cluster_domain);
+}
+
+Result<std::string> kernel_hostname(const core_v1::Pod& pod, std::string_view cluster_domain) {
+  constexpr std::size_t kLongest = 64;
+  std::string name = pod_hostname(pod);
+  const std::string domain = pod_domain(pod, cluster_domain);
+  if (domain.empty() || !pod.spec().setHostnameAsFQDN()) return name;
+  name += "." + domain;
+  if (name.size() > kLongest)
+    return internal_error(fmt::format("failed to construct FQDN from pod hostname and cluster domain, FQDN {} is too long ({} characters is "
+                                      "the max, {} characters requested)",
+                                      name, kLongest, name.size()));
+  return name;
 }
 
 std::string log_folder(const core_v1::Pod& pod) {

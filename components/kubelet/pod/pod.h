@@ -1,6 +1,9 @@
 #pragma once
 // What the kubelet reads out of a Pod: its containers, quality of service, restart rules, hostname, folders.
 
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -8,6 +11,7 @@
 #include "apimachinery/api/core_v1.h"
 #include "apimachinery/document.h"
 #include "apimachinery/quantity.h"
+#include "base/status.h"
 #include "engine/runtime.h"
 
 namespace rusternetes::kubelet {
@@ -18,15 +22,19 @@ namespace meta_v1 = apimachinery::meta_v1;
 
 inline core_v1::Pod pod_view(const Document& pod) { return core_v1::Pod(pod ? &pod.root() : nullptr); }
 
-// A container by its place in spec.initContainers or spec.containers.
+// A container by its place in spec.initContainers, spec.ephemeralContainers or spec.containers.
 struct ContainerRef {
   bool is_init = false;
   std::size_t index = 0;
+  bool is_ephemeral = false;
   friend bool operator==(const ContainerRef&, const ContainerRef&) = default;
 };
 core_v1::Container container_of(const core_v1::Pod& pod, ContainerRef ref);
 // "spec.containers{web}", as events name it.
 std::string field_path(const core_v1::Pod& pod, ContainerRef ref);
+
+// spec.ephemeralContainers (KEP-277), read as containers: the schema gives the fields that they share the same numbers.
+apimachinery::ListView<core_v1::Container> ephemeral_containers(const core_v1::Pod& pod);
 
 // An init container that stays: restartPolicy Always (KEP-753).
 bool is_sidecar(const core_v1::Container& init_container);
@@ -40,6 +48,15 @@ std::string_view to_string(QosClass qos);
 // Whether the rules of the container (KEP-5307) or of its Pod start it again after this exit.
 bool restarts_after(const core_v1::Container& container, const core_v1::Pod& pod, int exit_code);
 
+// Seconds of a Pod that may be any int64, as many as a point of time can be moved by: "never" is some 30 years.
+constexpr std::chrono::seconds clamped_seconds(std::int64_t value) {
+  return std::chrono::seconds(std::clamp<std::int64_t>(value, 0, 1'000'000'000));
+}
+// spec.terminationGracePeriodSeconds.
+inline std::chrono::seconds grace_of(const core_v1::Pod& pod) {
+  return clamped_seconds(pod.spec().terminationGracePeriodSeconds(30));
+}
+
 bool is_deleting(const core_v1::Pod& pod);
 // Phase Succeeded or Failed: it never runs again.
 bool has_terminal_phase(const core_v1::Pod& pod);
@@ -47,6 +64,8 @@ bool is_host_network(const core_v1::Pod& pod);
 
 // spec.hostnameOverride, spec.hostname or the name, cut to 63 bytes.
 std::string pod_hostname(const core_v1::Pod& pod);
+// What its processes see as their hostname: with setHostnameAsFQDN the whole name, of at most 64 characters.
+Result<std::string> kernel_hostname(const core_v1::Pod& pod, std::string_view cluster_domain);
 // "sub.ns.svc.cluster.local" with a subdomain, else empty.
 std::string pod_domain(const core_v1::Pod& pod, std::string_view cluster_domain);
 

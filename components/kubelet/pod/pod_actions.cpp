@@ -38,9 +38,19 @@ bool should_be_started(const core_v1::Container& container, const core_v1::Pod& 
   return restarts_after(container, pod, status->exit_code);
 }
 
-std::optional<SystemTime> last_end(const PodRuntimeState& state, const FailedStarts& failed_starts, std::string_view name) {
+bool has_begun(const core_v1::Pod& pod, const PodRuntimeState& state, std::string_view ephemeral_container) {
+  if (const auto* status = state.find(ephemeral_container); status && status->state != ContainerState::created) return true;
+  for (const auto status : pod.status().ephemeralContainerStatuses())
+    if (status.name() == ephemeral_container && status.state().terminated()) return true;
+  return false;
+}
+
+std::optional<SystemTime> last_end(const PodRuntimeState& state, const FailedStarts& failed_starts, std::string_view name,
+                                   const Replaced& replaced) {
   std::optional<SystemTime> out;
-  const auto* status = state.find(name);
+  const ContainerStatus* status = nullptr;
+  for (const auto& container : state.containers)
+    if (!status && container.name == name && !replaced.contains(container.id)) status = &container;
   if (status && status->state == ContainerState::exited && status->finished_at_ns > 0)
     out = SystemTime{std::chrono::duration_cast<SystemTime::duration>(std::chrono::nanoseconds(status->finished_at_ns))};
   if (auto failed = failed_starts.find(name); failed != failed_starts.end() && (!out || *out < failed->second)) out = failed->second;
@@ -52,8 +62,15 @@ namespace {
 class Decision {
  public:
   Decision(const core_v1::Pod& pod, const PodRuntimeState& state, const BackOff& back_off, const FailedStarts& failed_starts,
-           SystemTime now)
-      : pod_(pod), spec_(pod.spec()), state_(state), back_off_(back_off), failed_starts_(failed_starts), now_(now) {}
+           SystemTime now, const ProbeResults& probes, const Replaced& replaced)
+      : pod_(pod),
+        spec_(pod.spec()),
+        state_(state),
+        back_off_(back_off),
+        failed_starts_(failed_starts),
+        now_(now),
+        probes_(probes),
+        replaced_(replaced) {}
 
   PodActions run() {
     if (needs_sandbox(pod_, state_, &out_.sandbox_attempt)) {
@@ -61,6 +78,7 @@ class Decision {
       return std::move(out_);
     }
     sandbox_id_ = state_.sandbox()->id;
+    decide_ephemeral_containers();
     if (!decide_init_containers()) return std::move(out_);
     decide_containers();
     return std::move(out_);
@@ -101,6 +119,13 @@ class Decision {
       if (should_be_started(spec_.containers()[i], pod_, state_)) start({false, i});
   }
 
+  // Whatever else runs or waits; and once, since none is ever started again.
+  void decide_ephemeral_containers() {
+    const auto all = ephemeral_containers(pod_);
+    for (std::size_t i = 0; i < all.size(); ++i)
+      if (!has_begun(pod_, state_, all[i].name())) start({false, i, true});
+  }
+
   // True once the regular containers may run. From the last init container backwards, since the earlier ones may have
   // been collected meanwhile; only what belongs to this sandbox counts.
   bool decide_init_containers() {
@@ -125,15 +150,12 @@ class Decision {
       const bool is_last = i + 1 == inits.size();
       seen_any = true;
       if (status->state == ContainerState::running) {
-        if (!is_sidecar(container)) {
-          // It works: nothing to do but to wait.
-        } else if (has_changed(container, *status)) {
-          kill(*status, fmt::format("Init container {} definition changed", container.name()));
-          starts.push_back({true, i});
-        } else if (is_last) {
-          is_initialized = true;
-        } else if (!was_initialized) {
-          starts.push_back({true, i + 1});
+        // A regular one works: nothing to do but to wait.
+        if (is_sidecar(container) && decide_running_sidecar(container, *status, {true, i}, starts)) {
+          if (is_last)
+            is_initialized = true;
+          else if (!was_initialized)
+            starts.push_back({true, i + 1});
         }
       } else if (status->state == ContainerState::exited && !is_sidecar(container)) {
         if (status->exit_code != 0) {
@@ -172,6 +194,30 @@ class Decision {
     return is_initialized;
   }
 
+  // True when the next one may start. A sidecar's liveness does not matter to those after it.
+  bool decide_running_sidecar(const core_v1::Container& container, const ContainerStatus& status, ContainerRef ref,
+                              std::vector<ContainerRef>& starts) {
+    const auto end = [&](std::string_view why, std::optional<std::chrono::seconds> grace) {
+      kill(status, fmt::format("Init container {} {}", container.name(), why), grace);
+      starts.push_back(ref);
+    };
+    if (container.startupProbe()) {
+      const auto startup = probes_.get(ProbeKind::startup, status.id);
+      if (startup == ProbeResult::failure) end("failed startup probe", grace_of(container.startupProbe()));
+      if (startup != ProbeResult::success) return false;
+    }
+    if (has_changed(container, status))
+      end("definition changed", {});
+    else if (container.livenessProbe() && probes_.get(ProbeKind::liveness, status.id) == ProbeResult::failure)
+      end("failed liveness probe", grace_of(container.livenessProbe()));
+    return true;
+  }
+
+  static std::optional<std::chrono::seconds> grace_of(const core_v1::Probe& probe) {
+    if (!probe.has_terminationGracePeriodSeconds()) return {};
+    return clamped_seconds(probe.terminationGracePeriodSeconds());
+  }
+
   void decide_containers() {
     std::size_t kept = 0;
     std::size_t wanted = 0;
@@ -185,13 +231,28 @@ class Decision {
         }
         continue;
       }
+      std::string why;
+      std::optional<std::chrono::seconds> grace;
+      // The rules of a container ask for its exit code, which one that runs has not.
+      bool restarts = (container.has_restartPolicy() ? container.restartPolicy() : spec_.restartPolicy()) != "Never";
       if (has_changed(container, *status)) {
-        kill(*status, fmt::format("Container {} definition changed, will be restarted", container.name()));
-        start({false, i});
-        ++wanted;
+        why = "definition changed";
+        restarts = true;
+      } else if (probes_.get(ProbeKind::liveness, status->id) == ProbeResult::failure) {
+        why = "failed liveness probe";
+        grace = grace_of(container.livenessProbe());
+      } else if (probes_.get(ProbeKind::startup, status->id) == ProbeResult::failure) {
+        why = "failed startup probe";
+        grace = grace_of(container.startupProbe());
+      } else {
+        ++kept;
         continue;
       }
-      ++kept;  // liveness and startup probes decide here
+      if (restarts) {
+        start({false, i});
+        ++wanted;
+      }
+      kill(*status, fmt::format("Container {} {}{}", container.name(), why, restarts ? ", will be restarted" : ""), grace);
     }
     if (kept == 0 && wanted == 0) {
       out_.kill_pod = true;
@@ -204,8 +265,8 @@ class Decision {
     return !status.image.empty() && status.image != container.image();
   }
 
-  void kill(const ContainerStatus& status, std::string message) {
-    out_.containers_to_kill.push_back({status.id, status.name, std::move(message)});
+  void kill(const ContainerStatus& status, std::string message, std::optional<std::chrono::seconds> grace) {
+    out_.containers_to_kill.push_back({status.id, status.name, std::move(message), grace});
   }
   bool is_being_killed(const std::string& id) const {
     return std::any_of(out_.containers_to_kill.begin(), out_.containers_to_kill.end(),
@@ -216,7 +277,7 @@ class Decision {
   void start(ContainerRef ref) {
     const auto container = container_of(pod_, ref);
     const std::string key = back_off_key(pod_, container.name());
-    const auto ended = last_end(state_, failed_starts_, container.name());
+    const auto ended = last_end(state_, failed_starts_, container.name(), replaced_);
     if (ended && back_off_.is_waiting(key, *ended, now_)) {
       const auto until = back_off_.wait_end(key, *ended);
       out_.in_back_off.push_back({ref, back_off_.delay(key), until});
@@ -232,6 +293,8 @@ class Decision {
   const BackOff& back_off_;
   const FailedStarts& failed_starts_;
   SystemTime now_;
+  const ProbeResults& probes_;
+  const Replaced& replaced_;
   std::string sandbox_id_;
   PodActions out_;
 };
@@ -239,8 +302,8 @@ class Decision {
 }  // namespace
 
 PodActions compute_pod_actions(const core_v1::Pod& pod, const PodRuntimeState& state, const BackOff& back_off,
-                               const FailedStarts& failed_starts, SystemTime now) {
-  return Decision(pod, state, back_off, failed_starts, now).run();
+                               const FailedStarts& failed_starts, SystemTime now, const ProbeResults& probes, const Replaced& replaced) {
+  return Decision(pod, state, back_off, failed_starts, now, probes, replaced).run();
 }
 
 std::vector<std::vector<const ContainerStatus*>> termination_order(const core_v1::Pod& pod, const PodRuntimeState& state) {

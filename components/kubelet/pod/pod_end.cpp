@@ -16,15 +16,15 @@ using std::chrono::seconds;
 namespace {
 constexpr client::Resource pods{"", "v1", "pods"};
 constexpr auto kRetry = seconds(2);
-constexpr auto kLeastGrace = seconds(2);  // even a forced deletion lets a process hear its signal
+constexpr auto kLeastGrace = seconds(1);
 }  // namespace
 
 // When the last container is to be killed. The grace counts from when the end began here; it may be shortened later.
 SystemTime PodWorker::end_deadline() {
   const auto now = context_.options.clock->now();
   if (!end_began_) end_began_ = now;
-  seconds grace(view().spec().terminationGracePeriodSeconds(30));
-  if (view().metadata().has_deletionGracePeriodSeconds()) grace = seconds(view().metadata().deletionGracePeriodSeconds());
+  seconds grace = grace_of(view());
+  if (view().metadata().has_deletionGracePeriodSeconds()) grace = clamped_seconds(view().metadata().deletionGracePeriodSeconds());
   if (is_removed_ && !is_orphan_) grace = kLeastGrace;  // taken away by force: nobody waits for it
   grace = std::max(grace, kLeastGrace);
   if (!end_grace_ || grace < *end_grace_) {
@@ -37,46 +37,16 @@ SystemTime PodWorker::end_deadline() {
   return *end_began_ + *end_grace_;
 }
 
-// Begins to stop the containers whose turn it is; their ends wake the worker. False when none runs any more.
-bool PodWorker::stop_next_group(SystemTime until) {
-  const auto order = termination_order(view(), state_);
-  if (order.empty()) return false;
-  const auto left = std::max(kLeastGrace, std::chrono::ceil<seconds>(until - context_.options.clock->now()));
-  for (const auto* container : order.front()) begin_stop(*container, left, fmt::format("Stopping container {}", container->name));
-  return true;
-}
-
-void PodWorker::begin_stop(const engine::ContainerStatus& container, seconds grace, std::string message) {
-  const auto until = context_.options.clock->now() + grace;
-  auto it = stopping_.find(container.id);
-  if (it != stopping_.end() && it->second <= until + seconds(1)) return;  // it is on its way, and not later than this
-  stopping_[container.id] = until;
-  if (told_killing_.insert(container.id).second) {
-    const auto inits = view().spec().initContainers();
-    const bool is_init = std::any_of(inits.begin(), inits.end(), [&](const auto& one) { return one.name() == container.name; });
-    context_.events.normal(pod_, "v1", "Pod", "Killing", std::move(message),
-                           fmt::format("spec.{}{{{}}}", is_init ? "initContainers" : "containers", container.name));
-  }
-  context_.tasks.spawn("stop container", stop_container(shared_from_this(), container.id, grace));
-}
-
-Task<> PodWorker::stop_container(std::shared_ptr<PodWorker> self, std::string id, seconds grace) {
-  auto stopped = co_await self->context_.runtime.stop_container(id, grace);
-  if (!stopped) {
-    log::warn("kubelet", "container {} cannot be stopped: {}", id.substr(0, 12), stopped.error().message);
-    self->context_.events.warning(self->pod_, "v1", "Pod", "FailedKillPod", "error killing pod: " + stopped.error().message);
-    self->stopping_.erase(id);
-    co_await sleep_for(kRetry);
-  }
-  self->runtime_event(id);
-}
-
 Task<PodWorker::Deadline> PodWorker::end_pod() {
+  probes_.stop_liveness_and_startup();
   if (stop_next_group(end_deadline())) {
     auto published = co_await publish();
     if (!published) log::debug("kubelet", "status of pod {}: {}", full_name(view()), published.error().message);
-    co_return after(context_.options.sync_frequency);
+    probes_.trigger_unready();
+    const auto next = published ? after(context_.options.sync_frequency) : after(kRetry);
+    co_return std::min(next, next_grace_end().value_or(next));
   }
+  probes_.stop();
   auto published = co_await publish();
   if (!published) {
     log::warn("kubelet", "last status of pod {}: {}", full_name(view()), published.error().message);

@@ -42,8 +42,13 @@ std::string pod_phase(const core_v1::Pod& pod, const Statuses& init, const Statu
     const auto* status = find(init, container.name());
     const auto* end = status ? ended_state(*status) : nullptr;
     if (is_sidecar(container)) {
-      if (status && status->state.is_running()) ++running;
-      else if (!end) ++pending_sidecars, ++waiting;
+      if (status && status->state.is_running()) {
+        ++running;
+        if (!status->is_started) ++pending_sidecars;
+      } else if (!end) {
+        ++pending_sidecars;
+        ++waiting;
+      }
       continue;
     }
     if (!end) {

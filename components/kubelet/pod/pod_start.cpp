@@ -22,7 +22,14 @@ constexpr auto kNetworkRetry = std::chrono::seconds(1);
 
 Task<PodWorker::Deadline> PodWorker::run_pod() {
   const auto now = context_.options.clock->now();
-  PodActions actions = compute_pod_actions(view(), state_, crashes_, failed_starts_, now);
+  PodActions actions = compute_pod_actions(view(), state_, crashes_, failed_starts_, now, probes_.results(), replaced_);
+  // From now on their back-off counts from their own end; what is gone is forgotten.
+  std::erase_if(replaced_, [&](const auto& id) {
+    const auto container = std::find_if(state_.containers.begin(), state_.containers.end(), [&](const auto& one) { return one.id == id; });
+    return container == state_.containers.end() || std::any_of(actions.in_back_off.begin(), actions.in_back_off.end(), [&](const auto& one) {
+             return container_of(view(), one.ref).name() == container->name;
+           });
+  });
   // A failure is over once its container runs.
   std::erase_if(failures_, [&](const auto& failure) {
     const auto* container = state_.find(failure.first);
@@ -31,14 +38,12 @@ Task<PodWorker::Deadline> PodWorker::run_pod() {
   note_back_off(actions);
   auto published = co_await publish();
   if (!published) log::warn("kubelet", "status of pod {}: {}", full_name(view()), published.error().message);
+  probes_.trigger_unready();
   if (is_ending()) co_return after({});  // it ended meanwhile, or has just reached a terminal phase
   Deadline next = after(context_.options.sync_frequency);
   if (!published) next = std::min(next, after(kRetry));
   if (actions.next) next = std::min(next, after(*actions.next - now));
-  if (view().spec().has_activeDeadlineSeconds() && view().status().has_startTime()) {
-    const SystemTime end(std::chrono::microseconds(view().status().startTime()) + std::chrono::seconds(view().spec().activeDeadlineSeconds()));
-    next = std::min(next, after(std::max<SystemTime::duration>(end - now, {})));
-  }
+  if (const auto end = active_deadline()) next = std::min(next, after(std::max<SystemTime::duration>(*end - now, {})));
 
   if (!actions.kill_pod) kill_began_.reset();
   if (actions.kill_pod) {
@@ -76,8 +81,11 @@ Task<PodWorker::Deadline> PodWorker::run_pod() {
   }
   for (const auto& kill : actions.containers_to_kill)
     for (const auto& container : state_.containers)
-      if (container.id == kill.id)
-        begin_stop(container, std::chrono::seconds(view().spec().terminationGracePeriodSeconds(30)), kill.message);
+      if (container.id == kill.id) {
+        replaced_.insert(kill.id);
+        stop(container, now + kill.grace.value_or(grace_of(view())), kill.message);
+      }
+  if (const auto grace_end = next_grace_end()) next = std::min(next, *grace_end);
   const auto failures_before = failures_;
   for (const auto ref : actions.containers_to_start) {
     const auto* present = state_.find(container_of(view(), ref).name());
@@ -104,7 +112,8 @@ Task<std::optional<PodWorker::Deadline>> PodWorker::kill_pod(PodActions actions,
   if (actions.create_sandbox && newest && std::exchange(told_sandbox_changed_, newest->id) != newest->id)
     context_.events.normal(pod_, "v1", "Pod", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.");
   if (!kill_began_) kill_began_ = context_.options.clock->now();
-  if (stop_next_group(*kill_began_ + std::chrono::seconds(view().spec().terminationGracePeriodSeconds(30)))) co_return next;
+  if (stop_next_group(*kill_began_ + grace_of(view())))
+    co_return std::min(next, next_grace_end().value_or(next));
   const bool had_ready = std::any_of(state_.sandboxes.begin(), state_.sandboxes.end(),
                                      [](const auto& sandbox) { return sandbox.state == engine::SandboxState::ready; });
   auto stopped = co_await stop_sandboxes();
@@ -161,7 +170,7 @@ Task<Result<void>> PodWorker::create_sandbox(std::uint32_t attempt) {
       config.network_container = *std::move(holder);
     }
   } else {
-    config.hostname = pod_hostname(pod);
+    RN_CO_TRY(config.hostname, kernel_hostname(pod, context_.options.cluster_domain));
     RN_CO_TRY(addresses, context_.network.pool().allocate(uid_));
     config.annotations[annotation::kPodIps] = fmt::format("{}", fmt::join(addresses, ","));
   }
@@ -247,14 +256,18 @@ Task<Result<ContainerInput>> PodWorker::prepare_container(ContainerRef ref, std:
   const std::string termination = termination_file(options, uid_, container.name(), attempt);
   const std::string termination_path(container.terminationMessagePath());
   const auto addresses = state_.pod_ips;
-  auto write = [&options, document, ref, addresses, termination, termination_path]() -> Result<std::vector<engine::Mount>> {
+  auto notes = std::make_shared<std::vector<DnsNote>>();
+  auto write = [&options, document, ref, addresses, termination, termination_path, notes]() -> Result<std::vector<engine::Mount>> {
     const auto view = pod_view(document);
     PodFiles files;
     files.folder = pod_folder(options, view.metadata().uid());
     files.hosts = hosts_file(view, addresses, options.cluster_domain, is_host_network(view) ? read_text_file("/etc/hosts") : "");
-    const auto node_dns = parse_resolv_conf(options.resolv_conf.empty() ? "" : read_text_file(options.resolv_conf));
-    files.resolv_conf = pod_dns(view, node_dns, options.cluster_dns, options.cluster_domain).to_string();
-    files.hostname = is_host_network(view) ? options.node_name + "\n" : pod_hostname(view) + "\n";
+    files.resolv_conf = pod_dns(view, node_dns(view, options), options.cluster_dns, options.cluster_domain, notes.get()).to_string();
+    files.hostname = options.node_name;
+    if (!is_host_network(view)) {
+      RN_TRY(files.hostname, kernel_hostname(view, options.cluster_domain));
+    }
+    files.hostname += "\n";
     RN_TRY(auto out, write_pod_files(files, container_of(view, ref)));
     if (!termination_path.empty()) {
       RN_TRY(auto mount, make_termination_file(termination, termination_path));
@@ -264,6 +277,9 @@ Task<Result<ContainerInput>> PodWorker::prepare_container(ContainerRef ref, std:
   };
   auto files = co_await context_.files.run(write);
   if (!files) co_return files.error();
+  const std::string sandbox = state_.sandbox() ? state_.sandbox()->id : "";
+  if (std::exchange(told_dns_sandbox_, sandbox) != sandbox)  // once, not for each of its containers
+    for (const auto& note : *notes) context_.events.warning(document, "v1", "Pod", note.reason, note.message);
   out.mounts.insert(out.mounts.end(), files->begin(), files->end());
   co_return out;
 }
@@ -299,12 +315,21 @@ Task<> PodWorker::start_container(ContainerRef ref, Deadline& next) {
     tell_error("CreateContainerConfigError", input.error().message);
     co_return;
   }
+  if (ref.is_ephemeral) {
+    const core_v1::EphemeralContainer ephemeral(container_of(view(), ref).value());
+    const auto* target = state_.find(ephemeral.targetContainerName());
+    if (target) input->pid_target = target->id;
+    if (!target && !ephemeral.targetContainerName().empty()) {
+      tell_error("CreateContainerConfigError", fmt::format("unable to find target container {}", ephemeral.targetContainerName()));
+      co_return;
+    }
+  }
   auto config = make_container_config(view(), ref, *std::move(input));
   if (!config) {
     tell_error("CreateContainerConfigError", config.error().message);
     co_return;
   }
-  if (const auto ended = last_end(state_, failed_starts_, name)) crashes_.next(back_off_key(view(), name), *ended);
+  if (const auto ended = last_end(state_, failed_starts_, name, replaced_)) crashes_.next(back_off_key(view(), name), *ended);
   const std::string sandbox = state_.sandbox()->id;
   auto id = co_await context_.runtime.create_container(sandbox, *std::move(config));
   if (!id) {
@@ -325,6 +350,10 @@ Task<> PodWorker::start_container(ContainerRef ref, Deadline& next) {
   context_.events.normal(pod_, "v1", "Pod", "Started", "Container started", where);
   failures_.erase(name);
   next = after({});  // to say it
+  if (hook_of(container_of(view(), ref), Hook::post_start)) {
+    const bool is_done = co_await post_start(ref, *id);
+    if (!is_done) next = std::min(next, after(kRetry));
+  }
   co_await collect_dead(name);
 }
 

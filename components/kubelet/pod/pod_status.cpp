@@ -74,7 +74,7 @@ void write_container_statuses(Arena& arena, Value& status, int field, const std:
     put(arena, one, C::f_image, model.image);
     put(arena, one, C::f_imageID, model.image_id);
     put(arena, one, C::f_containerID, model.container_id);
-    set_boolean(arena, one, C::f_started, model.is_started);
+    if (field != core_v1::PodStatus::f_ephemeralContainerStatuses) set_boolean(arena, one, C::f_started, model.is_started);
     if (!model.container_id.empty() && container.resources()) {
       if (const Value* requests = container.resources().value()->get(core_v1::ResourceRequirements::f_requests))
         assign(set_field(arena, one, C::f_allocatedResources), deep_copy(arena, *requests));
@@ -166,8 +166,9 @@ Document compute_pod_status(const Document& pod, const PodStatusInput& input) {
   set_time(arena, status, S::f_startTime, old.status().startTime(now_us));
   write_container_statuses(arena, status, S::f_initContainerStatuses, init, old.spec().initContainers());
   write_container_statuses(arena, status, S::f_containerStatuses, regular, old.spec().containers());
+  write_container_statuses(arena, status, S::f_ephemeralContainerStatuses, ephemeral_container_statuses(old, input), ephemeral_containers(old));
   set_string(arena, status, S::f_qosClass, to_string(qos_class(old)));
-  for (const int field : {S::f_ephemeralContainerStatuses, S::f_resize, S::f_resourceClaimStatuses, S::f_allocatedResources,
+  for (const int field : {S::f_resize, S::f_resourceClaimStatuses, S::f_allocatedResources,
                           S::f_resources}) {
     const Value* kept = old.status() ? old.status().value()->get(field) : nullptr;
     if (kept) assign(set_field(arena, status, field), deep_copy(arena, *kept));

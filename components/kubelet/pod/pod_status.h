@@ -10,6 +10,7 @@
 
 #include "apimachinery/document.h"
 #include "kubelet/pod/runtime_state.h"
+#include "kubelet/probe/results.h"
 
 namespace rusternetes::kubelet {
 
@@ -45,6 +46,7 @@ using StartFailures = std::map<std::string, StartFailure, std::less<>>;
 struct PodStatusInput {
   const PodRuntimeState* state = nullptr;
   const StartFailures* failures = nullptr;
+  const ProbeResults* probes = nullptr;  // null: no container is probed
   std::string runtime_name;  // "podman", in container ids
   std::vector<std::string> host_ips;
   std::int64_t now_us = 0;
@@ -62,6 +64,8 @@ Document compute_pod_status(const Document& pod, const PodStatusInput& input);
 
 // Parts, for tests and for other decisions.
 std::vector<ContainerStatusModel> container_statuses(const core_v1::Pod& pod, bool is_init, const PodStatusInput& input);
+// Never ready, whatever they do: nobody waits for them.
+std::vector<ContainerStatusModel> ephemeral_container_statuses(const core_v1::Pod& pod, const PodStatusInput& input);
 std::string pod_phase(const core_v1::Pod& pod, const std::vector<ContainerStatusModel>& init,
                       const std::vector<ContainerStatusModel>& regular, bool is_terminating);
 

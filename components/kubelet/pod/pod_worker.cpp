@@ -47,7 +47,11 @@ Document orphan_pod(const engine::Sandbox& sandbox) {
 }
 
 PodWorker::PodWorker(WorkerContext& context, Document pod)
-    : context_(context), pod_(std::move(pod)), uid_(client::uid_of(pod_)), wake_(context.client.executor()) {}
+    : context_(context),
+      pod_(std::move(pod)),
+      uid_(client::uid_of(pod_)),
+      wake_(context.client.executor()),
+      probes_({context.prober, context.events, context.tasks, *context.options.clock, context.started_at}, [this] { probe_changed(); }) {}
 
 void PodWorker::update(Document pod) {
   if (!is_newer(pod, pod_)) return;
@@ -65,6 +69,19 @@ void PodWorker::removed(Document last) {
 void PodWorker::runtime_event(const std::string& container_id) {
   ended_.erase(container_id);
   wake_.set();
+}
+
+void PodWorker::probe_changed() {
+  wake_.set();
+  if (is_publishing_readiness_ || is_finished_) return;
+  is_publishing_readiness_ = true;
+  context_.tasks.spawn("status of a probed pod", publish_readiness(shared_from_this()));
+}
+
+Task<> PodWorker::publish_readiness(std::shared_ptr<PodWorker> self) {
+  self->is_publishing_readiness_ = false;  // what changes from here on is told by another one
+  auto published = co_await self->publish();
+  if (!published) log::debug("kubelet", "status of pod {}: {}", full_name(self->view()), published.error().message);
 }
 
 bool PodWorker::is_ending() const {
@@ -94,17 +111,23 @@ Task<PodWorker::Deadline> PodWorker::step() {
     log::warn("kubelet", "pod {}: {}", full_name(view()), gathered.error().message);
     co_return after(kRetry);
   }
-  if (!is_ending() && view().spec().has_activeDeadlineSeconds() && view().status().has_startTime()) {
-    const SystemTime end(std::chrono::microseconds(view().status().startTime()) + std::chrono::seconds(view().spec().activeDeadlineSeconds()));
-    if (context_.options.clock->now() >= end) {
-      forced_phase_ = "Failed";
-      forced_reason_ = "DeadlineExceeded";
-      forced_message_ = "Pod was active on the node longer than the specified deadline";
-      context_.events.normal(pod_, "v1", "Pod", forced_reason_, forced_message_);
-    }
-  }
+  check_active_deadline();
   if (is_ending()) co_return co_await end_pod();
   co_return co_await run_pod();
+}
+
+std::optional<SystemTime> PodWorker::active_deadline() const {
+  if (!view().spec().has_activeDeadlineSeconds() || !view().status().has_startTime()) return {};
+  return SystemTime(std::chrono::microseconds(view().status().startTime()) + std::chrono::seconds(view().spec().activeDeadlineSeconds()));
+}
+
+void PodWorker::check_active_deadline() {
+  const auto end = active_deadline();
+  if (is_ending() || !end || context_.options.clock->now() < *end) return;
+  forced_phase_ = "Failed";
+  forced_reason_ = "DeadlineExceeded";
+  forced_message_ = "Pod was active on the node longer than the specified deadline";
+  context_.events.normal(pod_, "v1", "Pod", forced_reason_, forced_message_);
 }
 
 Task<Result<engine::ContainerStatus>> PodWorker::read_container(std::string id) {
@@ -120,7 +143,7 @@ Task<Result<engine::ContainerStatus>> PodWorker::read_container(std::string id) 
 // What the container left in its termination log, or, if its policy says so, at the end of its output.
 Task<> PodWorker::add_last_words(engine::ContainerStatus& container) {
   core_v1::Container spec;
-  for (const auto& list : {view().spec().containers(), view().spec().initContainers()})
+  for (const auto& list : {view().spec().containers(), view().spec().initContainers(), ephemeral_containers(view())})
     for (const auto one : list)
       if (one.name() == container.name) spec = one;
   if (!spec) co_return;
@@ -161,10 +184,19 @@ Task<Result<void>> PodWorker::gather() {
     }
   }
   std::erase_if(ended_, [&](const auto& entry) { return !present.contains(entry.first); });
+  std::erase_if(stops_, [&](const auto& entry) { return !present.contains(entry.first); });
+  std::erase_if(told_killing_, [&](const auto& id) { return !present.contains(id); });
   fresh.sort();
   complete_from_status(view(), fresh);
   state_ = std::move(fresh);
-  co_return co_await ensure_wired();
+  auto wired = co_await ensure_wired();
+  if (!is_ending()) {
+    const bool ran_before = view().status().has_startTime() &&
+                            SystemTime(std::chrono::microseconds(view().status().startTime())) < context_.started_at;
+    probes_.start(pod_, ran_before);
+  }
+  probes_.observe(pod_, state_);
+  co_return wired;
 }
 
 // Also after a restart of the kubelet, and when the node's namespace has been replaced: an intact wire is left alone.
@@ -213,6 +245,7 @@ Task<Result<void>> PodWorker::publish() {
     PodStatusInput input;
     input.state = &state_;
     input.failures = &failures_;
+    input.probes = &probes_.results();
     input.runtime_name = context_.node.runtime_name();
     input.host_ips = {context_.options.node_ip};
     input.now_us = to_microseconds(context_.options.clock->now());
@@ -239,7 +272,10 @@ Task<Result<void>> PodWorker::publish() {
       wake_.set();
       co_return Result<void>{};
     }
-    if (is_newer(*fresh, pod_)) pod_ = *fresh;
+    if (is_newer(*fresh, pod_)) {
+      pod_ = *fresh;
+      wake_.set();  // its watch event will be no news any more
+    }
   }
   if (is_removed_) co_return Result<void>{};
   co_return internal_error("the Pod changes faster than its status can be written");

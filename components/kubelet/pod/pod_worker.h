@@ -17,10 +17,12 @@
 #include "kubelet/container/images.h"
 #include "kubelet/node/network_holder.h"
 #include "kubelet/node/node_agent.h"
+#include "kubelet/pod/lifecycle_hooks.h"
 #include "kubelet/pod/pod_actions.h"
 #include "kubelet/container/pod_files.h"
 #include "kubelet/node/pod_network.h"
 #include "kubelet/pod/pod_status.h"
+#include "kubelet/probe/pod_probes.h"
 #include "kubelet/volumes/volume_manager.h"
 
 namespace rusternetes::kubelet {
@@ -41,6 +43,9 @@ struct WorkerContext {
   const Cgroups& cgroups;
   WorkerThread& files;
   TaskGroup& tasks;
+  Prober& prober;
+  LifecycleHooks& hooks;
+  SystemTime started_at;  // of the kubelet
 };
 
 // Annotations of sandboxes: what a restarted kubelet must know.
@@ -64,6 +69,8 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   void wake() { wake_.set(); }
   // A container of it died, started or went: what was read of it is stale.
   void runtime_event(const std::string& container_id);
+  // A probe has found something new: status says so at once, whatever the worker is busy with.
+  void probe_changed();
   // Returns when nothing of the Pod is left.
   Task<> run();
 
@@ -79,6 +86,8 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   DownwardContext downward() const;
 
   Task<Deadline> step();
+  std::optional<SystemTime> active_deadline() const;
+  void check_active_deadline();
   // --- looking
   Task<Result<void>> gather();
   Task<Result<engine::ContainerStatus>> read_container(std::string id);
@@ -86,6 +95,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   Task<Result<void>> ensure_wired();
   // --- saying
   Task<Result<void>> publish();
+  static Task<> publish_readiness(std::shared_ptr<PodWorker> self);
   void note_back_off(const PodActions& actions);
   // --- running (pod_start.cpp)
   Task<Deadline> run_pod();
@@ -96,13 +106,20 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   Task<Result<ContainerInput>> prepare_container(ContainerRef ref, std::uint32_t attempt, engine::ImageDetails image);
   std::uint32_t next_attempt(const core_v1::Container& container, bool is_init) const;
   Task<> collect_dead(std::string name);
+  Task<bool> post_start(ContainerRef ref, std::string id);
+  static Task<> run_post_start(std::shared_ptr<PodWorker> self, ContainerRef ref, std::string id, std::shared_ptr<std::optional<HookOutcome>> out);
+  Task<> end_after_post_start(ContainerRef ref, std::string id);
   void fail(ContainerRef ref, std::string reason, std::string message);
   std::string log_path(std::string_view container, std::uint32_t attempt) const;
-  // --- ending (pod_end.cpp)
+  std::string pod_ip() const;
+  // --- ending (pod_stop.cpp, pod_end.cpp)
   Task<Deadline> end_pod();
   SystemTime end_deadline();
   bool stop_next_group(SystemTime until);
-  void begin_stop(const engine::ContainerStatus& container, std::chrono::seconds grace, std::string message);
+  void stop(const engine::ContainerStatus& container, SystemTime until, std::string message, bool is_its_turn = true);
+  std::optional<Deadline> next_grace_end() const;
+  std::optional<ContainerRef> find_container(std::string_view name) const;
+  static Task<> run_pre_stop(std::shared_ptr<PodWorker> self, ContainerRef ref, std::string id);
   static Task<> stop_container(std::shared_ptr<PodWorker> self, std::string id, std::chrono::seconds grace);
   Task<Result<void>> take_down();
   Task<Result<void>> remove_everything();
@@ -120,6 +137,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   std::map<std::string, engine::ContainerStatus> ended_;  // exited containers do not change any more
   StartFailures failures_;
   FailedStarts failed_starts_;
+  Replaced replaced_;
   BackOff crashes_{std::chrono::seconds(10), std::chrono::seconds(300)};
   std::set<std::string> told_back_off_;  // container ids whose back-off an event has told
   std::string wired_sandbox_;
@@ -127,15 +145,24 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   std::optional<SystemTime> kill_began_;      // while everything is stopped, to be made anew or not
   int sandbox_failures_ = 0;
   std::string told_mount_failure_;
+  std::string told_dns_sandbox_;
   bool is_prepared_ = false;  // volumes, by this process
   Deadline refresh_at_{};     // of the volumes
   std::string forced_phase_, forced_reason_, forced_message_;
   // Ending.
   std::optional<SystemTime> end_began_;
   std::optional<std::chrono::seconds> end_grace_;
-  std::map<std::string, SystemTime> stopping_;  // container id: when it will be killed
+  // A container that is being ended: its hook first, then, when it is its turn, its stop signal.
+  struct Stop {
+    SystemTime until;  // when its grace is over
+    bool has_hook_begun = false, is_hook_done = false;
+    std::optional<SystemTime> killed_at;  // stopping: when it will be killed
+  };
+  std::map<std::string, Stop> stops_;  // by container id
   std::set<std::string> told_killing_;
   bool is_taken_down_ = false;
+  bool is_publishing_readiness_ = false;
+  PodProbes probes_;
 };
 
 // Ends what is left of Pods that the API does not know, found by their sandboxes: a Document with name, namespace and UID.

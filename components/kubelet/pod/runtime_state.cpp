@@ -61,6 +61,7 @@ void complete_from_status(const core_v1::Pod& pod, PodRuntimeState& state) {
     if (container.state != ContainerState::created) continue;
     complete_one(pod.status().containerStatuses(), container);
     complete_one(pod.status().initContainerStatuses(), container);
+    complete_one(pod.status().ephemeralContainerStatuses(), container);
   }
 }
 

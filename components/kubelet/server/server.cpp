@@ -40,14 +40,18 @@ Target parse_target(std::string_view target) {
     const auto end = std::min(query.find('&', at), query.size());
     const auto pair = query.substr(at, end - at);
     const auto equals = std::min(pair.find('='), pair.size());
-    out.query[decode(pair.substr(0, equals), true)] = equals < pair.size() ? decode(pair.substr(equals + 1), true) : "";
+    out.pairs.emplace_back(decode(pair.substr(0, equals), true), equals < pair.size() ? decode(pair.substr(equals + 1), true) : "");
+    out.query[out.pairs.back().first] = out.pairs.back().second;
     at = end + 1;
   }
   return out;
 }
 
 KubeletServer::KubeletServer(Parts parts)
-    : parts_(std::move(parts)), auth_(parts_.client, *parts_.options.clock, parts_.options.node_name) {}
+    : parts_(std::move(parts)),
+      auth_(parts_.client, *parts_.options.clock, parts_.options.node_name),
+      metrics_({parts_.options, parts_.runtime, parts_.files, parts_.list_pods, UsageReader(parts_.options.cgroup_mount)}),
+      streams_(parts_.client.executor(), parts_.runtime, parts_.find_pod) {}
 KubeletServer::~KubeletServer() = default;
 
 Result<void> KubeletServer::start(int socket) {
@@ -56,6 +60,9 @@ Result<void> KubeletServer::start(int socket) {
   options.name = "kubelet";
   options.executors = {parts_.client.executor()};
   options.handler = [this](std::shared_ptr<http::Exchange> exchange) { return handle(std::move(exchange)); };
+  // As Kubernetes' kubelet, for a client that is slow to take the answer to a request; streams have their own time of
+  // idleness.
+  options.limits.write_timeout = std::chrono::hours(4);
   server_ = std::make_unique<http::Server>(std::move(options));
   http::ServerTls tls{parts_.options.serving_certificate_pem, parts_.options.serving_key_pem, parts_.options.client_ca_pem};
   RN_CHECK(server_->adopt_listener(socket, std::move(tls)));
@@ -65,6 +72,7 @@ Result<void> KubeletServer::start(int socket) {
 
 Task<> KubeletServer::stop() {
   for (auto& [id, follower] : followers_) follower->finish();
+  co_await streams_.stop();
   if (server_) co_await server_->stop(std::chrono::milliseconds(500));
 }
 
@@ -84,6 +92,7 @@ Task<> KubeletServer::respond(std::shared_ptr<http::Exchange> exchange, int stat
 }
 
 Task<> KubeletServer::handle(std::shared_ptr<http::Exchange> exchange) {
+  const auto mark = std::make_shared<ServerMetrics::Mark>(metrics_.server(), exchange->head().method, exchange->head().target);
   auto caller = co_await auth_.check(exchange->peer(), exchange->head());
   if (!caller) {
     const auto& error = caller.error();
@@ -92,18 +101,28 @@ Task<> KubeletServer::handle(std::shared_ptr<http::Exchange> exchange) {
   }
   const Target target = parse_target(exchange->head().target);
   const auto& parts = target.parts;
-  if (exchange->head().method != "GET" && exchange->head().method != "HEAD") {
+  if (StreamServer::serves(parts)) {
+    co_await streams_.handle(exchange, parts, target.pairs, mark);
+  } else if (exchange->head().method != "GET" && exchange->head().method != "HEAD") {
     co_await respond(exchange, 405, "Method Not Allowed");
   } else if (!parts.empty() && parts[0] == "healthz") {
     const std::string health = parts_.health();
     co_await respond(exchange, health == "ok" ? 200 : 500, health);
   } else if (parts.size() == 4 && parts[0] == "containerLogs") {
     co_await serve_logs(exchange, parts[1], parts[2], parts[3], target.query);
+  } else if (MetricsEndpoints::serves(parts)) {
+    co_await serve_metrics(exchange, parts, target.query);
   } else if (parts.size() == 1 && parts[0] == "pods") {
     co_await serve_pods(exchange);
   } else {
     co_await respond(exchange, 404, "404 page not found");
   }
+}
+
+Task<> KubeletServer::serve_metrics(std::shared_ptr<http::Exchange> exchange, std::vector<std::string> path,
+                                    std::map<std::string, std::string> query) {
+  auto answer = co_await metrics_.answer(std::move(path), std::move(query));
+  co_await respond(exchange, answer.status, std::move(answer.body), std::move(answer.type));
 }
 
 Task<> KubeletServer::serve_pods(std::shared_ptr<http::Exchange> exchange) {

@@ -1,6 +1,6 @@
 #pragma once
-// The kubelet's own HTTPS server: /healthz, /pods and /containerLogs, for who proves to be somebody (client certificate or
-// bearer token) and may (SubjectAccessReview).
+// The kubelet's own HTTPS server: /healthz, /pods, /containerLogs, metrics, and streams (stream_server.h), for who proves to
+// be somebody (client certificate or bearer token) and may (SubjectAccessReview).
 
 #include <functional>
 #include <map>
@@ -15,7 +15,9 @@
 #include "http/server.h"
 #include "kubelet/options.h"
 #include "kubelet/pod/pod.h"
+#include "kubelet/server/metrics.h"
 #include "kubelet/server/server_auth.h"
+#include "kubelet/server/stream_server.h"
 
 namespace rusternetes::kubelet {
 
@@ -36,6 +38,8 @@ class KubeletServer {
   Result<void> start(int socket);
   Task<> stop();
   std::uint16_t port() const { return port_; }
+  // Of exec, attach and port-forward.
+  std::size_t stream_sessions() const { return streams_.sessions(); }
   // Those who follow its log read to the end and stop.
   void container_ended(const std::string& id);
 
@@ -43,11 +47,14 @@ class KubeletServer {
   Task<> handle(std::shared_ptr<http::Exchange> exchange);
   Task<> serve_logs(std::shared_ptr<http::Exchange> exchange, std::string name_space, std::string pod, std::string container,
                     std::map<std::string, std::string> query);
+  Task<> serve_metrics(std::shared_ptr<http::Exchange> exchange, std::vector<std::string> path, std::map<std::string, std::string> query);
   Task<> serve_pods(std::shared_ptr<http::Exchange> exchange);
   Task<> respond(std::shared_ptr<http::Exchange> exchange, int status, std::string text, std::string type = "text/plain; charset=utf-8");
 
   Parts parts_;
   ServerAuth auth_;
+  MetricsEndpoints metrics_;
+  StreamServer streams_;
   std::unique_ptr<http::Server> server_;
   std::uint16_t port_ = 0;
   std::multimap<std::string, engine::ContainerLogStream*> followers_;  // by container id
@@ -56,7 +63,8 @@ class KubeletServer {
 // "/containerLogs/ns/pod/c?tailLines=5": path parts and query, percent-decoded.
 struct Target {
   std::vector<std::string> parts;
-  std::map<std::string, std::string> query;
+  std::map<std::string, std::string> query;  // of a name that comes twice, the last
+  QueryPairs pairs;                          // all of the query, in its order
 };
 Target parse_target(std::string_view target);
 

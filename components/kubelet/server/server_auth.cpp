@@ -74,6 +74,10 @@ std::vector<std::string> node_subresources(std::string_view path) {
     out.emplace_back("log");
   else if (is_below(path, "/checkpoint"))
     out.emplace_back("checkpoint");
+  else if (is_below(path, "/statusz"))
+    out.emplace_back("statusz");
+  else if (is_below(path, "/flagz"))
+    out.emplace_back("configz");
   else
     out.emplace_back("proxy");
   return out;

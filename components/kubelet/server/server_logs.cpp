@@ -66,7 +66,7 @@ Result<engine::LogOptions> log_options(const std::map<std::string, std::string>&
 Result<std::string> container_to_log(const core_v1::Pod& pod, std::string_view container, bool previous) {
   const auto name = pod.metadata().name();
   core_v1::ContainerStatus status;
-  for (const auto& list : {pod.status().containerStatuses(), pod.status().initContainerStatuses()})
+  for (const auto& list : {pod.status().containerStatuses(), pod.status().initContainerStatuses(), pod.status().ephemeralContainerStatuses()})
     for (const auto one : list)
       if (one.name() == container) status = one;
   if (!status) return bad_request(fmt::format("container \"{}\" in pod \"{}\" is not available", container, name));
@@ -118,7 +118,7 @@ Task<> KubeletServer::serve_logs(std::shared_ptr<http::Exchange> exchange, std::
     co_return;
   }
   bool is_known = false;
-  for (const auto& list : {pod_view(pod).spec().containers(), pod_view(pod).spec().initContainers()})
+  for (const auto& list : {pod_view(pod).spec().containers(), pod_view(pod).spec().initContainers(), ephemeral_containers(pod_view(pod))})
     for (const auto one : list) is_known = is_known || one.name() == container;
   if (!is_known) {
     co_await respond(exchange, 404, fmt::format("container \"{}\" not found in pod \"{}\"", container, pod_name));

@@ -235,6 +235,121 @@ TEST_CASE("resolv.conf follows dnsPolicy and dnsConfig") {
   CHECK(dns(R"({"dnsConfig":{"options":[{"name":"ndots","value":"1"}]}})").find("options ndots:1\n") != std::string::npos);
 }
 
+TEST_CASE("resolv.conf of the node is read as resolvers read it") {
+  const auto node = parse_resolv_conf("# nameserver 1.1.1.1\nnameserver 8.8.8.8\n nameserver 9.9.9.9 # two\nsearch old.example\nsearch corp.example. .\n"
+                                      "options timeout:3 rotate\noptions timeout:5\n");
+  CHECK(node.to_string() == "search corp.example\nnameserver 8.8.8.8\nnameserver 9.9.9.9\noptions rotate timeout:5\n");
+}
+
+TEST_CASE("a node whose name servers are all on loopback gives Pods one that they reach") {
+  const std::vector<std::string> reachable{"10.213.0.2"};
+  const auto seen = [&](const std::string& text) { return seen_from_outside(parse_resolv_conf(text), reachable).to_string(); };
+  CHECK(seen("nameserver 127.0.0.53\nnameserver ::1\nsearch corp.example\noptions edns0 trust-ad\n") ==
+        "search corp.example\nnameserver 10.213.0.2\noptions edns0 trust-ad\n");
+  for (const char* own : {"127.0.0.11", "::1", "::1%lo", "::ffff:127.0.0.1", "0.0.0.0", "::"})
+    CHECK(seen("nameserver " + std::string(own) + "\n") == "nameserver 10.213.0.2\n");
+  CHECK(seen("search corp.example\n") == "search corp.example\nnameserver 10.213.0.2\n");
+  // One that is reached is enough: a resolver goes on to it.
+  CHECK(seen("nameserver 127.0.0.1\nnameserver 192.0.2.1\n") == "nameserver 127.0.0.1\nnameserver 192.0.2.1\n");
+  CHECK(seen("nameserver fe80::1%eth0\n") == "nameserver fe80::1%eth0\n");
+  CHECK(seen_from_outside(parse_resolv_conf("nameserver 127.0.0.53\n"), {}).to_string() == "nameserver 127.0.0.53\n");
+  DnsConfig none;
+  none.is_disabled = true;
+  CHECK(seen_from_outside(none, reachable).servers.empty());
+}
+
+TEST_CASE("the node's loopback name servers are left to Pods that share that loopback") {
+  const auto path = std::filesystem::temp_directory_path() / ("resolv-conf-" + std::to_string(::getpid()));
+  std::ofstream(path) << "nameserver 127.0.0.53\nsearch corp.example\n";
+  KubeletOptions options;
+  options.resolv_conf = path.string();
+  options.cluster_dns = {"10.96.0.10"};
+  const auto dns = [&](const std::string& spec) {
+    const auto pod = make_pod(spec);
+    return pod_dns(pod_view(pod), node_dns(pod_view(pod), options), options.cluster_dns, "cluster.local").to_string();
+  };
+  const std::string own = R"({"dnsPolicy":"Default"})", host = R"({"dnsPolicy":"Default","hostNetwork":true})";
+  CHECK(dns(own) == "search corp.example\nnameserver 10.96.0.10\n");
+  CHECK(dns(host) == "search corp.example\nnameserver 127.0.0.53\n");
+  options.node_dns = {"10.213.0.2"};
+  CHECK(dns(own) == "search corp.example\nnameserver 10.213.0.2\n");
+  CHECK(dns("{}") == "search default.svc.cluster.local svc.cluster.local cluster.local corp.example\nnameserver 10.96.0.10\noptions ndots:5\n");
+  CHECK(dns(host) == "search corp.example\nnameserver 127.0.0.53\n");
+  options.netns_path = "/proc/1/ns/net";  // the host's loopback is not the node's
+  CHECK(dns(host) == "search corp.example\nnameserver 10.213.0.2\n");
+  options.resolv_conf.clear();
+  CHECK(dns(own) == "search .\nnameserver 127.0.0.1\n");
+  std::filesystem::remove(path);
+}
+
+TEST_CASE("a cluster without DNS servers gives Pods the node's, and says so") {
+  std::vector<DnsNote> notes;
+  const auto pod = make_pod(R"({"dnsPolicy":"ClusterFirst"})");
+  DnsConfig node = parse_resolv_conf("nameserver 8.8.8.8\n");
+  CHECK(pod_dns(pod_view(pod), node, {}, "cluster.local", &notes).to_string() == "nameserver 8.8.8.8\n");
+  REQUIRE(notes.size() == 1);
+  CHECK(notes[0].reason == "MissingClusterDNS");
+  notes.clear();
+  const auto plain = make_pod(R"({"dnsPolicy":"Default"})");
+  DnsConfig none;
+  none.is_disabled = true;
+  CHECK(pod_dns(pod_view(plain), none, {"10.96.0.10"}, "cluster.local", &notes).to_string() == "search .\nnameserver 127.0.0.1\n");
+  CHECK(pod_dns(pod_view(pod), none, {"10.96.0.10"}, "", &notes).to_string() == "nameserver 10.96.0.10\noptions ndots:5\n");
+  CHECK(notes.empty());
+  const auto host = make_pod(R"({"dnsPolicy":"ClusterFirstWithHostNet","hostNetwork":true})");
+  CHECK(pod_dns(pod_view(host), node, {"10.96.0.10"}, "cluster.local").servers == std::vector<std::string>{"10.96.0.10"});
+}
+
+TEST_CASE("DNS settings beyond the limits are cut, and events say to what") {
+  const auto pod_with = [](const std::vector<std::string>& servers, const std::vector<std::string>& searches) {
+    const auto list = [](const std::vector<std::string>& words) {
+      std::string out;
+      for (const auto& word : words) out += (out.empty() ? "\"" : ",\"") + word + "\"";
+      return "[" + out + "]";
+    };
+    return make_pod(R"({"dnsPolicy":"None","dnsConfig":{"nameservers":)" + list(servers) + R"(,"searches":)" + list(searches) + "}}");
+  };
+  std::vector<DnsNote> notes;
+  const auto dns = [&](const Document& pod) {
+    notes.clear();
+    return pod_dns(pod_view(pod), {}, {}, "", &notes);
+  };
+  CHECK(dns(pod_with({"1.1.1.1", "2.2.2.2", "3.3.3.3"}, {"a", "a"})).searches.size() == 1);
+  CHECK(notes.empty());
+  CHECK(dns(pod_with({"1.1.1.1", "2.2.2.2", "3.3.3.3", "4.4.4.4"}, {})).servers.size() == 3);
+  REQUIRE(notes.size() == 1);
+  CHECK(notes[0].reason == "DNSConfigForming");
+  CHECK(notes[0].message == "Nameserver limits were exceeded, some nameservers have been omitted, the applied nameserver line is: 1.1.1.1 2.2.2.2 3.3.3.3");
+  std::vector<std::string> many;
+  for (int i = 0; i < 33; ++i) many.push_back("d" + std::to_string(i));
+  CHECK(dns(pod_with({"1.1.1.1"}, many)).searches.size() == 32);
+  REQUIRE(notes.size() == 1);
+  CHECK(notes[0].message.starts_with("Search Line limits were exceeded, some search paths have been omitted, the applied search line is: d0 d1 "));
+  CHECK(dns(pod_with({"1.1.1.1"}, {"a", std::string(254, 'x'), "b"})).searches == std::vector<std::string>{"a", "b"});
+  CHECK(notes.size() == 1);
+  std::vector<std::string> wide;
+  for (char c = 'a'; c < 'a' + 10; ++c) wide.push_back(std::string(228, c));
+  CHECK(dns(pod_with({"1.1.1.1"}, wide)).searches.size() == 8);  // 8 * 228 + 7 <= 2048
+  CHECK(notes.size() == 1);
+}
+
+TEST_CASE("a Pod's hostname follows hostname, subdomain, setHostnameAsFQDN and hostnameOverride") {
+  const auto names = [](const std::string& spec) {
+    const auto pod = make_pod(spec);
+    const auto kernel = kernel_hostname(pod_view(pod), "cluster.local");
+    return pod_hostname(pod_view(pod)) + " " + pod_domain(pod_view(pod), "cluster.local") + " " + (kernel ? *kernel : kernel.error().message);
+  };
+  CHECK(names("{}") == "web  web");
+  CHECK(names(R"({"hostname":"h","setHostnameAsFQDN":true})") == "h  h");
+  CHECK(names(R"({"hostname":"h","subdomain":"s"})") == "h s.default.svc.cluster.local h");
+  CHECK(names(R"({"hostname":"h","subdomain":"s","setHostnameAsFQDN":true})") == "h s.default.svc.cluster.local h.s.default.svc.cluster.local");
+  CHECK(names(R"({"hostname":"h","subdomain":"s","hostnameOverride":"my.own.name"})") == "my.own.name  my.own.name");
+  const std::string longest(40, 'h');
+  CHECK(names(R"({"hostname":")" + longest + R"(","subdomain":"s","setHostnameAsFQDN":true})") ==
+        longest + " s.default.svc.cluster.local failed to construct FQDN from pod hostname and cluster domain, FQDN " + longest +
+            ".s.default.svc.cluster.local is too long (64 characters is the max, 68 characters requested)");
+}
+
 TEST_CASE("a termination message is at most 4096 bytes and a link is not followed") {
   const auto folder = std::filesystem::temp_directory_path() / ("kubelet-words-test-" + std::to_string(::getpid()));
   std::filesystem::remove_all(folder);

@@ -53,7 +53,7 @@ class FakeApi::Watch final : public client::WatchStream {
   void offer(WatchEvent::Type type, const std::string& key, const Document& object) {
     if (!key.starts_with(prefix_) || !matches(selector_, object)) return;
     events_.push_back({type, object});
-    wake_.set();
+    if (!api_.delays_events) wake_.set();
   }
 
  private:

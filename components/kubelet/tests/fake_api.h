@@ -25,6 +25,7 @@ class FakeApi final : public client::ApiClient {
   void erase(std::string_view resource, std::string_view name_space, std::string_view name);
   int writes = 0;
   std::vector<std::string> removed;  // "pods/web grace 0 uid x"
+  bool delays_events = false;  // watches hear of a change only with the first one after this is off
   std::set<std::string> allowed_subresources;  // what SubjectAccessReview grants, "proxy"
   std::map<std::string, std::string> tokens;   // token -> user
 

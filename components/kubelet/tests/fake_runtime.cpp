@@ -161,6 +161,13 @@ Task<Result<void>> FakeRuntime::stop_container(std::string id, std::chrono::seco
   co_return Result<void>{};
 }
 
+Task<Result<engine::ExecOutput>> FakeRuntime::exec_sync(std::string id, std::vector<std::string> command, std::chrono::milliseconds timeout) {
+  const std::string name = containers[id].name;
+  calls.push_back(fmt::format("exec {} {}", name, fmt::join(command, " ")));
+  if (!on_exec) co_return engine::ExecOutput{};
+  co_return co_await on_exec(name, std::move(command), timeout);
+}
+
 Task<Result<void>> FakeRuntime::remove_container(std::string id) {
   calls.push_back("remove " + containers[id].name);
   containers.erase(id);

@@ -20,6 +20,10 @@ class FakeRuntime final : public engine::Runtime {
   std::map<std::string, Status> create_errors;                 // container name -> why none is made
   std::map<std::string, Status> unstarted;                     // container name -> why it stays as created
   std::map<std::string, int> looks;                            // by Pod uid: how often its containers were listed
+  // What a command comes to, by the container's name; a zero exit code without it.
+  std::function<Task<Result<engine::ExecOutput>>(std::string, std::vector<std::string>, std::chrono::milliseconds)> on_exec;
+  // What exec and attach give, by the container's id.
+  std::function<Result<std::unique_ptr<engine::ExecSession>>(std::string id, engine::ExecSpec spec, bool is_attach)> on_session;
   bool ignores_stop_signal = false;                            // then only SIGKILL ends a container
   std::vector<std::string> calls;                              // "create web/0", "stop web 30", ...
   std::map<std::string, engine::ContainerConfig> configs;      // by container id
@@ -56,11 +60,17 @@ class FakeRuntime final : public engine::Runtime {
   Task<Result<std::vector<engine::Container>>> list_containers(std::string pod_uid) override;
   Task<Result<engine::ContainerStatus>> container_status(std::string id) override;
   Task<Result<void>> update_container_resources(std::string, engine::Resources) override { co_return Result<void>{}; }
-  Task<Result<engine::ExecOutput>> exec_sync(std::string, std::vector<std::string>, std::chrono::milliseconds) override {
-    co_return engine::ExecOutput{};
+  Task<Result<engine::ExecOutput>> exec_sync(std::string id, std::vector<std::string> command, std::chrono::milliseconds timeout) override;
+  Task<Result<std::unique_ptr<engine::ExecSession>>> exec(std::string id, engine::ExecSpec spec) override {
+    if (!on_session) co_return internal_error("no exec here");
+    co_return on_session(std::move(id), std::move(spec), false);
   }
-  Task<Result<std::unique_ptr<engine::ExecSession>>> exec(std::string, engine::ExecSpec) override { co_return internal_error("no exec here"); }
-  Task<Result<std::unique_ptr<engine::ExecSession>>> attach(std::string, bool) override { co_return internal_error("no attach here"); }
+  Task<Result<std::unique_ptr<engine::ExecSession>>> attach(std::string id, bool has_stdin) override {
+    if (!on_session) co_return internal_error("no attach here");
+    engine::ExecSpec spec;
+    spec.has_stdin = has_stdin;
+    co_return on_session(std::move(id), std::move(spec), true);
+  }
   Task<Result<engine::ImageDetails>> image_status(std::string reference) override;
   Task<Result<std::vector<engine::ImageSummary>>> list_images() override;
   Task<Result<std::string>> pull_image(std::string reference, engine::RegistryAuth auth) override;

@@ -161,4 +161,11 @@ struct Harness {
   int touches = 1;
 };
 
+// Ends the kubelet before what a test has declared above it, and what the kubelet's tasks use of that.
+struct StopsFirst {
+  explicit StopsFirst(Harness& harness) : harness(harness) {}
+  ~StopsFirst() { harness.stop(); }
+  Harness& harness;
+};
+
 }  // namespace rusternetes::kubelet::testing

@@ -261,3 +261,71 @@ TEST_CASE("what ran before a host's restart is told from what never ran") {
   complete_from_status(pod_view(pod), fresh);
   CHECK(fresh.containers[0].state == ContainerState::created);
 }
+
+TEST_CASE("a container that failed its liveness or startup probe is killed, and started again where its Pod restarts") {
+  const auto state = state_of({container("a", ContainerState::running)});
+  const auto spec = [](const std::string& policy, const std::string& more = "") {
+    return make_pod(R"({"restartPolicy":")" + policy + R"(","containers":[{"name":"a","image":"busybox",)" + more +
+                    R"("livenessProbe":{"terminationGracePeriodSeconds":7},"startupProbe":{}},{"name":"b","image":"busybox"}]})");
+  };
+  auto both = state;
+  both.containers.push_back(container("b", ContainerState::running));
+  for (const auto kind : {ProbeKind::liveness, ProbeKind::startup}) {
+    ProbeResults probes;
+    probes.set(kind, "a0", ProbeResult::failure);
+    const auto decide_on = [&](const Document& pod) { return compute_pod_actions(pod_view(pod), both, {std::chrono::seconds(10), std::chrono::seconds(300)}, {}, kNow, probes); };
+    const std::string word = kind == ProbeKind::liveness ? "liveness" : "startup";
+    const auto always = decide_on(spec("Always"));
+    REQUIRE(always.containers_to_kill.size() == 1);
+    CHECK(always.containers_to_kill[0].message == "Container a failed " + word + " probe, will be restarted");
+    CHECK(always.containers_to_kill[0].grace == (kind == ProbeKind::liveness ? std::optional(std::chrono::seconds(7)) : std::nullopt));
+    CHECK(started(spec("Always"), always) == Names{"a"});
+    const auto never = decide_on(spec("Never"));
+    REQUIRE(never.containers_to_kill.size() == 1);
+    CHECK(never.containers_to_kill[0].message == "Container a failed " + word + " probe");
+    CHECK(never.containers_to_start.empty());
+    CHECK_FALSE(never.kill_pod);
+    CHECK(started(spec("Never"), decide_on(spec("Never", R"("restartPolicy":"Always",)"))) == Names{"a"});
+  }
+}
+
+TEST_CASE("a Pod whose only container failed its probe for good ends as a whole") {
+  const auto pod = make_pod(R"({"restartPolicy":"Never","containers":[{"name":"a","image":"busybox","livenessProbe":{}}]})");
+  ProbeResults probes;
+  probes.set(ProbeKind::liveness, "a0", ProbeResult::failure);
+  const auto actions = compute_pod_actions(pod_view(pod), state_of({container("a", ContainerState::running)}), {std::chrono::seconds(10), std::chrono::seconds(300)}, {}, kNow, probes);
+  CHECK(actions.kill_pod);
+  CHECK_FALSE(actions.create_sandbox);
+}
+
+TEST_CASE("a container that was ended to be started again does not wait for its own end, but for the crash before") {
+  const auto pod = make_pod(kOne);
+  BackOff crashes(std::chrono::seconds(10), std::chrono::seconds(300));
+  const auto state = state_of({container("a", ContainerState::exited, 137, 60), container("a", ContainerState::exited, 1, 0)});
+  const SystemTime end{std::chrono::seconds{1'700'000'061}};
+  crashes.next(back_off_key(pod_view(pod), "a"), end - std::chrono::seconds(60));
+  CHECK(compute_pod_actions(pod_view(pod), state, crashes, {}, end).in_back_off.size() == 1);
+  CHECK(started(pod, compute_pod_actions(pod_view(pod), state, crashes, {}, end, ProbeResults(), {"a60"})) == Names{"a"});
+  const SystemTime soon{std::chrono::seconds{1'700'000'003}};
+  CHECK(compute_pod_actions(pod_view(pod), state, crashes, {}, soon, ProbeResults(), {"a60"}).in_back_off.size() == 1);
+}
+
+TEST_CASE("a sidecar's startup probe holds back what follows, its liveness probe does not") {
+  const auto pod = make_pod(R"({"restartPolicy":"Never","initContainers":[{"name":"side","image":"busybox","restartPolicy":"Always","startupProbe":{},
+      "livenessProbe":{}}],"containers":[{"name":"a","image":"busybox"}]})");
+  const auto state = state_of({container("side", ContainerState::running)});
+  ProbeResults probes;
+  const auto decide_now = [&] { return compute_pod_actions(pod_view(pod), state, {std::chrono::seconds(10), std::chrono::seconds(300)}, {}, kNow, probes); };
+  CHECK(decide_now().containers_to_start.empty());
+  probes.set(ProbeKind::startup, "side0", ProbeResult::unknown);
+  CHECK(decide_now().containers_to_start.empty());
+  probes.set(ProbeKind::startup, "side0", ProbeResult::failure);
+  REQUIRE(decide_now().containers_to_kill.size() == 1);
+  CHECK(decide_now().containers_to_kill[0].message == "Init container side failed startup probe");
+  CHECK(started(pod, decide_now()) == Names{"side"});
+  probes.set(ProbeKind::startup, "side0", ProbeResult::success);
+  CHECK(started(pod, decide_now()) == Names{"a"});
+  probes.set(ProbeKind::liveness, "side0", ProbeResult::failure);
+  CHECK(decide_now().containers_to_kill[0].message == "Init container side failed liveness probe");
+  CHECK(started(pod, decide_now()) == Names{"side", "a"});
+}

@@ -231,3 +231,44 @@ TEST_CASE("the last state is of the last container that ended, not of those that
   CHECK(status.lastState().terminated().exitCode() == 7);
   CHECK(status.lastState().terminated().containerID() == "podman://a0");
 }
+
+TEST_CASE("probes decide which containers are ready and started, and so the conditions") {
+  const auto pod = make_pod(R"({"initContainers":[{"name":"side","image":"busybox","restartPolicy":"Always","readinessProbe":{},"startupProbe":{}}],
+      "containers":[{"name":"a","image":"busybox","readinessProbe":{}}]})");
+  Scene scene;
+  ProbeResults probes;
+  scene.input.probes = &probes;
+  probes.add_probe(ProbeKind::startup, "side");
+  probes.add_probe(ProbeKind::readiness, "side");
+  probes.add_probe(ProbeKind::readiness, "a");
+  scene.state = state_of({container("side", ContainerState::running), container("a", ContainerState::running)});
+  const auto before = scene.compute(pod);
+  CHECK_FALSE(pod_view(before).status().initContainerStatuses()[0].started());
+  CHECK(pod_view(before).status().containerStatuses()[0].started());
+  CHECK_FALSE(pod_view(before).status().containerStatuses()[0].ready());
+  CHECK(condition(before, "Ready") == "False");
+  probes.set(ProbeKind::startup, "side0", ProbeResult::success);
+  probes.set(ProbeKind::readiness, "a0", ProbeResult::success);
+  const auto half = scene.compute(before);
+  CHECK(pod_view(half).status().containerStatuses()[0].ready());
+  CHECK_FALSE(pod_view(half).status().initContainerStatuses()[0].ready());
+  CHECK(condition(half, "ContainersReady") == "False");
+  probes.set(ProbeKind::readiness, "side0", ProbeResult::success);
+  CHECK(condition(scene.compute(half), "Ready") == "True");
+}
+
+TEST_CASE("a readiness gate is told with what is wrong about it") {
+  Scene scene;
+  scene.state = state_of({container("a", ContainerState::running)});
+  const auto reason = [&](const std::string& conditions) {
+    const auto pod = scene.compute(make_pod(R"({"containers":[{"name":"a","image":"busybox"}],"readinessGates":[{"conditionType":"example.com/gate"}]})",
+                                            R"({"conditions":[)" + conditions + "]}"));
+    for (const auto one : pod_view(pod).status().conditions())
+      if (one.type() == "Ready") return std::string(one.reason()) + ": " + std::string(one.message());
+    return std::string();
+  };
+  CHECK(reason("") == "ReadinessGatesNotReady: corresponding condition of pod readiness gate \"example.com/gate\" does not exist.");
+  CHECK(reason(R"({"type":"example.com/gate","status":"False"})") ==
+        "ReadinessGatesNotReady: the status of pod readiness gate \"example.com/gate\" is not \"True\", but False");
+  CHECK(reason(R"({"type":"example.com/gate","status":"True"})") == ": ");
+}

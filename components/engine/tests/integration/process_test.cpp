@@ -99,6 +99,12 @@ Task<> exec_streams(RealEngine& real) {
   co_await read_until(shell->stream(), "never");
   CHECK(must("code", co_await shell->exit_code()) == 4);
 
+  ExecSpec silent;
+  silent.command = {"/bin/sh", "-c", "exec >&- 2>&-; busybox sleep 5; exit 6"};
+  auto late = must("exec", co_await real.runtime->exec(id, silent));
+  co_await read_until(late->stream(), "never");
+  CHECK(must("code", co_await late->exit_code()) == 6);
+
   ExecSpec endless;
   endless.command = {"/bin/busybox", "sleep", "888"};
   auto sleeping = must("exec", co_await real.runtime->exec(id, endless));
