@@ -55,6 +55,12 @@ Result<> check_range(const Taken& taken, const char* flag, const Range& wanted) 
   return {};
 }
 
+std::vector<Family> families_of(const std::vector<Range>& ranges) {
+  std::vector<Family> out;
+  for (const Range& range : ranges) out.push_back(range.first.is_v4() ? Family::ipv4 : Family::ipv6);
+  return out;
+}
+
 Result<std::vector<Range>> choose_ranges(Taken& taken, const char* flag, const std::string& text,
                                          int largest_v4, state::Pool (*pool)(Family),
                                          const std::vector<Family>& families) {
@@ -68,6 +74,13 @@ Result<std::vector<Range>> choose_ranges(Taken& taken, const char* flag, const s
     auto parsed = state::parse_ranges(text);
     if (!parsed) return failure("BadRequest", fmt::format("{}: {}", flag, parsed.error().message));
     out = *parsed;
+    // Controllers, kubelet and kube-proxy of one process serve Pods of one family.
+    if (families_of(out).size() > 1)
+      return failure(
+          "BadRequest",
+          fmt::format(
+              "{} {} has ranges of two address families: a cluster has one, IPv4 or IPv6, so name one range",
+              flag, text));
     for (const Range& range : out) {
       if (range.prefix > (range.first.is_v4() ? largest_v4 : 120))
         return failure("BadRequest", fmt::format("{} {} is too small", flag, range.to_string()));
@@ -79,12 +92,6 @@ Result<std::vector<Range>> choose_ranges(Taken& taken, const char* flag, const s
     }
   }
   taken.ranges.insert(taken.ranges.end(), out.begin(), out.end());
-  return out;
-}
-
-std::vector<Family> families_of(const std::vector<Range>& ranges) {
-  std::vector<Family> out;
-  for (const Range& range : ranges) out.push_back(range.first.is_v4() ? Family::ipv4 : Family::ipv6);
   return out;
 }
 

@@ -70,6 +70,7 @@ std::string to_json(const ClusterSettings& s) {
       {"hostAddresses", list_json(s.host_addresses)},
       {"nodeAddresses", list_json(s.node_addresses)},
       {"publishedPorts", list_json(s.published_ports)},
+      {"networkPolicy", s.has_network_policy},
       {"userKubeconfig", s.user_kubeconfig},
       {"createdAtMs", s.created_at_ms},
   });
@@ -101,6 +102,8 @@ Result<ClusterSettings> settings_from_json(std::string_view text) {
   s.host_addresses = list_of(object, "hostAddresses");
   s.node_addresses = list_of(object, "nodeAddresses");
   s.published_ports = list_of(object, "publishedPorts");
+  const auto* policy = object.if_contains("networkPolicy");
+  s.has_network_policy = policy == nullptr || !policy->is_bool() || policy->get_bool();
   s.user_kubeconfig = text_of(object, "userKubeconfig");
   s.created_at_ms = integer_of(object, "createdAtMs");
   return s;

@@ -31,6 +31,7 @@ struct ClusterSettings {
   std::vector<std::string> host_addresses;
   std::vector<std::string> node_addresses;
   std::vector<std::string> published_ports;  // "HOST:NODEPORT", ports of every address of the host
+  bool has_network_policy = true;            // whether NetworkPolicies have an effect
   std::string user_kubeconfig;               // the file that the context is merged into
   std::int64_t created_at_ms = 0;
 

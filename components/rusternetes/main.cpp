@@ -2,17 +2,28 @@
 // --data-dir is enough.
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <signal.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <iostream>
+#include <thread>
 
 #include "base/log.h"
+#include "base/open_files.h"
 #include "rusternetes/process.h"
 
 using namespace rusternetes;
 
+namespace {
+// Of twenty threads few allocate at a time. With an arena for each, what they freed stays with them: 40 MB idle instead of 36.
+void bound_arenas() { ::mallopt(M_ARENA_MAX, static_cast<int>(std::max(2U, std::thread::hardware_concurrency() / 2))); }
+}  // namespace
+
 int main(int argc, char** argv) {
+  raise_open_files();
+  bound_arenas();
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
@@ -53,6 +64,8 @@ int main(int argc, char** argv) {
   app.add_option("--host-address", options.host_address,
                  "The host's address as the node sees it; default: the one before the node's");
   app.add_option("--publish", options.publish, "HOST:NODEPORT: a port of every address of the host that stands for a port of the node; may be repeated");
+  app.add_flag("--network-policy", options.network_policy, "--network-policy=false: NetworkPolicies are not served, and their rules are removed")
+      ->default_str("true");
   app.add_option("--engine", options.engine, "podman or docker; default: whichever runs");
   app.add_option("--engine-socket", options.engine_socket, "The engine's API socket");
   app.add_option("-v,--v", options.verbosity, "Verbosity of the log; from 4 on, details")

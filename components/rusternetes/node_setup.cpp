@@ -7,12 +7,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "network/docker_accepts.h"
-#include "network/masquerade.h"
 #include "network/names.h"
-#include "network/netlink.h"
 #include "network/node_link.h"
-#include "network/node_sysctls.h"
 #include "network/service_drop.h"
 
 namespace rusternetes {
@@ -79,41 +75,10 @@ Result<void> NodeSetup::make() {
   }
   RN_TRY(node_, NetworkNamespace::create());
   RN_CHECK(guard(*node_));
-  drop.allowed_interfaces = {network::node_link_name(options_.cluster_name, options_.node_name)};
+  RN_TRY(const auto side, host_side(options_));
+  drop = network::host_drop(side.link);
   RN_CHECK(guard(host_));
-  return connect();
-}
-
-// The link, and what makes the host pass on what comes from the node. The kubelet does the node's own part.
-Result<void> NodeSetup::connect() {
-  network::NodeLink link;
-  link.cluster = options_.cluster_name;
-  link.node = options_.node_name;
-  RN_TRY(const auto hosts, addresses(options_.host_address));
-  RN_TRY(const auto nodes, addresses(options_.node_address));
-  if (hosts.size() != nodes.size())
-    return Status{400, "BadRequest", "--node-address and --host-address name as many addresses each"};
-  for (std::size_t i = 0; i < nodes.size(); ++i) link.addresses.push_back({hosts[i], nodes[i]});
-  RN_TRY(link.pod_cidrs, prefixes(options_.pod_cidr));
-  RN_TRY(link.service_ranges, prefixes(options_.service_cluster_ip_range));
-  RN_TRY(link.mtu, network::uplink_mtu(host_));
-  RN_CHECK(network::connect_node(host_, *node_, link));
-  network::Masquerade rule;
-  rule.cluster = options_.cluster_name;
-  rule.sources = link.pod_cidrs;
-  for (const auto& pair : link.addresses) rule.sources.push_back(IpPrefix::host(pair.node));
-  rule.except_destinations = rule.sources;
-  for (const auto& pair : link.addresses) rule.except_destinations.push_back(IpPrefix::host(pair.host));
-  const std::string name = network::node_link_name(options_.cluster_name, options_.node_name);
-  rule.from_interfaces = rule.except_to_interfaces = {name};
-  RN_CHECK(network::load_masquerade(host_, rule));
-  RN_TRY(const auto published, published_ports(options_));
-  RN_CHECK(network::load_published_ports(host_, {options_.cluster_name, nodes, published}));
-  network::Forwarding forwarding;
-  for (const auto& pair : link.addresses) (pair.node.is_v4() ? forwarding.ipv4 : forwarding.ipv6) = true;
-  // Left on at the end, as engines leave it: others may stand on it by then.
-  RN_TRY([[maybe_unused]] const auto before, network::set_forwarding(host_, forwarding));
-  return {};
+  return network::make_host_side(host_, *node_, side);
 }
 
 // The drop rule goes last, after the routes to its ranges.
@@ -123,10 +88,24 @@ NodeSetup::~NodeSetup() {
     if (!done) log::warn("rusternetes", "{} stays behind: {}", what, done.error().message);
   };
   tell("a link", network::delete_cluster_links(host_, options_.cluster_name));
-  tell("a published port", network::remove_published_ports(host_, options_.cluster_name));
-  tell("an accept in DOCKER-USER", network::remove_docker_accepts(host_, options_.cluster_name));
-  tell("the masquerade", network::remove_masquerade(host_, options_.cluster_name));
+  tell("a translation", network::remove_host_translations(host_, options_.cluster_name));
   tell("the drop rule", network::remove_service_drop(host_, options_.cluster_name));
+}
+
+Result<network::HostSide> host_side(const ProcessOptions& options) {
+  network::HostSide out;
+  network::NodeLink& link = out.link;
+  link.cluster = options.cluster_name;
+  link.node = options.node_name;
+  RN_TRY(const auto hosts, addresses(options.host_address));
+  RN_TRY(const auto nodes, addresses(options.node_address));
+  if (hosts.size() != nodes.size())
+    return Status{400, "BadRequest", "--node-address and --host-address name as many addresses each"};
+  for (std::size_t i = 0; i < nodes.size(); ++i) link.addresses.push_back({hosts[i], nodes[i]});
+  RN_TRY(link.pod_cidrs, prefixes(options.pod_cidr));
+  RN_TRY(link.service_ranges, prefixes(options.service_cluster_ip_range));
+  RN_TRY(out.published, published_ports(options));
+  return out;
 }
 
 Result<std::vector<network::PublishedPort>> published_ports(const ProcessOptions& options) {

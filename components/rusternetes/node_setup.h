@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "network/host_side.h"
 #include "network/namespace.h"
 #include "network/published_ports.h"
 #include "rusternetes/options.h"
@@ -28,12 +29,14 @@ class NodeSetup {
   NodeSetup(const ProcessOptions& options, const network::NetworkNamespace& host)
       : options_(options), host_(host) {}
   Result<void> make();
-  Result<void> connect();
   ProcessOptions options_;
   network::NetworkNamespace host_;
   std::optional<network::NetworkNamespace> node_;
   bool made_ = false;
 };
+
+// Of a node that is a namespace of its own.
+Result<network::HostSide> host_side(const ProcessOptions& options);
 
 // Of --publish.
 Result<std::vector<network::PublishedPort>> published_ports(const ProcessOptions& options);

@@ -28,6 +28,7 @@ struct ProcessOptions {
   std::string pod_cidr, service_cluster_ip_range;
   std::string node_address, host_address;
   std::vector<std::string> publish;  // "HOST:NODEPORT"
+  bool network_policy = true;
 
   bool has_own_node() const { return node_network == "own"; }
   // Nobody prepared certificates and the node's network: this process does, and takes it away when it stops.

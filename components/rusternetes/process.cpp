@@ -12,12 +12,15 @@
 #include "api-server/store_copy.h"
 #include "base/log.h"
 #include "controller-manager/manager.h"
+#include "rusternetes/addons.h"
 #include "rusternetes/host_rules.h"
 #include "rusternetes/node.h"
 #include "rusternetes/node_setup.h"
 #include "rusternetes/pki.h"
 #include "rusternetes/port_forwarder.h"
+#include "rusternetes/service_ranges.h"
 #include "rusternetes/settings.h"
+#include "rusternetes/traffic.h"
 #include "scheduler/scheduler.h"
 #include "storage/sqlite/sqlite_store.h"
 
@@ -30,13 +33,15 @@ struct Process::Impl {
   ProcessPki pki;
   std::unique_ptr<ClusterClaim> claim;
   std::unique_ptr<NodeSetup> node_setup;
-  std::unique_ptr<HostRules> host_rules;
+  std::shared_ptr<ServiceRanges> service_ranges;
+  std::unique_ptr<network::RuleKeeper> host_rules;
   std::unique_ptr<PortForwarder> published;
   std::unique_ptr<storage::sqlite::SqliteStore> store;
   std::unique_ptr<api_server::Instance> api;
   std::unique_ptr<EventThread> control;  // scheduler and controllers
   std::unique_ptr<scheduler::Scheduler> scheduler;
   std::unique_ptr<controller_manager::Manager> manager;
+  std::unique_ptr<Traffic> traffic;
   std::unique_ptr<Node> node;
   std::unique_ptr<api_server::StoreCopyServer> copies;
 
@@ -45,6 +50,7 @@ struct Process::Impl {
   Result<void> start_api();
   void tell_how_to_connect(const std::string& kubeconfig, const std::string& waits_for) const;
   void start_control();
+  Task<> stand_service_ranges();
   Task<> stop_control();
   api_server::User user(std::string name) {
     api_server::User out;
@@ -89,11 +95,17 @@ Result<void> Process::Impl::start_api() {
   kubelet.private_key_pem = pki.kubelet_client_key_pem;
   api_options.kubelet_client = std::move(kubelet);
   api_options.admin_group = "kubeadm:cluster-admins";
+  const auto node_addresses = split_list(options.node_address);
+  if (options.tls && !node_addresses.empty()) api_options.advertise_address = node_addresses.front();
+  RN_TRY(api_options.addons, dns_addon(options, traffic->dns_port()));
+  for (auto& addon : network_policy_addon()) api_options.addons.push_back(std::move(addon));
   api = std::make_unique<api_server::Instance>(*store, std::move(api_options));
   RN_CHECK(api->start());
   // Pods reach the API even when the host's firewall keeps them from the host. Plain HTTP stays on loopback.
-  if (!options.has_own_node() || !options.tls) return {};
-  for (const auto& address : split_list(options.node_address)) {
+  if (!options.tls) return {};
+  for (const auto& address : node_addresses) {
+    const bool is_bound = options.bind_address == "0.0.0.0" || options.bind_address == "::" || options.bind_address == address;
+    if (!options.has_own_node() && is_bound) continue;
     RN_TRY(const int listener, listen_in(node_setup->node(), address, api->port()));
     RN_CHECK(api->adopt_listener(listener));
   }
@@ -102,7 +114,8 @@ Result<void> Process::Impl::start_api() {
 
 // What of the node others reach by the host, and the node by it.
 Result<void> Process::Impl::start_host_side(const network::NetworkNamespace& host) {
-  host_rules = std::make_unique<HostRules>(host, options.cluster_name);
+  RN_TRY(service_ranges, ServiceRanges::make(options, *node_setup));
+  RN_TRY(host_rules, make_host_rules(host, options, service_ranges));
   RN_CHECK(host_rules->start());
   RN_TRY(auto ports, published_ports(options));
   if (ports.empty()) return {};
@@ -129,9 +142,16 @@ void Process::Impl::tell_how_to_connect(const std::string& kubeconfig, const std
             << std::flush;
 }
 
+// Before the controllers, for what is in the store already.
+Task<> Process::Impl::stand_service_ranges() {
+  auto client = api->make_client(user("system:kube-controller-manager"), control->executor(), "rusternetes");
+  co_await service_ranges->stand_known(*client);
+}
+
 void Process::Impl::start_control() {
   control = std::make_unique<EventThread>("control");
   const auto executor = control->executor();
+  run_blocking(executor, stand_service_ranges());
   std::promise<void> started;
   asio::post(executor, [&] {
     scheduler = std::make_unique<scheduler::Scheduler>(
@@ -139,6 +159,10 @@ void Process::Impl::start_control() {
     controller_manager::ManagerOptions manager_options;
     manager_options.cluster_cidr = options.pod_cidr.substr(0, options.pod_cidr.find(','));
     manager_options.root_ca_pem = pki.ca_pem;
+    manager_options.has_node_balancer = options.has_own_node();
+    manager_options.reserved_node_ports = {{"UDP", traffic->dns_port()}, {"TCP", traffic->dns_port()}, {"TCP", api->port()}};
+    for (const int port : {10250, int{Traffic::kHealthPort}, int{Traffic::kMetricsPort}}) manager_options.reserved_node_ports.emplace("TCP", port);
+    manager_options.service_cidr_guard = service_ranges;
     auto factory = [this, executor](std::string_view account) {
       return api->make_client(api_server::Instance::service_account("kube-system", account), executor,
                               std::string(account));
@@ -168,12 +192,14 @@ Result<void> Process::start() {
          NodeSetup::prepare(i.options,
                             host));  // with the drop rule, before any service address can be given out
   RN_CHECK(i.start_host_side(host));
+  RN_TRY(i.traffic, Traffic::prepare(i.options, *i.node_setup));
   RN_CHECK(i.start_api());
   RN_TRY(const std::string kubeconfig, write_admin_kubeconfig(i.options, i.pki, i.api->port()));
   i.start_control();
   auto copy = [&i](const std::string& path) { return i.store->copy_to(path); };
   i.copies = std::make_unique<api_server::StoreCopyServer>(i.control->executor(), i.options.data_dir, copy);
   RN_CHECK(i.copies->start(i.options.data_dir + "/store.sock"));
+  RN_CHECK(i.traffic->start(*i.api));
   i.node = std::make_unique<Node>(i.options, i.pki, *i.node_setup, *i.api);
   RN_TRY(const std::string waits_for, i.node->start());
   log::info("rusternetes", "the API serves on {}:{}", i.options.bind_address, i.api->port());
@@ -184,6 +210,7 @@ Result<void> Process::start() {
 void Process::stop() {
   Impl& i = *impl_;
   if (i.node) i.node->stop();
+  if (i.traffic) i.traffic->stop();
   if (i.control) {
     if (i.copies) run_blocking(i.control->executor(), i.copies->stop());
     if (i.scheduler && i.manager) run_blocking(i.control->executor(), i.stop_control());
@@ -198,11 +225,13 @@ void Process::stop() {
     i.control->stop();
   }
   i.node.reset();
+  i.traffic.reset();
   if (i.api) i.api->stop(std::chrono::seconds(5));
   i.api.reset();
   i.control.reset();
   i.published.reset();
   i.host_rules.reset();
+  i.service_ranges.reset();
   i.node_setup.reset();
   i.claim.reset();
   i.store.reset();

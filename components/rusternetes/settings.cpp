@@ -69,6 +69,21 @@ Result<void> check_free(const char* flag, const std::string& list, const std::ve
   return {};
 }
 
+// The controllers, the kubelet and kube-proxy serve Pods of one family. (The data of a cluster that was made
+// with two stay usable.)
+Result<void> check_one_family(const char* flag, const std::string& list) {
+  int first = 0;
+  for (const auto& text : split_list(list)) {
+    RN_TRY(const IpPrefix range, IpPrefix::parse(text));
+    if (first != 0 && range.address().family() != first)
+      return bad(fmt::format(
+          "{} {} has ranges of two address families: a cluster has one, IPv4 or IPv6, so name one range",
+          flag, list));
+    first = range.address().family();
+  }
+  return {};
+}
+
 // Labels of containers and names of links carry the cluster, so that two folders must not end up with one
 // name.
 std::string name_of_folder(const std::string& data_dir) {
@@ -113,6 +128,9 @@ Result<ClusterSettings> settings_from_json(std::string_view text) {
 Result<ClusterSettings> choose_settings(const ProcessOptions& flags,
                                         const std::optional<ClusterSettings>& kept, const HostFacts& host) {
   ClusterSettings out = kept.value_or(ClusterSettings{});
+  if (out.pod_cidr.empty()) RN_CHECK(check_one_family("--pod-cidr", flags.pod_cidr));
+  if (out.service_cluster_ip_range.empty())
+    RN_CHECK(check_one_family("--service-cluster-ip-range", flags.service_cluster_ip_range));
   for (const auto& field : fields) {
     const std::string& given = flags.*field.option;
     std::string& value = out.*field.member;

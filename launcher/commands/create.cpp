@@ -25,6 +25,7 @@ struct Request {
   std::string engine;
   std::string node_network;
   std::string key_algorithm;
+  bool has_network_policy = true;
   std::chrono::milliseconds wait{};
 };
 
@@ -47,6 +48,10 @@ Result<Request> parse_request(const Invocation& invocation) {
   if (request.node_network != "own" && request.node_network != "host")
     return failure("BadRequest",
                    fmt::format("--node-network \"{}\" is not one of own, host", request.node_network));
+  const std::string policy = invocation.text("--network-policy", "on");
+  if (policy != "on" && policy != "off")
+    return failure("BadRequest", fmt::format("--network-policy \"{}\" is not one of on, off", policy));
+  request.has_network_policy = policy == "on";
   request.key_algorithm = invocation.text("--key-algorithm", "ecdsa");
   if (auto algorithm = certs::parse_key_algorithm(request.key_algorithm); !algorithm)
     return failure("BadRequest",
@@ -130,7 +135,8 @@ Result<> run_create(Invocation& invocation) {
                            .node_network = request.node_network,
                            .node_name = invocation.name,
                            .key_algorithm = request.key_algorithm,
-                           .engine = engine};
+                           .engine = engine,
+                           .has_network_policy = request.has_network_policy};
   settings.user_kubeconfig = user_kubeconfig_path(invocation.environment.variable).string();
   // The context is merged once the cluster runs, when nothing is undone any more.
   RN_CHECK(check_kubeconfig_file(settings.user_kubeconfig));
@@ -184,6 +190,7 @@ Command create_command() {
            {"--api-port", "PORT", "the api-server's port on 127.0.0.1; else a free one from 6443 on"},
            {"--pod-cidr", "CIDR[,CIDR]", "addresses for Pods, one block a family; else a free block"},
            {"--service-cidr", "CIDR[,CIDR]", "addresses for Services; else a free block"},
+           {"--network-policy", "on|off", "off: NetworkPolicies are kept as objects and have no effect"},
            {"--key-algorithm", "ecdsa|rsa", "ECDSA P-256 (the default) or RSA 2048"},
            {"--wait", "DURATION", "how long to wait for a Ready node (60s; 0 returns at once)"},
            {"--dry-run", "", "print the steps and change nothing"},

@@ -1,15 +1,12 @@
 #include "launcher/components/network.h"
 
-#include "network/docker_accepts.h"
-#include "network/masquerade.h"
+#include "network/host_side.h"
 #include "network/names.h"
 #include "network/namespace.h"
 #include "network/netlink.h"
 #include "network/node_link.h"
 #include "network/node_sysctls.h"
-#include "network/published_ports.h"
 #include "network/service_drop.h"
-#include "network/sysctl.h"
 
 namespace rusternetes::launcher {
 namespace {
@@ -34,42 +31,23 @@ Result<network::ServiceDrop> drop_of(const NodeNetwork& wanted, bool is_host_of_
   return drop;
 }
 
-template <class T>
-std::vector<T> operator+(std::vector<T> left, const std::vector<T>& right) {
-  left.insert(left.end(), right.begin(), right.end());
-  return left;
-}
-
-Result<std::vector<IpPrefix>> hosts(const std::vector<std::string>& addresses) {
-  std::vector<IpPrefix> out;
-  for (const std::string& text : addresses) {
-    RN_TRY(const IpAddress address, IpAddress::parse(text));
-    out.push_back(IpPrefix::host(address));
+Result<network::HostSide> host_side_of(const NodeNetwork& wanted) {
+  network::HostSide out;
+  network::NodeLink& link = out.link;
+  link.cluster = wanted.cluster;
+  link.node = wanted.node;
+  for (std::size_t i = 0; i < wanted.node_addresses.size(); ++i) {
+    RN_TRY(const IpAddress host_address, IpAddress::parse(wanted.host_addresses.at(i)));
+    RN_TRY(const IpAddress node_address, IpAddress::parse(wanted.node_addresses[i]));
+    link.addresses.push_back({host_address, node_address});
+  }
+  RN_TRY(link.pod_cidrs, prefixes(wanted.pod_cidrs));
+  RN_TRY(link.service_ranges, prefixes(wanted.service_cidrs));
+  for (const std::string& text : wanted.published_ports) {
+    RN_TRY(const network::PublishedPort port, network::PublishedPort::parse(text));
+    out.published.push_back(port);
   }
   return out;
-}
-
-// Pod to outside: the node puts its own address on the packet, then the host does. Pods, nodes and the host
-// itself see real sources.
-Result<> masquerade(const NetworkNamespace& host, const NetworkNamespace& node, const NodeNetwork& wanted) {
-  RN_TRY(const auto pods, prefixes(wanted.pod_cidrs));
-  RN_TRY(const auto nodes, hosts(wanted.node_addresses));
-  RN_TRY(const auto own, hosts(wanted.host_addresses));
-  network::Masquerade rule{
-      .cluster = wanted.cluster, .sources = pods, .except_destinations = pods + nodes + own};
-  RN_CHECK(network::load_masquerade(node, rule));
-  const std::string link = network::node_link_name(wanted.cluster, wanted.node);
-  rule.sources = pods + nodes;
-  rule.from_interfaces = {link};
-  rule.except_to_interfaces = {link};
-  return network::load_masquerade(host, rule);
-}
-
-// All of the host's rules for a cluster but the drop rule.
-Result<> remove_translations(const NetworkNamespace& host, const std::string& cluster) {
-  RN_CHECK(network::remove_published_ports(host, cluster));
-  RN_CHECK(network::remove_docker_accepts(host, cluster));
-  return network::remove_masquerade(host, cluster);
 }
 
 }  // namespace
@@ -115,43 +93,22 @@ Result<> LinuxNetwork::check_drop_rules(const NodeNetwork& wanted) {
 Result<> LinuxNetwork::link_node(const NodeNetwork& wanted) {
   RN_TRY(const NetworkNamespace host, NetworkNamespace::current());
   RN_TRY(const NetworkNamespace node, NetworkNamespace::open(wanted.node_netns));
-  network::NodeLink link{.cluster = wanted.cluster, .node = wanted.node};
-  for (std::size_t i = 0; i < wanted.node_addresses.size(); ++i) {
-    RN_TRY(const IpAddress host_address, IpAddress::parse(wanted.host_addresses.at(i)));
-    RN_TRY(const IpAddress node_address, IpAddress::parse(wanted.node_addresses[i]));
-    link.addresses.push_back({host_address, node_address});
-  }
-  RN_TRY(link.pod_cidrs, prefixes(wanted.pod_cidrs));
-  RN_TRY(link.service_ranges, prefixes(wanted.service_cidrs));
-  RN_TRY(link.mtu, network::uplink_mtu(host));
-  RN_CHECK(network::connect_node(host, node, link));
-  RN_CHECK(network::prepare_node(node, link.interface));
-  RN_CHECK(masquerade(host, node, wanted));
-  network::PublishedPorts published{.cluster = wanted.cluster};
-  for (const network::NodeAddresses& pair : link.addresses) published.node_addresses.push_back(pair.node);
-  for (const std::string& text : wanted.published_ports) {
-    RN_TRY(const network::PublishedPort port, network::PublishedPort::parse(text));
-    published.ports.push_back(port);
-  }
-  RN_CHECK(network::load_published_ports(host, published));
-  // Left on when the cluster goes, as engines leave it: others may stand on it by then.
-  for (const network::NodeAddresses& pair : link.addresses)
-    RN_CHECK(network::write_sysctl(pair.host.is_v4() ? "net/ipv4/ip_forward" : "net/ipv6/conf/all/forwarding",
-                                   "1"));
-  return {};
+  RN_TRY(const network::HostSide side, host_side_of(wanted));
+  RN_CHECK(network::make_host_side(host, node, side));
+  return network::prepare_node(node, side.link.interface);
 }
 
 Result<> LinuxNetwork::unlink_node(const NodeNetwork& wanted) {
   RN_TRY(const NetworkNamespace host, NetworkNamespace::current());
   RN_CHECK(network::disconnect_node(host, wanted.cluster, wanted.node));
-  return remove_translations(host, wanted.cluster);
+  return network::remove_host_translations(host, wanted.cluster);
 }
 
 // The drop rule goes last, after the routes to its ranges.
 Result<> LinuxNetwork::remove_all(const std::string& cluster) {
   RN_TRY(const NetworkNamespace host, NetworkNamespace::current());
   RN_TRY([[maybe_unused]] auto links, network::delete_cluster_links(host, cluster));
-  RN_CHECK(remove_translations(host, cluster));
+  RN_CHECK(network::remove_host_translations(host, cluster));
   return network::remove_service_drop(host, cluster);
 }
 

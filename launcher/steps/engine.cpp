@@ -173,13 +173,24 @@ class RemoveContainers final : public Step {
   std::string describe() const override { return "Remove the Pods' containers"; }
   Result<> apply() override {
     RN_TRY(const std::vector<ClusterContainer> all, containers_of(*context_));
+    // Podman refuses to remove what another container has joined: a sandbox its containers, a container the debugger of its
+    // processes. As long as any goes, the refused ones are tried again.
+    std::vector<std::string> left;
     for (const bool is_sandbox : {false, true})
       for (const ClusterContainer& one : all)
-        if (one.is_sandbox == is_sandbox)
-          RN_CHECK(context_->call("engine remove-container", [&] {
-            return context_->environment.engine.remove_container(context_->settings.engine, one.id);
-          }));
-    return {};
+        if (one.is_sandbox == is_sandbox) left.push_back(one.id);
+    Result<> removed;
+    for (std::size_t before = left.size() + 1; !left.empty() && left.size() < before;) {
+      before = left.size();
+      std::erase_if(left, [&](const std::string& id) {
+        auto one = context_->call("engine remove-container", [&] {
+          return context_->environment.engine.remove_container(context_->settings.engine, id);
+        });
+        if (!one) removed = one;
+        return one.has_value();
+      });
+    }
+    return left.empty() ? Result<>() : removed;
   }
 
  private:

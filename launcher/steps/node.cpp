@@ -49,6 +49,7 @@ std::vector<std::string> process_command(const StepContext& context) {
       p.kubelet().string(),
   };
   for (const std::string& port : s.published_ports) words.insert(words.end(), {"--publish", port});
+  if (!s.has_network_policy) words.push_back("--network-policy=false");
   if (s.has_own_node()) words.insert(words.end(), {"--node-netns", "{node-netns}"});
   return words;
 }

@@ -162,13 +162,17 @@ TEST_CASE("clusters side by side get addresses and ports of their own") {
   world.check_nothing_is_left();
 }
 
-TEST_CASE("both address families are handed out when one range has both") {
+TEST_CASE("a cluster of two address families is refused in one sentence, and nothing is made") {
   World world;
-  REQUIRE(world.run({"create", "a", "--pod-cidr", "10.200.0.0/16,fd00:1::/56", "--output", "json"}) == 0);
-  const auto cluster = json_of(world).at("cluster");
-  CHECK(cluster.at("serviceCIDRs").as_array().size() == 2);
-  CHECK(cluster.at("nodeAddresses").as_array().size() == 2);
+  for (const char* flag : {"--pod-cidr", "--service-cidr"}) {
+    CHECK(world.run({"create", "a", flag, "10.200.0.0/16,fd00:1::/112"}) == 2);
+    CHECK(contains(world.err.str(), std::string(flag) +
+                                        " 10.200.0.0/16,fd00:1::/112 has ranges of two address families: a "
+                                        "cluster has one, IPv4 or IPv6, so "
+                                        "name one range"));
+  }
   CHECK(world.run({"create", "b", "--pod-cidr", "fd00:2::/56", "--service-cidr", "10.99.0.0/16"}) == 2);
+  world.check_nothing_is_left();
 }
 
 TEST_CASE("an engine is taken as asked for, else Podman, Docker, and a Podman of its own") {
@@ -330,6 +334,7 @@ TEST_CASE("what cannot work is refused before anything is made") {
   refused({"--publish", "8080:30080", "--node-network", "host"}, 2, "BadRequest");
   refused({"--engine", "containerd"}, 2, "BadRequest");
   refused({"--node-network", "bridge"}, 2, "BadRequest");
+  refused({"--network-policy", "maybe"}, 2, "BadRequest");
   refused({"--wait", "soon"}, 2, "BadRequest");
   refused({"--api-port", "0"}, 2, "BadRequest");
   refused({"--api-port", "70000"}, 2, "BadRequest");

@@ -61,9 +61,11 @@ TEST_CASE("settings survive the way through JSON") {
                            .node_links = {"10.2.0.0/28"},
                            .host_addresses = {"10.2.0.1"},
                            .node_addresses = {"10.2.0.2"},
+                           .has_network_policy = false,
                            .user_kubeconfig = "/k",
                            .created_at_ms = 12};
   CHECK(to_json(settings_from_json(to_json(settings)).value()) == to_json(settings));
+  CHECK_FALSE(settings_from_json(to_json(settings))->has_network_policy);
   CHECK(settings_from_json("[]").error().is("StateDamaged"));
   CHECK(settings_from_json("{").error().is("StateDamaged"));
 }

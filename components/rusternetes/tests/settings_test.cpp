@@ -140,3 +140,19 @@ TEST_CASE("flags are checked before anything is made") {
     CHECK(result.error().message.starts_with("--"));
   }
 }
+
+TEST_CASE("a new cluster of two address families is refused, and the data of one stay usable") {
+  auto flags = by_hand();
+  flags.pod_cidr = "10.200.0.0/16,fd00:1::/56";
+  CHECK(refusal(choose_settings(flags, std::nullopt, host())) ==
+        "--pod-cidr 10.200.0.0/16,fd00:1::/56 has ranges of two address families: a cluster has one, IPv4 or "
+        "IPv6, so name one range");
+  auto services = by_hand();
+  services.service_cluster_ip_range = "10.99.0.0/16,fd00:2::/112";
+  CHECK(refusal(choose_settings(services, std::nullopt, host()))
+            .starts_with("--service-cluster-ip-range 10.99.0.0/16,fd00:2::/112 has"));
+  auto kept = choose_settings(by_hand(), std::nullopt, host());
+  REQUIRE(kept);
+  kept->pod_cidr = flags.pod_cidr;
+  CHECK(refusal(choose_settings(flags, *kept, host())).empty());
+}
