@@ -9,7 +9,7 @@ import threading
 import time
 import urllib.request
 
-from harness.cluster import IMAGE, assert_matches
+from harness.cluster import IMAGE, assert_matches, network_of
 from harness.functions import Skipped, time_limit
 from harness.programs import KubeconfigCluster, Program, call_engine, differences, free_port, host_state, load_busybox
 
@@ -72,16 +72,7 @@ class ByHand(KubeconfigCluster):
 
     def node_namespace(self):
         """A path to the node's network namespace, which only the process holds."""
-        own = os.readlink("/proc/self/ns/net")
-        folder = f"/proc/{self.program.pid}/fd"
-        for fd in os.listdir(folder):
-            try:
-                target = os.readlink(os.path.join(folder, fd))
-            except OSError:
-                continue
-            if target.startswith("net:[") and target != own:
-                return os.path.join(folder, fd)
-        raise AssertionError("the process holds no other network namespace")
+        return network_of(self.program.pid)
 
 
 def answer_of(pod):
@@ -133,7 +124,7 @@ def test_one_flag_makes_a_cluster_and_ctrl_c_leaves_nothing_of_it_on_the_host(co
             assert os.path.exists(os.path.join(cluster.data_dir, name)), name
         for name in ("kubeconfig", "pki/ca.key", "pki/apiserver.key", "pki/sa.key"):
             assert os.stat(os.path.join(cluster.data_dir, name)).st_mode & 0o077 == 0, name
-        assert len(tables(context)) == 2, tables(context)
+        assert [table.split("-")[2:] for table in tables(context)] == [[], ["isolation"], ["nat"]], tables(context)
         cluster.kubectl("delete", "pod", "web")
         cluster.stop(signal.SIGINT)
     finally:

@@ -9,15 +9,19 @@ import json
 import os
 import re
 import secrets
+import signal
+import time
 
 from harness.cluster import IMAGE, assert_matches
 from harness.functions import Skipped, time_limit
+from harness.load import Load
 from harness.programs import KubeconfigCluster, Program, call_engine, free_port, load_busybox
 
 HOST = "10.77.0.1"
-PODS = "10.244.0.0/16"
+PODS, SERVICES = "10.244.0.0/16", "10.96.0.0/16"
 NODES = {"node-a": "10.77.0.11", "node-b": "10.77.0.12"}
 CONTROL = ("system:kube-controller-manager", "system:kube-scheduler")
+PROXY = "system:kube-proxy"
 NODE_READER = "system:serviceaccount:kube-system:node-controller"  # may list Nodes, which a kubelet may not
 # Tells each caller who it is, in one write: httpd sends what it has read so far as the whole answer.
 SERVER = ("mkdir -p /tmp/cgi-bin; echo '#!/bin/sh' >/tmp/cgi-bin/who; echo 'printf \"Content-Type: text/plain\\r\\n\\r\\n$REMOTE_ADDR\"'"
@@ -31,7 +35,7 @@ class TwoNodes(KubeconfigCluster):
         super().__init__(context, "two-nodes", os.path.join(self.folder, "admin.kubeconfig"))
         self.port, self.programs, self.starts = free_port(), {}, 0
         os.makedirs(self.folder)
-        self.tokens = {user: secrets.token_hex(16) for user in ("admin", NODE_READER, *CONTROL, *(f"system:node:{n}" for n in NODES))}
+        self.tokens = {user: secrets.token_hex(16) for user in ("admin", NODE_READER, PROXY, *CONTROL, *(f"system:node:{n}" for n in NODES))}
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -101,7 +105,7 @@ class TwoNodes(KubeconfigCluster):
             "--secure-port", self.port, "--tls-cert-file", self.path("apiserver.crt"), "--tls-private-key-file", self.path("apiserver.key"),
             "--client-ca-file", self.path("ca.crt"), "--token-auth-file", self.path("tokens.csv"), "--authorization-mode", "Node,RBAC",
             "--enable-admission-plugins", "NodeRestriction", "--service-account-signing-key-file", self.path("sa.key"),
-            "--service-account-key-file", self.path("sa.key"), "--kubelet-client-certificate", self.path("client.crt"),
+            "--service-account-key-file", self.path("sa.key"), "--service-cluster-ip-range", SERVICES, "--kubelet-client-certificate", self.path("client.crt"),
             "--kubelet-client-key", self.path("client.key"), "--kubelet-certificate-authority", self.path("ca.crt"))
         self.context.wait_until("the api-server", lambda: self.programs["api"].assert_running() or
                                 self.kubectl("get", "--raw", "/readyz", check=False).returncode == 0, 30)
@@ -118,6 +122,19 @@ class TwoNodes(KubeconfigCluster):
             "--tls-cert-file", self.path(f"{name}.crt"), "--tls-private-key-file", self.path(f"{name}.key"),
             "--client-ca-file", self.path("ca.crt"), "--engine", self.context.engine, "--container-runtime-endpoint",
             f"unix://{self.context.socket}", "--cluster-name", "two-nodes", "--cluster-cidr", PODS)
+
+    def start_proxy(self, name):
+        """node-b's is told its node's namespace, as the kubelet is."""
+        self.starts += 1
+        where, netns = ([], ["--node-netns", f"/run/netns/{name}"]) if name == "node-b" else (["nsenter", f"--net=/run/netns/{name}"], [])
+        self.programs[f"kube-proxy-{name}"] = Program(
+            self.context, f"kube-proxy-{name}-{self.starts}", *where, self.context.binary("kube-proxy"), *netns, "--kubeconfig",
+            self.path(re.sub(r"\W", "_", PROXY) + ".kubeconfig"), "--hostname-override", name, "--cluster-name", "two-nodes",
+            "--cluster-cidr", PODS, "--service-cluster-ip-range", SERVICES)
+
+    def ruled_addresses(self, node):
+        """Every IPv4 address that stands in the node's rules."""
+        return set(re.findall(r"[0-9]+(?:\.[0-9]+){3}", self.context.run("ip", "netns", "exec", node, "nft", "list", "ruleset").stdout))
 
     def start_control(self):
         """The controllers (service accounts and Pod CIDRs among them) and the scheduler."""
@@ -163,7 +180,7 @@ class TwoNodes(KubeconfigCluster):
 
 
 def setup(context):
-    for name in ("api-server", "controller-manager", "scheduler", "kubelet"):
+    for name in ("api-server", "controller-manager", "scheduler", "kubelet", "kube-proxy"):
         context.binary(name)
     if not context.kubectl:
         raise Skipped("there is no kubectl in $KUBECTLS or on PATH")
@@ -174,6 +191,7 @@ def setup(context):
     cluster.start_control()
     for name in NODES:
         cluster.start_kubelet(name)
+        cluster.start_proxy(name)
     context.wait_until("a service account", lambda: cluster.get("serviceaccount", "default"), 30)
     for name in NODES:
         cluster.wait_until_ready(name)
@@ -258,6 +276,82 @@ def test_the_scheduler_places_pods_on_the_node_that_takes_them(context):
         cluster.kubectl("uncordon", closed)
         cluster.kubectl("delete", "deployment", name)
         cluster.running_pods(f"app={name}", 0)
+
+
+def service(context, name):
+    """The address of a Service with a Pod on each node, which is ready while /tmp/ready is there."""
+    cluster = context.state["cluster"]
+    pods = []
+    for node in NODES:
+        pod = cluster.pod(f"{name}-{node[-1]}", node, f"touch /tmp/ready; echo {node} >/tmp/index.html; exec httpd -f -p 8080 -h /tmp")
+        pod["metadata"]["labels"] = {"app": name}
+        pod["spec"]["containers"][0]["readinessProbe"] = {"exec": {"command": ["test", "-e", "/tmp/ready"]}, "periodSeconds": 1, "failureThreshold": 1}
+        pods.append(pod)
+    cluster.apply(*pods, cluster.service(name))
+    pods = {p["metadata"]["name"]: p["status"]["podIP"] for p in cluster.running_pods(f"app={name}", 2)}
+    address = cluster.get("service", name)["spec"]["clusterIP"]
+    context.wait_until("both Pods in both nodes' rules", lambda: all(set(pods.values()) <= cluster.ruled_addresses(node) for node in NODES), 20)
+    return address, pods
+
+
+def remove(context, name):
+    context.state["cluster"].kubectl("delete", "pods", "-l", f"app={name}", "--timeout=20s")
+    context.state["cluster"].kubectl("delete", "service", name)
+
+
+@time_limit(240)
+def test_each_nodes_proxy_leads_to_pods_of_both(context):
+    cluster = context.state["cluster"]
+    address, _ = service(context, "both")
+    for node in NODES:
+        ask = lambda: context.run("ip", "netns", "exec", node, "curl", "-s", "--max-time", "5", "--noproxy", "*", f"http://{address}/").stdout.strip()  # pylint: disable=cell-var-from-loop
+        assert {ask() for _ in range(16)} == set(NODES), node
+    remove(context, "both")
+
+
+@time_limit(240)
+def test_a_pod_that_is_not_ready_leaves_every_nodes_rules_within_a_second(context):
+    cluster = context.state["cluster"]
+    _, pods = service(context, "probed")
+    name, ip = sorted(pods.items())[0]
+    cluster.kubectl("exec", name, "--", "rm", "/tmp/ready")
+
+    def failing():
+        conditions = cluster.get("pod", name)["status"]["conditions"]
+        return next((c for c in conditions if c["type"] == "Ready" and c["status"] == "False"), None)
+    context.wait_until("the Pod to be unready", failing, 20, every=0.02)
+    begin = time.monotonic()
+    context.wait_until("the rules without it", lambda: not any(ip in cluster.ruled_addresses(node) for node in NODES), 10, every=0.02)
+    late = time.monotonic() - begin
+    print(f"    out of both nodes' rules {late * 1000:.0f} ms after its condition was seen", flush=True)
+    assert late < context.seconds(1)
+    remove(context, "probed")
+
+
+@time_limit(240)
+def test_a_killed_kube_proxy_loses_no_request_and_misses_no_change(context):
+    cluster = context.state["cluster"]
+    address, pods = service(context, "steady")
+    load = Load(address, 80, namespace="/run/netns/node-a")
+    try:
+        context.wait_until("the first answers", lambda: load.counts()[0] > 20, 10)
+        assert cluster.programs["kube-proxy-node-a"].stop(signal.SIGKILL) != 0
+        seen = load.counts()[0]
+        context.wait_until("answers without a proxy", lambda: load.counts()[0] > seen + 50, 10)
+        cluster.start_proxy("node-a")
+        seen = load.counts()[0]
+        context.wait_until("answers with a new proxy", lambda: load.counts()[0] > seen + 100, 20)
+    finally:
+        load.stop()
+    print(f"    killed kube-proxy: {load.text()}", flush=True)
+    assert load.lost == [] and len(load.seen) == 2, load.text()
+    # What changed while none ran is made up for.
+    assert cluster.programs["kube-proxy-node-b"].stop() == 0
+    name, ip = sorted(pods.items())[0]
+    cluster.kubectl("delete", "pod", name)
+    cluster.start_proxy("node-b")
+    context.wait_until("the new proxy's rules without the deleted Pod", lambda: ip not in cluster.ruled_addresses("node-b"), 20)
+    remove(context, "steady")
 
 
 @time_limit(240)

@@ -1,10 +1,16 @@
 """A cluster made by rusternetes-ctl within the world that the tests run in, and what tests ask of it."""
+import contextlib
 import json
 import os
 import re
 import subprocess
+import time
+
+from harness.functions import Skipped
 
 IMAGE = "localhost/busybox:local"
+CURL = "localhost/curl:local"  # curl with glibc's resolver, and busybox
+NGINX = "localhost/nginx:local"  # answers with its host's name on port 8080
 
 
 class Cluster:
@@ -35,11 +41,23 @@ class Cluster:
         with open(os.open(self.kubeconfig, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             file.write(text)
 
-    def load_image(self):
-        archive = os.path.join(self.context.work, "busybox.tar")
+    def load_image(self, reference=IMAGE):
+        """IMAGE or CURL."""
+        script, programs = ("busybox-image", [self.context.binary("test_agent")]) if reference == IMAGE else ("curl-image", [])
+        archive = os.path.join(self.context.work, f"{script.removesuffix('-image')}.tar")
         if not os.path.exists(archive):
-            self.context.run(self.context.script("busybox-image"), archive, IMAGE)
+            self.context.run(self.context.script(script), archive, reference, *programs)
         self.run_ctl("image", "load", self.name, "--archive", archive)
+
+    def load_nginx(self):
+        archive = os.path.join(self.context.root, "build", "nginx.tar")
+        if not os.path.exists(archive):
+            raise Skipped("there is no build/nginx.tar: scripts/nginx-image build/nginx.tar makes it where Debian's packages can be fetched")
+        self.run_ctl("image", "load", self.name, "--archive", archive)
+
+    def process(self):
+        """The pid of the cluster's rusternetes."""
+        return json.loads(self.run_ctl("status", self.name, "--output", "json").stdout)["process"]["pid"]
 
     def remove(self):
         return self.run_ctl("delete", self.name, "--yes")
@@ -88,6 +106,31 @@ class Cluster:
                                   "spec": {"terminationGracePeriodSeconds": 1,
                                            "containers": [{"name": "main", "image": IMAGE, "command": list(command)}]}}}}
 
+    def service(self, name, port=80, target=8080, **spec):
+        """A Service of the Pods app=NAME."""
+        ports = [{"name": "main", "port": port, "targetPort": target}]
+        return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
+                "spec": {"selector": {"app": name}, "ports": ports, **spec}}
+
+    def pod(self, name, *command, labels=None, image=IMAGE, container=None, **spec):
+        return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels or {"app": name}},
+                "spec": {"terminationGracePeriodSeconds": 1, **spec,
+                         "containers": [{"name": "main", "image": image, **({"command": list(command)} if command else {}), **(container or {})}]}}
+
+    def exec(self, pod, *command, check=True, timeout=30.0, input=None):
+        """The completed `kubectl exec` of a command in a Pod."""
+        flags = ["-i"] if input is not None else []
+        return self.kubectl("exec", *flags, pod, "--", *command, check=check, timeout=timeout, input=input)
+
+    def change_status(self, path, change):
+        """Writes what change(status) makes of an object's status, as its controller would. `path` is the object's in the API
+        (kubectl has --subresource from 1.24 on, --raw always)."""
+        def write():
+            document = json.loads(self.kubectl("get", "--raw", path).stdout)
+            change(document.setdefault("status", {}))
+            return self.kubectl("replace", "--raw", f"{path}/status", "-f", "-", input=json.dumps(document))
+        self.context.wait_until(f"the status of {path} to be written", write, 20)
+
     def apply(self, *objects):
         document = objects[0] if len(objects) == 1 else {"apiVersion": "v1", "kind": "List", "items": list(objects)}
         return self.kubectl("apply", "-f", "-", input=json.dumps(document)).stdout
@@ -95,3 +138,24 @@ class Cluster:
 
 def assert_matches(pattern, text):
     assert re.search(pattern, text, re.MULTILINE), f"no {pattern!r} in:\n{text[-3000:]}"
+
+
+def network_of(pid):
+    """A path to the network namespace that a process holds beside its own: a rusternetes' is its node's. A Pod's, too, is
+    held while it is wired, so only what stays for a while counts."""
+    folder, own = f"/proc/{pid}/fd", os.readlink(f"/proc/{pid}/ns/net")
+
+    def held():
+        out = set()
+        for fd in os.listdir(folder):
+            with contextlib.suppress(OSError):
+                target = os.readlink(os.path.join(folder, fd))
+                if target.startswith("net:[") and target != own:
+                    out.add((os.path.join(folder, fd), target))
+        return out
+    end, seen = time.monotonic() + 20, held()
+    while len({target for _, target in seen}) != 1 and time.monotonic() < end:
+        time.sleep(0.1)
+        seen = held() if len(seen) == 0 else seen & held()
+    assert seen, f"process {pid} holds no other network namespace"
+    return min(seen)[0]
