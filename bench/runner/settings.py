@@ -18,9 +18,13 @@ class Settings:
     pods: int
     patches: int
     settle_s: int      # quiet before memory is read
-    creations: int     # clusters an engine
+    creations: int     # clusters an engine, starts of a proxy
     lists: int         # a round
     watched: int       # creates a round
+    load_ms: int       # of connections or requests, a round
+    changes: int       # of EndpointSlices, a round
+    execs: int         # and connections of a port-forward
+    stream_mb: int     # a port-forward or a copy
 
     @staticmethod
     def make(root, options):
@@ -31,7 +35,8 @@ class Settings:
             work=root / 'build/bench' / str(os.getpid()), quick=quick,
             engines=tuple(options.engine or ['podman', 'docker']),
             pods=2_000 if quick else 10_000, patches=10_000 if quick else 50_000, settle_s=10 if quick else 60,
-            creations=1 if quick else 3, lists=5 if quick else 10, watched=100 if quick else 300)
+            creations=1 if quick else 3, lists=5 if quick else 10, watched=100 if quick else 300,
+            load_ms=500 if quick else 3_000, changes=2 if quick else 6, execs=8 if quick else 40, stream_mb=32 if quick else 256)
 
     def missing_programs(self):
         programs = [self.binaries / name for name in ('api-server', 'rusternetes', 'rusternetes-ctl')] + [self.load]
@@ -40,6 +45,14 @@ class Settings:
     @property
     def load(self):
         return self.tools / 'bench_load'
+
+    @property
+    def net(self):
+        return self.tools / 'bench_net'
+
+    @property
+    def rules(self):
+        return self.tools / 'bench_rules'
 
     def peer_missing(self, *names):
         """Why the peer cannot be measured, or nothing."""
