@@ -53,6 +53,11 @@ Result<std::uint32_t> NftSession::chain_uses(const std::string& table, const std
   return state_->chain_uses(table, chain);
 }
 
+Result<std::uint64_t> NftSession::counted_packets(const std::string& table, const std::string& counter) {
+  RN_CHECK(open());
+  return state_->counted_packets(table, counter);
+}
+
 // Another process's marks are others: the clock has gone on since it began.
 KernelTable::KernelTable(std::shared_ptr<NftSession> session, std::string name)
     : session_(std::move(session)),

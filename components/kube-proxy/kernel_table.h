@@ -34,6 +34,7 @@ class NftSession {
   // the kernel.
   Result<std::uint64_t> foreign_changes();
   Result<std::uint32_t> chain_uses(const std::string& table, const std::string& chain) const;
+  Result<std::uint64_t> counted_packets(const std::string& table, const std::string& counter);
 
  private:
   void note(const Result<std::uint32_t>& generation, std::uint32_t own);

@@ -1,6 +1,7 @@
 #include "network/nft_state.h"
 
 #include <arpa/inet.h>
+#include <endian.h>
 #include <fmt/format.h>
 #include <linux/netfilter.h>  // NFPROTO_INET
 #include <linux/netfilter/nf_tables.h>
@@ -10,18 +11,23 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <optional>
+#include <span>
+#include <string>
 
 namespace rusternetes::network {
 
 namespace {
 
+constexpr std::size_t kHead = NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(nfgenmsg));
+constexpr const char* kOtherAnswer = "nftables: another answer than was asked for";
+
 struct Request {
   alignas(NLMSG_ALIGNTO) std::array<char, 1024> bytes{};
-  std::size_t size = 0;
+  std::size_t size = kHead;
 
   Request(int message, std::uint8_t family) {
     auto& head = *reinterpret_cast<nlmsghdr*>(bytes.data());
@@ -30,59 +36,84 @@ struct Request {
     auto& more = *reinterpret_cast<nfgenmsg*>(bytes.data() + NLMSG_HDRLEN);
     more.nfgen_family = family;
     more.version = NFNETLINK_V0;
-    size = NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(nfgenmsg));
   }
   Result<void> add(std::uint16_t type, std::string_view text) {
-    const std::size_t length = NLA_HDRLEN + text.size() + 1;
-    if (size + NLA_ALIGN(length) > bytes.size())
+    return add(type, std::string(text).c_str(), text.size() + 1);
+  }
+  Result<void> add(std::uint16_t type, std::uint32_t number) {
+    const std::uint32_t value = htonl(number);
+    return add(type, &value, sizeof value);
+  }
+
+ private:
+  Result<void> add(std::uint16_t type, const void* data, std::size_t length) {
+    if (size + NLA_ALIGN(NLA_HDRLEN + length) > bytes.size())
       return Status{400, "BadRequest", "nftables: the name is too long"};
-    const nlattr head{static_cast<std::uint16_t>(length), type};
+    const nlattr head{static_cast<std::uint16_t>(NLA_HDRLEN + length), type};
     std::memcpy(bytes.data() + size, &head, sizeof head);
-    std::memcpy(bytes.data() + size + NLA_HDRLEN, text.data(), text.size());
-    size += NLA_ALIGN(length);
+    std::memcpy(bytes.data() + size + NLA_HDRLEN, data, length);
+    size += NLA_ALIGN(head.nla_len);
     return {};
   }
 };
 
-// The 32-bit attribute of the one message that answers; nothing when it is not in it.
-std::optional<std::uint32_t> find(const nlmsghdr& message, std::uint16_t wanted) {
-  const char* at = reinterpret_cast<const char*>(&message) + NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(nfgenmsg));
-  const char* end = reinterpret_cast<const char*>(&message) + message.nlmsg_len;
-  while (end - at >= NLA_HDRLEN) {
+using Attributes = std::span<const char>;
+
+// What an attribute holds; nothing (of no length) when it is not among them.
+Attributes find(Attributes attributes, std::uint16_t wanted) {
+  while (attributes.size() >= NLA_HDRLEN) {
     nlattr head;
-    std::memcpy(&head, at, sizeof head);
-    if (head.nla_len < NLA_HDRLEN || head.nla_len > end - at) break;
-    if ((head.nla_type & NLA_TYPE_MASK) == wanted && head.nla_len >= NLA_HDRLEN + sizeof(std::uint32_t)) {
-      std::uint32_t value;
-      std::memcpy(&value, at + NLA_HDRLEN, sizeof value);
-      return ntohl(value);
-    }
-    at += NLA_ALIGN(head.nla_len);
+    std::memcpy(&head, attributes.data(), sizeof head);
+    if (head.nla_len < NLA_HDRLEN || head.nla_len > attributes.size()) break;
+    if ((head.nla_type & NLA_TYPE_MASK) == wanted)
+      return attributes.subspan(NLA_HDRLEN, head.nla_len - NLA_HDRLEN);
+    attributes = attributes.subspan(std::min<std::size_t>(NLA_ALIGN(head.nla_len), attributes.size()));
   }
-  return std::nullopt;
+  return {};
 }
 
-Result<std::uint32_t> ask(int fd, Request& request, int answer, std::uint16_t attribute) {
+struct Answer {
+  alignas(NLMSG_ALIGNTO) std::array<char, 8192> bytes;
+  Attributes attributes;  // of the one message that answers
+};
+
+// `what` is asked for: "chain".
+Result<void> ask(int fd, Request& request, int wanted, std::string_view what, Answer& answer) {
   reinterpret_cast<nlmsghdr*>(request.bytes.data())->nlmsg_len = static_cast<std::uint32_t>(request.size);
   // A late answer to an earlier question is not this one's.
-  alignas(NLMSG_ALIGNTO) std::array<char, 8192> buffer;
-  while (::recv(fd, buffer.data(), buffer.size(), MSG_DONTWAIT) > 0) {
+  while (::recv(fd, answer.bytes.data(), answer.bytes.size(), MSG_DONTWAIT) > 0) {
   }
   if (::send(fd, request.bytes.data(), request.size, 0) < 0) return errno_error("nftables: ask", errno);
-  const auto got = ::recv(fd, buffer.data(), buffer.size(), 0);
+  const auto got = ::recv(fd, answer.bytes.data(), answer.bytes.size(), 0);
   if (got < 0) return errno_error("nftables: the answer", errno);
-  const auto& head = *reinterpret_cast<const nlmsghdr*>(buffer.data());
+  const auto& head = *reinterpret_cast<const nlmsghdr*>(answer.bytes.data());
   if (static_cast<std::size_t>(got) < NLMSG_HDRLEN || head.nlmsg_len > static_cast<std::size_t>(got))
     return internal_error("nftables: a short answer");
   if (head.nlmsg_type == NLMSG_ERROR) {
-    const int error = -reinterpret_cast<const nlmsgerr*>(buffer.data() + NLMSG_HDRLEN)->error;
-    if (error == ENOENT) return Status{404, "NotFound", "nftables: there is no such chain"};
+    const int error = -reinterpret_cast<const nlmsgerr*>(answer.bytes.data() + NLMSG_HDRLEN)->error;
+    if (error == ENOENT) return Status{404, "NotFound", fmt::format("nftables: there is no such {}", what)};
     return errno_error("nftables", error);
   }
-  const auto found =
-      head.nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | answer) ? find(head, attribute) : std::nullopt;
-  if (!found) return internal_error("nftables: another answer than was asked for");
-  return *found;
+  if (head.nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | wanted) || head.nlmsg_len < kHead)
+    return internal_error(kOtherAnswer);
+  answer.attributes = Attributes(answer.bytes).subspan(kHead, head.nlmsg_len - kHead);
+  return {};
+}
+
+template <typename Number>  // as the message has it, most significant byte first
+Result<Number> number(Attributes value) {
+  Number out;
+  if (value.size() != sizeof out) return internal_error(kOtherAnswer);
+  std::memcpy(&out, value.data(), sizeof out);
+  return out;
+}
+
+Result<std::uint32_t> ask_number(int fd, Request& request, int wanted, std::string_view what,
+                                 std::uint16_t attribute) {
+  Answer answer;
+  RN_CHECK(ask(fd, request, wanted, what, answer));
+  RN_TRY(const auto value, number<std::uint32_t>(find(answer.attributes, attribute)));
+  return ntohl(value);
 }
 
 }  // namespace
@@ -103,14 +134,26 @@ NftState::~NftState() {
 
 Result<std::uint32_t> NftState::generation() const {
   Request request(NFT_MSG_GETGEN, AF_UNSPEC);
-  return ask(fd_, request, NFT_MSG_NEWGEN, NFTA_GEN_ID);
+  return ask_number(fd_, request, NFT_MSG_NEWGEN, "generation", NFTA_GEN_ID);
 }
 
 Result<std::uint32_t> NftState::chain_uses(std::string_view table, std::string_view chain) const {
   Request request(NFT_MSG_GETCHAIN, NFPROTO_INET);
   RN_CHECK(request.add(NFTA_CHAIN_TABLE, table));
   RN_CHECK(request.add(NFTA_CHAIN_NAME, chain));
-  return ask(fd_, request, NFT_MSG_NEWCHAIN, NFTA_CHAIN_USE);
+  return ask_number(fd_, request, NFT_MSG_NEWCHAIN, "chain", NFTA_CHAIN_USE);
+}
+
+Result<std::uint64_t> NftState::counted_packets(std::string_view table, std::string_view counter) const {
+  Request request(NFT_MSG_GETOBJ, NFPROTO_INET);
+  RN_CHECK(request.add(NFTA_OBJ_TABLE, table));
+  RN_CHECK(request.add(NFTA_OBJ_NAME, counter));
+  RN_CHECK(request.add(NFTA_OBJ_TYPE, std::uint32_t{NFT_OBJECT_COUNTER}));
+  Answer answer;
+  RN_CHECK(ask(fd_, request, NFT_MSG_NEWOBJ, "counter", answer));
+  const auto packets = find(find(answer.attributes, NFTA_OBJ_DATA), NFTA_COUNTER_PACKETS);
+  RN_TRY(const auto count, number<std::uint64_t>(packets));
+  return be64toh(count);
 }
 
 Result<bool> has_rules(const NetworkNamespace& where, std::string_view table, std::string_view chain) {

@@ -1,5 +1,5 @@
 #pragma once
-// Two cheap questions to a namespace's nftables, asked over netlink: libnftables would read all that there is
+// Cheap questions to a namespace's nftables, asked over netlink: libnftables would read all that there is
 // to answer them.
 
 #include <cstdint>
@@ -25,6 +25,8 @@ class NftState {
   // How many rules a chain of an inet table has, and other rules and elements that lead to it. NotFound
   // without the chain.
   Result<std::uint32_t> chain_uses(std::string_view table, std::string_view chain) const;
+  // How many packets a named counter of an inet table has counted. NotFound without it.
+  Result<std::uint64_t> counted_packets(std::string_view table, std::string_view counter) const;
 
  private:
   explicit NftState(int fd) : fd_(fd) {}

@@ -147,13 +147,9 @@ Result<PolicySyncResult> PolicyLoader::sync(Changes changes) {
 }
 
 Result<std::vector<std::uint64_t>> PolicyLoader::read_counters() {
-  if (!counters_) {
-    RN_TRY(auto opened, PacketCounters::open(session_->where()));
-    counters_ = std::make_unique<PacketCounters>(std::move(opened));
-  }
   std::vector<std::uint64_t> out;
   for (const char* counter : kDeniedCounters) {
-    RN_TRY(const auto packets, counters_->packets(table_.name(), counter));
+    RN_TRY(const auto packets, session_->counted_packets(table_.name(), counter));
     out.push_back(packets);
   }
   return out;

@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "kube-proxy/kernel_table.h"
-#include "kube-proxy/network_policy/denied_packets.h"
 #include "kube-proxy/network_policy/policy_rules.h"
 #include "kube-proxy/network_policy/refused_rules.h"
 
@@ -85,7 +84,6 @@ class PolicyLoader {
   std::map<std::string, Held> held_;  // by owner
   std::set<std::string> absent_;      // Refused::absent
   std::map<std::string, std::pair<bool, bool>> isolated_;  // Pods of the node, by key
-  std::unique_ptr<PacketCounters> counters_;
   std::vector<std::uint64_t> denied_before_;  // by tables that were replaced
 };
 

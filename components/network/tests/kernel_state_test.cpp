@@ -45,6 +45,24 @@ TEST_CASE("a generation goes up with each transaction, and a chain tells of its 
   CHECK(*state->generation() == *begin + 2);
 }
 
+TEST_CASE("a counter tells how many packets it has counted") {
+  RN_NEEDS_NAMESPACES();
+  const auto left = testing::new_namespace(), right = testing::new_namespace();
+  testing::join(left, "v0", testing::range("10.9.0.1/24"), right, "v1", testing::range("10.9.0.2/24"));
+  REQUIRE(nft(left,
+              "add table inet t\nadd counter inet t c\nadd chain inet t out { type filter hook output priority 0; }\n"
+              "add rule inet t out ip daddr 10.9.0.2 udp dport 9 counter name c"));
+  const auto state = NftState::open(left);
+  REQUIRE(state);
+  CHECK(*state->counted_packets("t", "c") == 0);
+  REQUIRE(testing::send_datagram(left, ip("10.9.0.2")));
+  REQUIRE(testing::send_datagram(left, ip("10.9.0.2")));
+  CHECK(*state->counted_packets("t", "c") == 2);
+  const auto missing = state->counted_packets("t", "d");
+  REQUIRE_FALSE(missing);
+  CHECK(missing.error().is("NotFound"));
+}
+
 TEST_CASE("a flow is found with what it was translated to, and ends when it shall") {
   RN_NEEDS_NAMESPACES();
   const auto left = testing::new_namespace(), right = testing::new_namespace();
