@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/clock.h"
+#include "base/log.h"
 
 namespace rusternetes::kube_proxy {
 
@@ -41,6 +42,12 @@ Result<std::string> NftSession::run_json(const std::string& commands) {
   return network::inside(where_, [&] { return nft_->run_json(commands); });
 }
 
+Result<std::string> NftSession::list_table(const std::string& table) {
+  RN_CHECK(open());
+  return network::inside(where_,
+                         [&] { return nft_->run_terse_json(fmt::format("list table inet {}", table)); });
+}
+
 Result<std::uint64_t> NftSession::foreign_changes() {
   RN_CHECK(open());
   const auto generation = state_->generation();
@@ -64,20 +71,47 @@ KernelTable::KernelTable(std::shared_ptr<NftSession> session, std::string name)
       name_(std::move(name)),
       mark_(static_cast<std::uint64_t>(Clock::system().now().time_since_epoch().count())) {}
 
-Result<void> KernelTable::load(const std::string& commands) {
+Result<bool> KernelTable::load(const WholeTable& table) {
   is_loaded_ = false;
-  RN_TRY(seen_, session_->run(commands));
   stale_chains_.clear();
   stale_sets_.clear();
+  // What the kernel refuses of it, for instance since somebody has put something else there, may do anew.
+  const auto refilled = refill(table);
+  if (refilled && *refilled) return is_loaded_ = true;
+  RN_TRY(seen_, session_->run(whole_transaction(table)));
+  if (!refilled)
+    log::info("kube-proxy",
+              "the table {} was made anew, with a moment without it, since it could not be filled: {}", name_,
+              refilled.error().message);
   is_loaded_ = true;
-  return {};
+  return false;
 }
 
-Result<void> KernelTable::run_change(const std::string& commands) {
-  auto done = session_->run(commands);
-  if (done) return {};
-  is_loaded_ = false;
-  return done.error();
+// False: there is no table of the same layout.
+Result<bool> KernelTable::refill(const WholeTable& table) {
+  const auto listed = session_->list_table(name_);
+  if (!listed && listed.error().is("NotFound")) return false;
+  RN_CHECK(listed);
+  const auto standing = read_standing(*listed, table);
+  if (!standing) return false;
+  const auto plan = replacement(table, *standing);
+  // What others did before the last one matters no more.
+  for (const auto& commands : plan.transactions) {
+    RN_TRY(seen_, session_->run(commands));
+  }
+  const Time now = std::chrono::steady_clock::now();
+  for (const auto& name : plan.stale_chains) stale_chains_.emplace(name, now);
+  for (const auto& name : plan.stale_sets) stale_sets_.emplace(name, now);
+  return true;
+}
+
+Result<void> KernelTable::run_changes(const std::vector<std::string>& transactions) {
+  for (const auto& commands : transactions)
+    if (auto done = session_->run(commands); !done) {
+      is_loaded_ = false;
+      return done.error();
+    }
+  return {};
 }
 
 std::optional<KernelTable::Time> KernelTable::sweep_at() const {

@@ -13,6 +13,7 @@
 
 #include "base/status.h"
 #include "kube-proxy/transaction.h"
+#include "kube-proxy/whole_table.h"
 #include "network/namespace.h"
 #include "network/nft.h"
 #include "network/nft_state.h"
@@ -30,6 +31,8 @@ class NftSession {
   // One transaction. The answer is what foreign_changes() was before it.
   Result<std::uint64_t> run(const std::string& commands);
   Result<std::string> run_json(const std::string& commands);
+  // As JSON, without sets' elements. NotFound: there is no such table of family inet.
+  Result<std::string> list_table(const std::string& table);
   // Goes up whenever somebody else has changed any rule of the namespace, or may have. One small question to
   // the kernel.
   Result<std::uint64_t> foreign_changes();
@@ -46,7 +49,7 @@ class NftSession {
 };
 
 // How long what nothing leads to any more is kept: the kernel may still hold it for a while (see
-// change_transaction()).
+// change_transactions()).
 constexpr std::chrono::milliseconds kSweepDelay{1'000};
 
 class KernelTable {
@@ -58,9 +61,11 @@ class KernelTable {
   bool is_loaded() const { return is_loaded_; }
   // What the kernel has is not what it should be.
   void forget() { is_loaded_ = false; }
-  // `commands` replace the table and put mark_declaration(next_mark()) into it.
-  std::uint64_t next_mark() { return ++mark_; }
-  Result<void> load(const std::string& commands);
+  std::uint64_t next_mark() { return ++mark_; }  // of the table that is loaded next
+  // Puts it in the place of whatever has its name; the kernel has one or the other at each moment. Over a
+  // table of the same layout connections that begin meanwhile go by the one or the other, too, and affinity
+  // sets and counters keep what they have. Answers whether it was so.
+  Result<bool> load(const WholeTable& table);
   // Only of a table that is loaded; after an error it no longer counts as loaded. True: there was a change.
   template <class E>
   Result<bool> change(const BasicDifference<E>& difference);
@@ -75,7 +80,8 @@ class KernelTable {
   static Result<void> remove(const network::NetworkNamespace& where, std::string_view name);
 
  private:
-  Result<void> run_change(const std::string& commands);
+  Result<bool> refill(const WholeTable& table);
+  Result<void> run_changes(const std::vector<std::string>& transactions);
   std::shared_ptr<NftSession> session_;
   std::string name_;
   std::map<std::string, Time> stale_chains_, stale_sets_;  // since when
@@ -90,7 +96,7 @@ Result<bool> KernelTable::change(const BasicDifference<E>& difference) {
   // What was to be swept may be wanted again. A set that still is there need not be made.
   for (const auto& [name, unused] : difference.chains) stale_chains_.erase(name);
   for (const auto& [name, unused] : difference.sets) stale_sets_.erase(name);
-  RN_CHECK(run_change(change_transaction(name_, difference)));
+  RN_CHECK(run_changes(change_transactions(name_, difference)));
   const Time now = std::chrono::steady_clock::now();
   for (const auto& name : difference.stale_chains) stale_chains_.emplace(name, now);
   for (const auto& name : difference.stale_sets) stale_sets_.emplace(name, now);

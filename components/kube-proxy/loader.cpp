@@ -128,12 +128,13 @@ Result<SyncResult> Loader::sync(const Settings& given, std::vector<ServiceChange
 
 Result<void> Loader::load_whole() {
   table_.forget();
-  const Rules all = rules_.take_all();
-  const auto kept = all.sets.empty() ? std::vector<AffinityElement>{} : read_affinity();
-  return table_.load(whole_transaction(settings_->base, all, table_.next_mark(), kept));
+  WholeTable whole = services_table(settings_->base, rules_.take_all(), table_.next_mark());
+  if (!whole.sets.empty()) whole.kept = read_affinity();
+  RN_CHECK(table_.load(whole));
+  return {};
 }
 
-// Clients keep their endpoints when the table is replaced. What comes in between listing and loading is lost.
+// Clients keep their endpoints when the table is made anew. What comes in between listing and loading is lost.
 std::vector<AffinityElement> Loader::read_affinity() {
   const auto listed = session_->run_json(fmt::format("list sets table inet {}", settings_->base.table));
   return listed ? affinity_elements(*listed) : std::vector<AffinityElement>{};

@@ -18,15 +18,16 @@ namespace rusternetes::kube_proxy {
 // From one set of rules to another.
 template <class E>
 struct BasicDifference {
-  std::vector<E> removed;  // also those whose value changes
-  std::vector<BasicEntry<E>> added;
-  std::map<std::string, std::vector<std::string>> chains;  // new or other than before
+  std::vector<E> removed;  // sorted; also those whose value changes
+  std::vector<BasicEntry<E>> added;  // sorted
+  std::map<std::string, std::vector<std::string>> chains;  // new
+  std::map<std::string, std::vector<std::string>> changed_chains;
   std::vector<std::string> stale_chains;
   std::map<std::string, std::string> sets;  // new
   std::vector<std::string> stale_sets;
   bool is_empty() const {
-    return removed.empty() && added.empty() && chains.empty() && stale_chains.empty() && sets.empty() &&
-           stale_sets.empty();
+    return removed.empty() && added.empty() && chains.empty() && changed_chains.empty() &&
+           stale_chains.empty() && sets.empty() && stale_sets.empty();
   }
   bool operator==(const BasicDifference&) const = default;
 };
@@ -173,8 +174,10 @@ BasicDifference<E> BasicRuleSet<E>::take() {
     const auto now = chains_.find(name);
     if (now == chains_.end()) {
       if (before) out.stale_chains.push_back(name);
-    } else if (!before || *before != now->second.rules) {
+    } else if (!before) {
       out.chains.emplace(name, now->second.rules);
+    } else if (*before != now->second.rules) {
+      out.changed_chains.emplace(name, now->second.rules);
     }
   }
   for (const auto& [name, was_there] : sets_before_) {

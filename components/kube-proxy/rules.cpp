@@ -121,9 +121,17 @@ std::string pick_chain(Container endpoints, Family family, std::size_t count) {
                      word(protocol_of(endpoints)), digit(family), count);
 }
 
+// A packet may come here by what was in the maps a moment ago, and find that its endpoint is gone since the
+// table was replaced meanwhile: then there still is the first one, or its sender tries again.
 std::vector<std::string> pick_rules(Container endpoints, Family family, std::size_t count) {
-  return {fmt::format("meta l4proto {} dnat {} to {} map @{}", word(protocol_of(endpoints)), word(family),
-                      lookup(endpoints, family, count), container_name(endpoints, family))};
+  const auto rule = [&](std::size_t modulus) {
+    return fmt::format("meta l4proto {} dnat {} to {} map @{}", word(protocol_of(endpoints)), word(family),
+                       lookup(endpoints, family, modulus), container_name(endpoints, family));
+  };
+  std::vector<std::string> out{rule(count)};
+  if (count > 1) out.push_back(rule(1));
+  out.push_back("drop");
+  return out;
 }
 
 }  // namespace rusternetes::kube_proxy

@@ -172,7 +172,8 @@ class PortRules {
     return fmt::format("{}/{}/{}", chain(kind), address, endpoint.port);
   }
 
-  // The rules that choose one of some.
+  // The rules that choose one of some. A packet that is at them while they change may find the map of the
+  // choice gone already: then it is the first one.
   std::vector<std::string> choice(const Picked& picked) const {
     std::vector<std::string> out, numbered;
     if (port_.affinity_s <= 0) {
@@ -181,6 +182,8 @@ class PortRules {
       out.push_back(fmt::format("meta l4proto {} dnat {} to numgen random mod {} map {{ {} }}",
                                 word(port_.protocol), word(port_.family), picked.size(),
                                 fmt::join(numbered, ", ")));
+      out.push_back(fmt::format("meta l4proto {} dnat {} to {}", word(port_.protocol), word(port_.family),
+                                target(*picked[0])));
       return out;
     }
     for (std::size_t i = 0; i < picked.size(); ++i) {
@@ -191,6 +194,7 @@ class PortRules {
     }
     out.push_back(
         fmt::format("numgen random mod {} vmap {{ {} }}", picked.size(), fmt::join(numbered, ", ")));
+    out.push_back(fmt::format("goto {}", endpoint_name("endpoint", *picked[0])));
     return out;
   }
 

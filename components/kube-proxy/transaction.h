@@ -1,5 +1,5 @@
 #pragma once
-// Rules in nftables' own language: the whole table, a difference, what is left over. Text only.
+// Rules in nftables' own language: the table of Services, a difference, what is left over. Text only.
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -14,25 +14,9 @@
 
 namespace rusternetes::kube_proxy {
 
-// What an affinity set held when the table was replaced.
-struct AffinityElement {
-  std::string set, address;
-  std::int64_t timeout_s = 0, expires_s = 0;
-};
-
-// One transaction that puts the table in the place of whatever had its name, without a moment between. A
-// chain with one rule has `mark` in its name, so that it can be told later whether this is still what stands.
-std::string whole_transaction(const Base& base, const Rules& rules, std::uint64_t mark,
-                              const std::vector<AffinityElement>& kept);
-
-// The parts of which the transactions of every table are made. The first two are lines of the table's block,
-// at whose end the mark stands.
-std::string set_declarations(const std::map<std::string, std::string>& sets);
-std::string chain_declarations(const std::map<std::string, std::vector<std::string>>& chains);
-std::string base_chain(std::string_view name, std::string_view type, std::string_view hook, int priority,
-                       std::string_view rules);
-std::string mark_chain(std::uint64_t mark);
-std::string mark_declaration(std::uint64_t mark);
+struct WholeTable;
+// The table of Services (kube-proxy/whole_table.h).
+WholeTable services_table(const Base& base, Rules rules, std::uint64_t mark);
 
 // `entries` are sorted: one command a set or map. `verb`: add or delete.
 template <class E>
@@ -51,24 +35,47 @@ std::string element_commands(std::string_view verb, const std::string& table,
   return text;
 }
 
+// One after the other, and none where there is nothing to do. A packet goes by the rules of the moment in
+// which it came to a hook, but finds sets and maps as they are when it gets to them: by the elements of a
+// transaction it may be led to where, by the rules that it has, there was nothing yet, or miss elements that
+// its rules count on. So chains come before the elements that lead to them, and what is no longer wanted goes
+// after all that leads elsewhere.
+//
 // Chains that nothing leads to any more are emptied here. They are taken away by a later transaction, since
 // before Linux 6.2 an element that was just removed still holds its chain.
 template <class E>
-std::string change_transaction(const std::string& table, const BasicDifference<E>& difference) {
-  std::vector<BasicEntry<E>> removed;
-  for (const auto& element : difference.removed) removed.push_back({element, {}});
-  std::string text = element_commands("delete", table, removed);
-  const auto out = std::back_inserter(text);
+std::vector<std::string> change_transactions(const std::string& table, const BasicDifference<E>& difference) {
+  std::string prepare, change, clean;
+  const auto add_chains = [&](std::string& text, const auto& chains) {
+    const auto out = std::back_inserter(text);
+    for (const auto& [name, unused] : chains)
+      fmt::format_to(out, "add chain inet {0} {1}\nflush chain inet {0} {1}\n", table, name);
+    for (const auto& [name, rules] : chains)
+      for (const auto& rule : rules) fmt::format_to(out, "add rule inet {} {} {}\n", table, name, rule);
+  };
   for (const auto& [name, inside] : difference.sets)
-    fmt::format_to(out, "add set inet {} {} {{ {} }}\n", table, name, inside);
-  for (const auto& [name, unused] : difference.chains)
-    fmt::format_to(out, "add chain inet {0} {1}\nflush chain inet {0} {1}\n", table, name);
-  for (const auto& [name, rules] : difference.chains)
-    for (const auto& rule : rules) fmt::format_to(out, "add rule inet {} {} {}\n", table, name, rule);
-  text += element_commands("add", table, difference.added);
+    fmt::format_to(std::back_inserter(prepare), "add set inet {} {} {{ {} }}\n", table, name, inside);
+  add_chains(prepare, difference.chains);
+
+  std::vector<BasicEntry<E>> changed, gone;
+  auto added = difference.added.begin();
+  for (const auto& element : difference.removed) {
+    while (added != difference.added.end() && added->element < element) ++added;
+    const bool comes_back = added != difference.added.end() && added->element == element;
+    (comes_back ? changed : gone).push_back({element, {}});
+  }
+  change += element_commands("delete", table, changed);
+  add_chains(change, difference.changed_chains);
+  change += element_commands("add", table, difference.added);
+
+  clean += element_commands("delete", table, gone);
   for (const auto& name : difference.stale_chains)
-    fmt::format_to(out, "flush chain inet {} {}\n", table, name);
-  return text;
+    fmt::format_to(std::back_inserter(clean), "flush chain inet {} {}\n", table, name);
+
+  std::vector<std::string> out;
+  for (auto* text : {&prepare, &change, &clean})
+    if (!text->empty()) out.push_back(std::move(*text));
+  return out;
 }
 
 std::string sweep_transaction(const std::string& table, const std::vector<std::string>& chains,

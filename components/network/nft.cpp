@@ -116,6 +116,10 @@ Result<std::string> Nft::run_json(std::string_view commands) {
   return run_with(commands, NFT_CTX_OUTPUT_JSON | NFT_CTX_OUTPUT_NUMERIC_PRIO);
 }
 
+Result<std::string> Nft::run_terse_json(std::string_view commands) {
+  return run_with(commands, NFT_CTX_OUTPUT_JSON | NFT_CTX_OUTPUT_NUMERIC_PRIO | NFT_CTX_OUTPUT_TERSE);
+}
+
 Result<std::string> Nft::run_with(std::string_view commands, unsigned flags) {
   std::lock_guard lock(library_mutex());
   nft_ctx_output_set_flags(context_.get(), flags);

@@ -22,6 +22,8 @@ class Nft {
   Result<std::string> run(std::string_view commands);
   // The same, with what is listed as JSON (libnftables-json(5)), counters included.
   Result<std::string> run_json(std::string_view commands);
+  // The same, without sets' elements: they are not even read, where nothing but a list is asked for.
+  Result<std::string> run_terse_json(std::string_view commands);
 
  private:
   struct Free {

@@ -22,7 +22,7 @@ Result<void> PolicyLoader::shut(const network::NetworkNamespace& where, const Po
   const std::string name = table(settings.cluster);
   RN_TRY(const bool is_there, network::has_table(where, name));
   if (is_there) return {};
-  const std::string commands = whole_policy_transaction(name, settings, {}, 0);
+  const std::string commands = whole_transaction(policy_table(name, settings, {}, 0));
   return network::inside(where, [&]() -> Result<void> {
     RN_TRY(auto nft, network::Nft::open());
     RN_CHECK(nft.run(commands));
@@ -80,13 +80,12 @@ void PolicyLoader::replace(std::map<std::string, PolicyRules> owners) {
   for (auto& [owner, rules] : owners) rules_.set(owner, std::move(rules));
 }
 
-Result<void> PolicyLoader::load_all() {
-  return table_.load(
-      whole_policy_transaction(table_.name(), settings_, rules_.take_all(), table_.next_mark()));
+Result<bool> PolicyLoader::load_all() {
+  return table_.load(policy_table(table_.name(), settings_, rules_.take_all(), table_.next_mark()));
 }
 
-// All that is wanted; or, if it is not taken, all but those that are at fault.
-Result<void> PolicyLoader::load_whole() {
+// All that is wanted; or, if it is not taken, all but those that are at fault. Answers as KernelTable::load().
+Result<bool> PolicyLoader::load_whole() {
   std::map<std::string, PolicyRules> wanted;
   for (auto& [owner, held] : std::exchange(held_, {})) wanted.emplace(owner, std::move(held.wanted));
   replace(std::move(wanted));
@@ -131,8 +130,8 @@ Result<PolicySyncResult> PolicyLoader::sync(Changes changes) {
     RN_TRY(out.has_changed, table_.change(rules_.take()));
   } else {
     const auto counted = read_counters();
-    RN_CHECK(load_whole());
-    if (counted)  // by the table that is gone now
+    RN_TRY(const bool is_refilled, load_whole());
+    if (counted && !is_refilled)  // by the table that is gone now
       for (std::size_t i = 0; i < denied_before_.size(); ++i) denied_before_[i] += (*counted)[i];
     out.is_whole = out.has_changed = true;
   }

@@ -70,8 +70,8 @@ class PolicyLoader {
   void decide(const Changes& changes);
   void put(const std::string& owner, PolicyRules rules);
   void replace(std::map<std::string, PolicyRules> owners);
-  Result<void> load_whole();
-  Result<void> load_all();
+  Result<bool> load_whole();
+  Result<bool> load_all();
   bool leave_out_refused();
   Result<std::vector<std::uint64_t>> read_counters();
 
@@ -84,7 +84,7 @@ class PolicyLoader {
   std::map<std::string, Held> held_;  // by owner
   std::set<std::string> absent_;      // Refused::absent
   std::map<std::string, std::pair<bool, bool>> isolated_;  // Pods of the node, by key
-  std::vector<std::uint64_t> denied_before_;  // by tables that were replaced
+  std::vector<std::uint64_t> denied_before_;  // by tables that were made anew
 };
 
 }  // namespace rusternetes::kube_proxy::network_policy

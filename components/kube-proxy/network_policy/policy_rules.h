@@ -11,6 +11,7 @@
 #include "kube-proxy/network_policy/name_servers.h"
 #include "kube-proxy/network_policy/policy_index.h"
 #include "kube-proxy/rule_set.h"
+#include "kube-proxy/whole_table.h"
 
 namespace rusternetes::kube_proxy::network_policy {
 
@@ -55,9 +56,9 @@ bool is_same_to_policies(const Document& before, const Document& now);
 // The link of a Pod, on the node's side.
 std::string link_of(const Document& pod, const std::string& cluster);
 
-// One transaction that puts the table in the place of whatever had its name (see whole_transaction()).
-std::string whole_policy_transaction(const std::string& table, const PolicySettings& settings,
-                                     const PolicyRules& rules, std::uint64_t mark);
+// The table of network policies.
+WholeTable policy_table(const std::string& table, const PolicySettings& settings, PolicyRules rules,
+                        std::uint64_t mark);
 // One transaction that makes a table of these rules, at no hook, and takes it away again: whether it would be
 // taken, and nothing else.
 std::string trial_policy_transaction(const std::string& table, const PolicyRules& rules);

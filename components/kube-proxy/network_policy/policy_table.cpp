@@ -3,7 +3,7 @@
 #include <fmt/ranges.h>
 
 #include "kube-proxy/network_policy/policy_rules.h"
-#include "kube-proxy/transaction.h"
+#include "kube-proxy/whole_table.h"
 #include "network/names.h"
 
 namespace rusternetes::kube_proxy::network_policy {
@@ -66,40 +66,39 @@ std::string sources(const std::string& links) {
       links, kDeniedCounters[3]);
 }
 
-// The table's beginning: all but what is at a hook.
-std::string declarations(const std::string& table, const PolicyRules& rules) {
-  std::string text = fmt::format("add table inet {0}\ndelete table inet {0}\ntable inet {0} {{\n", table);
-  for (const char* counter : kDeniedCounters) text += fmt::format("  counter {} {{ }}\n", counter);
+// All but what is at a hook.
+Frame unhooked_frame() {
+  Frame frame;
+  for (const char* counter : kDeniedCounters) frame.add_counter(counter);
   for (const auto direction : kDirections)
-    text += fmt::format("  map {}-links {{ type ifname : verdict; }}\n", word(direction));
-  text += "  set own-links { type ifname . ifname; }\n";
-  return text + set_declarations(rules.sets) + chain_declarations(rules.chains);
+    frame.add_container("map", fmt::format("{}-links", word(direction)), "type ifname : verdict;");
+  frame.add_container("set", "own-links", "type ifname . ifname;");
+  return frame;
 }
 
 }  // namespace
 
 std::string trial_policy_transaction(const std::string& table, const PolicyRules& rules) {
-  return declarations(table, rules) + "}\n" + element_commands("add", table, rules.entries) +
+  return whole_transaction(whole_table(table, unhooked_frame(), rules, 0)) +
          fmt::format("delete table inet {}\n", table);
 }
 
-std::string whole_policy_transaction(const std::string& table, const PolicySettings& settings,
-                                     const PolicyRules& rules, std::uint64_t mark) {
+WholeTable policy_table(const std::string& table, const PolicySettings& settings, PolicyRules rules,
+                        std::uint64_t mark) {
   const std::string links = network::interface_prefix(settings.cluster) + 'p';
-  std::string text = declarations(table, rules);
-  text += base_chain("sources", "filter", "prerouting", kSourcePriority, sources(links));
+  Frame frame = unhooked_frame();
+  frame.add_base_chain("sources", "filter", "prerouting", kSourcePriority, sources(links));
   // A Pod cannot be kept from itself, also where it goes by way of its Service.
   const std::string own = "    iifname . oifname @own-links accept\n";
-  text += base_chain("egress-forward", "filter", "forward", kEgressPriority,
-                     kAlways + own + by_link("iifname", Direction::egress, links));
-  text +=
-      base_chain("ingress-forward", "filter", "forward", kIngressPriority,
-                 kAlways + own + from_host(settings, links) + by_link("oifname", Direction::ingress, links));
+  frame.add_base_chain("egress-forward", "filter", "forward", kEgressPriority,
+                       kAlways + own + by_link("iifname", Direction::egress, links));
+  frame.add_base_chain(
+      "ingress-forward", "filter", "forward", kIngressPriority,
+      kAlways + own + from_host(settings, links) + by_link("oifname", Direction::ingress, links));
   // To the node itself: its API, its name server, its NodePorts that are no Pods.
-  text += base_chain("egress-input", "filter", "input", kEgressPriority,
-                     kAlways + by_link("iifname", Direction::egress, links));
-  text += mark_declaration(mark) + "}\n";
-  return text + element_commands("add", table, rules.entries);
+  frame.add_base_chain("egress-input", "filter", "input", kEgressPriority,
+                       kAlways + by_link("iifname", Direction::egress, links));
+  return whole_table(table, std::move(frame), std::move(rules), mark);
 }
 
 }  // namespace rusternetes::kube_proxy::network_policy

@@ -166,7 +166,8 @@ class Kernel {
     for (const auto& [name, unused] : difference.sets) sets_.insert(name);
     for (const auto& entry : difference.added)
       REQUIRE(elements_[entry.element.set].emplace(entry.element.key, entry.value).second);
-    for (const auto& [name, rules] : difference.chains) chains_[name] = rules;
+    for (const auto& [name, rules] : difference.chains) REQUIRE(chains_.emplace(name, rules).second);
+    for (const auto& [name, rules] : difference.changed_chains) chains_.at(name) = rules;
     for (const auto& name : difference.stale_chains) REQUIRE(chains_.erase(name) == 1);
     for (const auto& name : difference.stale_sets) {
       REQUIRE(sets_.erase(name) == 1);

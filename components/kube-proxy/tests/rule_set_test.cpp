@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "kube-proxy/stale_flows.h"
+#include "kube-proxy/whole_table.h"
 #include "kube-proxy/transaction.h"
 #include "objects.h"
 
@@ -104,7 +105,11 @@ TEST_CASE("a random walk of changes ends where all at once would") {
     const auto change = set.take();
     for (const auto& element : change.removed) REQUIRE(kernel.erase(element) == 1);
     for (const auto& entry : change.added) REQUIRE(kernel.emplace(entry.element, entry.value).second);
-    for (const auto& [name, rules] : change.chains) chains[name] = rules;
+    for (const auto& [name, rules] : change.chains) REQUIRE(chains.emplace(name, rules).second);
+    for (const auto& [name, rules] : change.changed_chains) {
+      REQUIRE(chains.at(name) != rules);
+      chains[name] = rules;
+    }
     for (const auto& name : change.stale_chains) REQUIRE(chains.erase(name) == 1);
     if (step % 50 != 49) continue;
     const auto all = set.take_all();
@@ -114,20 +119,80 @@ TEST_CASE("a random walk of changes ends where all at once would") {
   }
 }
 
-TEST_CASE("a change's transaction names nothing but what changes") {
+TEST_CASE("a change's transactions name only what changes, and take nothing that packets still look for") {
   RuleSet set;
   set.set("default/web", rules_of("10.96.0.10", {{"10.244.0.2"}, {"10.244.0.3"}}));
   (void)set.take();
   set.set("default/web", rules_of("10.96.0.10", {{"10.244.0.2"}}));
-  CHECK(change_transaction("test-proxy", set.take()) ==
-        "delete element inet test-proxy service-ips-4 { 10.96.0.10 . tcp . 80 }\n"
-        "delete element inet test-proxy service-endpoints-tcp-4 { 10.96.0.10 . 80 . 1 }\n"
-        "add chain inet test-proxy pick-service-tcp-4-1\n"
-        "flush chain inet test-proxy pick-service-tcp-4-1\n"
-        "add rule inet test-proxy pick-service-tcp-4-1 meta l4proto tcp dnat ip to ip daddr . tcp dport . "
-        "numgen random mod 1 map @service-endpoints-tcp-4\n"
-        "add element inet test-proxy service-ips-4 { 10.96.0.10 . tcp . 80 : goto pick-service-tcp-4-1 }\n"
-        "flush chain inet test-proxy pick-service-tcp-4-2\n");
+  const std::string start = "element inet test-proxy service-";
+  CHECK(change_transactions("test-proxy", set.take()) ==
+        Texts{"add chain inet test-proxy pick-service-tcp-4-1\n"
+              "flush chain inet test-proxy pick-service-tcp-4-1\n"
+              "add rule inet test-proxy pick-service-tcp-4-1 meta l4proto tcp dnat ip to ip daddr . tcp dport "
+              ". numgen random mod 1 map @service-endpoints-tcp-4\n"
+              "add rule inet test-proxy pick-service-tcp-4-1 drop\n",
+              "delete " + start + "ips-4 { 10.96.0.10 . tcp . 80 }\nadd " + start +
+                  "ips-4 { 10.96.0.10 . tcp . 80 : goto pick-service-tcp-4-1 }\n",
+              "delete " + start + "endpoints-tcp-4 { 10.96.0.10 . 80 . 1 }\n" +
+                  "flush chain inet test-proxy pick-service-tcp-4-2\n"});
+  set.set("default/web", rules_of("10.96.0.10", {{"10.244.0.4"}}));
+  CHECK(change_transactions("test-proxy", set.take()) ==
+        Texts{"delete " + start + "endpoints-tcp-4 { 10.96.0.10 . 80 . 0 }\nadd " + start +
+              "endpoints-tcp-4 { 10.96.0.10 . 80 . 0 : 10.244.0.4 . 8080 }\n"});
+}
+
+TEST_CASE("a table that stands is filled anew, without its hooks, and what nobody wants is emptied") {
+  RuleSet set;
+  set.set("default/web", rules_of("10.96.0.10", {{"10.244.0.2"}}, R"(,"sessionAffinity":"ClientIP")"));
+  set.set("default/other", rules_of("10.96.0.11", {{"10.244.0.3"}}));
+  Base base = node_settings().base;
+  base.table = "t";
+  const auto table = services_table(base, set.take_all(), 2);
+  const std::string kept = "affinity4/default/web/tcp/http/10.244.0.2/8080";
+  REQUIRE(table.sets.contains(kept));
+  Standing standing{{"services", "nat-prerouting", table.frame.layout_chain(), "loaded-1", "old"},
+                    {kept, "older"},
+                    {}};
+  for (const auto& [name, unused] : table.chains) {
+    standing.chains.insert(name);  // one of them is empty
+    if (name != "pick-service-tcp-4-1") standing.filled_chains.insert(name);
+  }
+  const auto plan = replacement(table, standing);
+  CHECK(plan.stale_chains == Texts{"loaded-1", "old"});
+  CHECK(plan.stale_sets == Texts{"older"});
+  REQUIRE(plan.transactions.size() == 2);
+  CHECK(plan.transactions[0].starts_with("add chain inet t pick-service-tcp-4-1\n"));
+  const std::string& text = plan.transactions[1];
+  CHECK(text.starts_with("flush table inet t\n"));
+  CHECK(text.find("delete ") == std::string::npos);
+  CHECK(text.find("flush map inet t service-ips-4\n") != std::string::npos);
+  CHECK(text.find("flush set inet t older\n") != std::string::npos);
+  CHECK(text.find("flush set inet t " + kept) == std::string::npos);  // its clients stay
+}
+
+TEST_CASE("a table of another layout is not filled anew") {
+  Base base = node_settings().base;
+  base.table = "t";
+  const auto table = services_table(base, {}, 1);
+  const auto listing = [](const WholeTable& of, const std::string& without) {
+    std::string out = R"({"nftables":[{"metainfo":{}})";
+    const auto add = [&](const std::string& kind, const std::string& name) {
+      if (name != without) out += fmt::format(R"(,{{"{}":{{"name":"{}"}}}})", kind, name);
+    };
+    for (const auto& [name, kind] : of.frame.containers()) add(kind, name);
+    add("chain", of.frame.layout_chain());
+    return out + "]}";
+  };
+  CHECK(read_standing(listing(table, ""), table));
+  CHECK_FALSE(read_standing(listing(table, "service-ips-4"), table));
+  CHECK_FALSE(read_standing(listing(table, table.frame.layout_chain()), table));
+  CHECK_FALSE(read_standing("{", table));
+  auto other = base;
+  other.limits_nodeports[0] = !base.limits_nodeports[0];
+  CHECK_FALSE(read_standing(listing(services_table(other, {}, 1), ""), table));
+  other = base;  // which rules there are is no matter
+  other.masquerade_all = !base.masquerade_all;
+  CHECK(read_standing(listing(services_table(other, {}, 1), ""), table));
 }
 
 TEST_CASE("ranges of one set do not overlap") {
@@ -228,9 +293,9 @@ TEST_CASE("UDP flows to an address or port that a Service gains or loses are sta
 
 TEST_CASE("what comes by another cluster's link is not translated") {
   Base base = node_settings().base;
-  CHECK(whole_transaction(base, {}, 1, {}).find("rn*") == std::string::npos);
+  CHECK(whole_transaction(services_table(base, {}, 1)).find("rn*") == std::string::npos);
   base.own_links = "rnabcdef";
-  const auto text = whole_transaction(base, {}, 1, {});
+  const auto text = whole_transaction(services_table(base, {}, 1));
   CHECK(text.find("hook prerouting priority -105; policy accept;\n    iifname \"rn*\" iifname != "
                   "\"rnabcdef*\" return\n"
                   "    jump services\n") != std::string::npos);

@@ -29,7 +29,10 @@ TEST_CASE("a plain Service is elements of shared maps and one shared chain") {
   REQUIRE(rules.chains.size() == 1);
   CHECK(rules.chains.at("pick-service-tcp-4-2") ==
         std::vector<std::string>{"meta l4proto tcp dnat ip to ip daddr . tcp dport . numgen random mod 2 map "
-                                 "@service-endpoints-tcp-4"});
+                                 "@service-endpoints-tcp-4",
+                                 "meta l4proto tcp dnat ip to ip daddr . tcp dport . numgen random mod 1 map "
+                                 "@service-endpoints-tcp-4",
+                                 "drop"});
   CHECK(rules.sets.empty());
 }
 
@@ -120,10 +123,12 @@ TEST_CASE("external policy Local keeps addresses of those outside, and sends Pod
                                  "goto local4/default/web/tcp/http"});
   CHECK(out.rules.chains.at("local4/default/web/tcp/http") ==
         std::vector<std::string>{
-            "meta l4proto tcp dnat ip to numgen random mod 1 map { 0 : 10.244.0.3 . 8080 }"});
+            "meta l4proto tcp dnat ip to numgen random mod 1 map { 0 : 10.244.0.3 . 8080 }",
+            "meta l4proto tcp dnat ip to 10.244.0.3:8080"});
   CHECK(out.rules.chains.at("cluster4/default/web/tcp/http") ==
         std::vector<std::string>{"meta l4proto tcp dnat ip to numgen random mod 2 map { 0 : 10.244.0.2 . "
-                                 "8080, 1 : 10.244.0.3 . 8080 }"});
+                                 "8080, 1 : 10.244.0.3 . 8080 }",
+                                 "meta l4proto tcp dnat ip to 10.244.0.2:8080"});
   CHECK(out.health_check_port == 32000);
   CHECK(out.local_ready_addresses == 1);
 
@@ -148,7 +153,8 @@ TEST_CASE("client-IP affinity has a set with the timeout for each endpoint") {
         std::map<std::string, std::string>{{"affinity4/default/web/tcp/http/10.244.0.2/8080", kept},
                                            {"affinity4/default/web/tcp/http/10.244.0.3/8080", kept}});
   const auto& choice = rules.chains.at("cluster4/default/web/tcp/http");
-  REQUIRE(choice.size() == 3);
+  REQUIRE(choice.size() == 4);
+  CHECK(choice[3] == "goto endpoint4/default/web/tcp/http/10.244.0.2/8080");
   CHECK(choice[0] ==
         "ip saddr @affinity4/default/web/tcp/http/10.244.0.2/8080 goto "
         "endpoint4/default/web/tcp/http/10.244.0.2/8080");
