@@ -119,7 +119,7 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
       const int fd =
           ::accept4(listener->socket.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd >= 0) {
-        deal(Descriptor(fd), *listener);
+        deal(Descriptor(fd), tls_of(*listener));
         continue;
       }
       if (errno == EINTR || errno == ECONNABORTED) continue;
@@ -142,13 +142,19 @@ struct Server::Impl : std::enable_shared_from_this<Server::Impl> {
     for (const auto& listener : listeners) arm(listener);
   }
 
-  void deal(Descriptor socket, Listener& listener) {
+  SslContext tls_of(Listener& listener) {
+    if (!listener.is_tls) return {};
+    std::lock_guard lock(tls_mutex);
+    return listener.tls;
+  }
+
+  void adopt(std::shared_ptr<Descriptor> socket, SslContext tls) {
+    if (!is_started || is_closed || open >= options.limits.connections) return;
+    deal(std::move(*socket), std::move(tls));
+  }
+
+  void deal(Descriptor socket, SslContext tls) {
     ++open;
-    SslContext tls;
-    if (listener.is_tls) {
-      std::lock_guard lock(tls_mutex);
-      tls = listener.tls;
-    }
     Shard& shard = *shards[next_shard++ % shards.size()];
     auto shared = std::make_shared<Descriptor>(std::move(socket));
     asio::dispatch(shard.executor, [self = shared_from_this(), &shard, shared, tls] {
@@ -375,6 +381,15 @@ Result<void> Server::adopt_listener(int fd, std::optional<ServerTls> tls) {
   if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 || ::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
     return errno_error("adopt a listening socket", errno);
   return impl_->add(std::move(socket), tls);
+}
+
+void Server::adopt_connection(int fd, std::shared_ptr<ssl_ctx_st> tls) {
+  auto socket = std::make_shared<Descriptor>(fd);
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) return;
+  asio::post(impl_->acceptor(), [impl = impl_, socket = std::move(socket), tls = std::move(tls)]() mutable {
+    impl->adopt(std::move(socket), std::move(tls));
+  });
 }
 
 Result<void> Server::reload_tls(const ServerTls& tls) {

@@ -13,6 +13,8 @@
 #include "base/task.h"
 #include "http/message.h"
 
+struct ssl_ctx_st;
+
 namespace rusternetes::http {
 
 // Who is at the other end.
@@ -99,6 +101,10 @@ class Server {
   Result<void> listen_unix(const std::string& path, unsigned mode = 0600);
   // Takes an already bound and listening socket (made in another network namespace); owns the descriptor.
   Result<void> adopt_listener(int fd, std::optional<ServerTls> tls);
+  // Takes a connection that was accepted elsewhere and of which nothing has been read; owns the descriptor.
+  // `tls` is a context of make_server_context() (http/tls.h), none: plain text. Never waits: before start(),
+  // while the server stops and beyond ServerLimits::connections it is closed. From any thread.
+  void adopt_connection(int fd, std::shared_ptr<ssl_ctx_st> tls);
   // New connections get these certificates from now on; from any thread.
   Result<void> reload_tls(const ServerTls& tls);
 

@@ -1,6 +1,7 @@
 #pragma once
 // OpenSSL contexts of servers and clients: TLS 1.2 and 1.3, AEAD ciphers that HTTP/2 allows, ALPN, session
-// tickets. Internal to this folder.
+// tickets. Internal to this folder, but for make_server_context(): who hands connections to
+// Server::adopt_connection() brings the context.
 
 #include <openssl/ssl.h>
 
