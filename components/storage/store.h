@@ -81,16 +81,20 @@ struct DeleteRequest {
 struct TxnRequest;
 using Operation = std::variant<RangeRequest, PutRequest, DeleteRequest, std::shared_ptr<TxnRequest>>;
 
-// If all compares hold, `success` runs, else `failure`; all its writes share one revision, or none happens.
+// If all compares hold, `success` runs, else `failure`; all its writes share one revision, or none happens. The compares of
+// nested transactions too see what was there before the first operation; a range sees what operations before it wrote, unless
+// it names a revision.
 struct TxnRequest {
   std::vector<Compare> compares;
   std::vector<Operation> success, failure;
 };
 
 struct PutResponse {
+  Revision revision = 0;  // of the store, with what the transaction wrote up to here
   std::optional<KeyValue> previous;
 };
 struct DeleteResponse {
+  Revision revision = 0;  // as PutResponse's
   std::int64_t deleted = 0;
   std::vector<KeyValue> previous;
 };
@@ -147,8 +151,15 @@ class Store {
  public:
   virtual ~Store() = default;
 
-  // Reads run on the caller's thread and see every write acknowledged before. Blocking, but short.
+  // Reads see every write acknowledged before, by this process or any other. Blocking: short where the store is a file, a
+  // call over the network (bounded by a deadline) where it is a server.
   virtual Result<RangeResponse> range(const RangeRequest& request) = 0;
+  // The same for who must not block. `done` may be called before this returns, on the caller's thread.
+  using RangeCallback = std::function<void(Result<RangeResponse>)>;
+  virtual void range(RangeRequest request, RangeCallback done) = 0;
+  // A revision that is not older than any write acknowledged, by this process or any other, before the call. Calls that
+  // come while one is under way share the next. `done` as above.
+  virtual void newest_revision(std::function<void(Result<Revision>)> done) = 0;
 
   // Writes are queued to the one writer; `done` is called once the write is on disk (or refused).
   using TxnCallback = std::function<void(Result<TxnResponse>)>;
@@ -159,9 +170,13 @@ class Store {
   using WatchCallback = std::function<bool(std::shared_ptr<const WatchBatch>)>;
   virtual Result<std::unique_ptr<Watch>> watch(WatchRequest request, WatchCallback on_batch) = 0;
 
+  // False: nobody but this process writes, so that current_revision() is the newest.
+  virtual bool has_other_writers() const = 0;
+  // The newest revision, and the one compacted up to (-1: none ever was), that this process knows of. In a store of its own
+  // these are the store's.
   virtual Revision current_revision() const = 0;
   virtual Revision compact_revision() const = 0;
-  // Revisions below or at `revision` can no longer be read, watched or counted; space returns in slices.
+  // Revisions below `revision` can no longer be read, watched or counted; space returns in slices.
   virtual void compact(Revision revision, std::function<void(Result<void>)> done) = 0;
 
   // id 0: the store picks one. A lease's keys are removed, in one revision, when it ends.
@@ -171,7 +186,7 @@ class Store {
   virtual Result<LeaseInfo> lease_time_to_live(LeaseId id, bool with_keys) = 0;
   virtual Result<std::vector<LeaseId>> leases() = 0;
 
-  // Bytes on disk, and of them in use.
+  // Bytes on disk.
   virtual std::int64_t size_bytes() const = 0;
 };
 

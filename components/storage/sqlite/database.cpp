@@ -118,6 +118,12 @@ Result<void> Database::checkpoint() {
   return {};
 }
 
+Result<void> Database::empty_log() {
+  const int code = sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+  if (code != SQLITE_OK) return database_error(handle_, code);
+  return {};
+}
+
 void Database::keep_wal_on_close() {
   if (handle_) sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
 }

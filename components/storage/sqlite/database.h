@@ -60,6 +60,8 @@ class Database {
   void count_wal_frames(int& frames);
   // Copies the log into the file as far as readers let it.
   Result<void> checkpoint();
+  // The same, and the log becomes empty: waits for readers.
+  Result<void> empty_log();
   // Closing the last connection leaves the log as it is, instead of copying and removing it.
   void keep_wal_on_close();
 

@@ -113,8 +113,11 @@ void KeyIndex::insert(std::size_t index, std::size_t at, std::string_view key, c
   Leaf left;
   leaf.rebuild(0, split, left);
   leaf = std::move(left);
+  const auto moved = static_cast<long>(right->slots.size());
   leaves_.insert(leaves_.begin() + static_cast<std::ptrdiff_t>(index) + 1, std::move(right));
-  recount();
+  if (index + 2 < leaves_.size()) return recount();
+  add_count(index, -moved);
+  append_count(static_cast<std::size_t>(moved));
 }
 
 bool KeyIndex::erase(std::string_view key) {
@@ -179,6 +182,14 @@ void KeyIndex::recount() {
     const std::size_t parent = i + (i & (~i + 1));
     if (parent <= leaves_.size()) fenwick_[parent] += fenwick_[i];
   }
+}
+
+// Of a leaf behind all others, as keys that come in order make them.
+void KeyIndex::append_count(std::size_t count) {
+  const std::size_t at = fenwick_.size();
+  std::size_t sum = count;
+  for (std::size_t i = at - 1, end = at - (at & (~at + 1)); i > end; i -= i & (~i + 1)) sum += fenwick_[i];
+  fenwick_.push_back(sum);
 }
 
 void KeyIndex::add_count(std::size_t leaf, long by) {

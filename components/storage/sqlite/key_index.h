@@ -56,6 +56,7 @@ class KeyIndex {
   std::size_t rank(std::string_view key) const;
   void insert(std::size_t leaf, std::size_t at, std::string_view key, const IndexEntry& entry);
   void recount();
+  void append_count(std::size_t count);
   void add_count(std::size_t leaf, long by);
 
   std::vector<std::unique_ptr<Leaf>> leaves_;

@@ -1,6 +1,7 @@
 // Reads: the present from the index and the log, the past by undoing what came after.
 
 #include <algorithm>
+#include <map>
 
 #include "storage/sqlite/format.h"
 #include "storage/sqlite/sqlite_store.h"
@@ -17,17 +18,60 @@ Bounds bounds(const RangeRequest& request) {
   return {request.key, request.range_end};
 }
 
-constexpr const char* read_sql = "SELECT value, create_revision, version, lease FROM log WHERE id=?";
+// Between its statements the database stays as it was at the first one; and each is spared to find out that it did.
+class Snapshot {
+ public:
+  Snapshot(Statement& begin, Statement& end) : begin_(begin), end_(end) {}
+  ~Snapshot() {
+    if (is_open_) (void)end_.run();
+  }
+  Result<void> open() {
+    RN_CHECK(begin_.run());
+    is_open_ = true;
+    return {};
+  }
+
+ private:
+  Statement& begin_;
+  Statement& end_;
+  bool is_open_ = false;
+};
+
+// The rows of keys, in whatever order they lie in the file: so each of its pages is read once. False: one is not there.
+Result<bool> read_rows(Statement& read, const std::vector<std::int64_t>& ids, bool keys_only, std::vector<KeyValue>& kvs) {
+  std::vector<std::pair<std::int64_t, std::size_t>> order;
+  order.reserve(ids.size());
+  for (std::size_t i = 0; i < ids.size(); ++i) order.emplace_back(ids[i], i);
+  std::sort(order.begin(), order.end());
+  for (const auto& [id, i] : order) {
+    RN_TRY(const bool found, read.bind(1, id).step());
+    if (!found) {
+      read.reset();
+      return false;
+    }
+    KeyValue& kv = kvs[i];
+    if (!keys_only) kv.value = std::make_shared<const std::string>(read.bytes(0));
+    kv.create_revision = read.integer(1);
+    kv.version = read.integer(2);
+    kv.lease = read.integer(3);
+    read.reset();
+  }
+  return true;
+}
 
 }  // namespace
 
-Result<Database> SqliteStore::open_reader() {
-  RN_TRY(auto reader, Database::open(options_.path, true, options_.vfs));
-  RN_CHECK(configure(reader, false));
+Result<std::unique_ptr<SqliteStore::Reader>> SqliteStore::open_reader() {
+  RN_TRY(auto database, Database::open(options_.path, true, options_.vfs));
+  auto reader = std::make_unique<Reader>(std::move(database));
+  RN_CHECK(configure(*reader, false));
+  RN_TRY(reader->read, reader->prepare("SELECT value, create_revision, version, lease FROM log WHERE id=?"));
+  RN_TRY(reader->begin, reader->prepare("BEGIN"));
+  RN_TRY(reader->end, reader->prepare("COMMIT"));
   return reader;
 }
 
-std::unique_ptr<Database> SqliteStore::take_reader(Status& error) {
+std::unique_ptr<SqliteStore::Reader> SqliteStore::take_reader(Status& error) {
   {
     std::unique_lock lock(readers_mutex_);
     readers_wake_.wait(lock, [&] { return !is_reopening_; });
@@ -39,15 +83,13 @@ std::unique_ptr<Database> SqliteStore::take_reader(Status& error) {
     }
   }
   auto opened = open_reader();
-  if (!opened) {
-    error = opened.error();
-    give_up_reader();
-    return nullptr;
-  }
-  return std::make_unique<Database>(std::move(*opened));
+  if (opened) return std::move(*opened);
+  error = opened.error();
+  give_up_reader();
+  return nullptr;
 }
 
-void SqliteStore::give_reader(std::unique_ptr<Database> reader) {
+void SqliteStore::give_reader(std::unique_ptr<Reader> reader) {
   {
     std::lock_guard lock(readers_mutex_);
     if (readers_.size() < 8) readers_.push_back(std::move(reader));
@@ -71,14 +113,15 @@ Result<RangeResponse> SqliteStore::range(const RangeRequest& request) {
   Status error;
   auto reader = take_reader(error);
   if (!reader) return error;
-  auto response = request.revision > 0 && request.revision < now ? range_at(request, *reader) : range_now(request, *reader);
+  auto response = request.revision > 0 ? range_at(request, *reader) : range_now(request, *reader);
+  // Asked for what was the newest revision a moment ago, and somebody wrote since.
+  if (response && request.revision > 0 && response->revision > now) response = range_at(request, *reader);
   give_reader(std::move(reader));
   return response;
 }
 
-Result<RangeResponse> SqliteStore::range_now(const RangeRequest& request, Database& reader) {
+Result<RangeResponse> SqliteStore::range_now(const RangeRequest& request, Reader& reader) {
   const auto [from, to] = bounds(request);
-  RN_TRY(auto read, reader.prepare(read_sql));
   // A row that compaction took between the index and the read was replaced meanwhile: look again.
   for (int attempt = 0; attempt < 100; ++attempt) {
     RangeResponse response;
@@ -88,7 +131,10 @@ Result<RangeResponse> SqliteStore::range_now(const RangeRequest& request, Databa
       std::shared_lock lock(index_mutex_);
       response.revision = revision_.load(std::memory_order_acquire);
       response.count = static_cast<std::int64_t>(index_.count(from, to));
-      if (!request.count_only)
+      if (!request.count_only) {
+        const std::int64_t shown = request.limit > 0 ? std::min(request.limit, response.count) : response.count;
+        response.kvs.reserve(static_cast<std::size_t>(shown));
+        ids.reserve(static_cast<std::size_t>(shown));
         index_.visit(from, to, [&](std::string_view key, const IndexEntry& entry) {
           if (request.limit > 0 && static_cast<std::int64_t>(response.kvs.size()) >= request.limit) {
             response.more = true;
@@ -100,90 +146,125 @@ Result<RangeResponse> SqliteStore::range_now(const RangeRequest& request, Databa
           needs_rows |= entry.has_lease;
           return true;
         });
-    }
-    bool is_whole = true;
-    for (std::size_t i = 0; needs_rows && i < ids.size(); ++i) {
-      RN_TRY(const bool found, read.bind(1, ids[i]).step());
-      if (!found) {
-        is_whole = false;
-        read.reset();
-        break;
       }
-      if (!request.keys_only) response.kvs[i].value = std::make_shared<const std::string>(read.bytes(0));
-      response.kvs[i].lease = read.integer(3);
-      read.reset();
     }
+    if (!needs_rows || ids.empty()) return response;
+    Snapshot snapshot(reader.begin, reader.end);
+    if (ids.size() > 1) RN_CHECK(snapshot.open());
+    RN_TRY(const bool is_whole, read_rows(reader.read, ids, request.keys_only, response.kvs));
     if (is_whole) return response;
   }
   return Status{500, "Damaged", "the store's file is damaged: live keys have no log rows"};
 }
 
-// The state at an older revision: what each key that changed since was before its first change; all others as now.
-Result<RangeResponse> SqliteStore::range_at(const RangeRequest& request, Database& reader) {
-  const auto [from, to] = bounds(request);
-  auto in_range = [&, &from = from, &to = to](std::string_view key) { return key >= from && (to.empty() || key < to); };
-  // One snapshot for everything: the tables `current` and `log` agree with each other inside it.
-  RN_CHECK(reader.exec("BEGIN"));
-  auto result = [&, &from = from, &to = to]() -> Result<RangeResponse> {
-    RN_TRY(auto changes, reader.prepare("SELECT key, previous FROM log WHERE id >= ? ORDER BY id"));
-    changes.bind(1, (request.revision + 1) << sub_bits);
-    std::map<std::string, std::int64_t> before;  // 0: the key was not there
+// What happened to the keys of a range between two revisions.
+struct SqliteStore::Past {
+  struct Change {
+    std::int64_t before = 0;  // the log's row before the first change; 0: the key was not there
+    bool is_live = false;     // after the last one
+  };
+  Revision known = 0;  // every change up to here is there
+  std::map<std::string, Change, std::less<>> changes;
+
+  Result<void> read_up_to(Revision revision, std::string_view from, std::string_view to, Database& reader) {
+    if (revision <= known) return {};
+    RN_TRY(auto select, reader.prepare("SELECT key, previous, value IS NULL FROM log WHERE id >= ? AND id < ? ORDER BY id"));
+    select.bind(1, (known + 1) << sub_bits).bind(2, (revision + 1) << sub_bits);
     for (;;) {
-      RN_TRY(const bool has_row, changes.step());
+      RN_TRY(const bool has_row, select.step());
       if (!has_row) break;
-      if (in_range(changes.bytes(0))) before.emplace(changes.bytes(0), changes.integer(1));
+      const std::string_view key = select.bytes(0);
+      if (key < from || (!to.empty() && key >= to)) continue;
+      auto it = changes.find(key);
+      if (it == changes.end()) it = changes.emplace(key, Change{select.integer(1), false}).first;
+      it->second.is_live = select.integer(2) == 0;
     }
-    changes.reset();
-    RN_TRY(auto current, reader.prepare(to.empty() ? "SELECT key, id FROM current WHERE key >= ? ORDER BY key"
-                                                   : "SELECT key, id FROM current WHERE key >= ? AND key < ? ORDER BY key"));
-    current.bind(1, from);
-    if (!to.empty()) current.bind(2, to);
+    known = revision;
+    return {};
+  }
+};
+
+// The beginning of a range as the index has it at `revision`.
+struct SqliteStore::Excerpt {
+  Revision revision = 0;
+  std::int64_t count = 0;  // of the whole range
+  std::vector<std::pair<std::string, std::int64_t>> keys;  // with their rows
+  bool is_whole = true;    // no key of the range comes after those
+};
+
+// As much as a page needs whose keys may have changed as `past` says, and `spare` keys, since more may have come.
+SqliteStore::Excerpt SqliteStore::excerpt(const RangeRequest& request, const Past& past, std::int64_t spare) const {
+  const auto [from, to] = bounds(request);
+  Excerpt out;
+  std::shared_lock lock(index_mutex_);
+  out.revision = revision_.load(std::memory_order_acquire);
+  out.count = static_cast<std::int64_t>(index_.count(from, to));
+  if (request.count_only) return out;
+  std::int64_t unchanged = 0;
+  auto it = past.changes.begin();
+  index_.visit(from, to, [&](std::string_view key, const IndexEntry& entry) {
+    if (request.limit > 0 && unchanged > request.limit + spare) return out.is_whole = false;
+    while (it != past.changes.end() && it->first < key) ++it;
+    if (it == past.changes.end() || it->first != key) ++unchanged;
+    out.keys.emplace_back(key, entry.log_id);
+    return true;
+  });
+  return out;
+}
+
+// The state at an older revision: what each key that changed since was before its first change; all others as now.
+Result<RangeResponse> SqliteStore::range_at(const RangeRequest& request, Reader& reader) {
+  const auto [from, to] = bounds(request);
+  Past past;
+  past.known = request.revision;
+  for (std::int64_t spare = 256;; spare *= 2) {
+    RN_CHECK(past.read_up_to(current_revision(), from, to, reader));
+    const Excerpt present = excerpt(request, past, spare);
+    RN_CHECK(past.read_up_to(present.revision, from, to, reader));
+
     RangeResponse response;
+    response.revision = present.revision;
+    response.count = present.count;
+    for (const auto& [_, change] : past.changes)
+      response.count += static_cast<int>(change.before != 0) - static_cast<int>(change.is_live);
+    const Status compacted{410, reason_compacted, "required revision has been compacted"};
+    if (request.count_only) {
+      if (request.revision < compact_revision()) return compacted;
+      return response;
+    }
+
     std::vector<std::int64_t> ids;
-    auto add = [&](std::string_view key, std::int64_t id) {
-      ++response.count;
-      if (request.count_only) return;
+    auto add = [&](const std::string& key, std::int64_t id) {
+      if (id == 0) return true;
       if (request.limit > 0 && static_cast<std::int64_t>(ids.size()) >= request.limit) {
         response.more = true;
-        return;
+        return false;
       }
-      response.kvs.push_back({std::string(key), nullptr, 0, revision_of(id), 0, 0});
+      response.kvs.push_back({key, nullptr, 0, revision_of(id), 0, 0});
       ids.push_back(id);
+      return true;
     };
-    auto it = before.begin();
-    for (;;) {
-      RN_TRY(const bool has_row, current.step());
-      const std::string_view key = has_row ? current.bytes(0) : std::string_view{};
-      for (; it != before.end() && (!has_row || it->first < key); ++it)
-        if (it->second) add(it->first, it->second);
-      if (!has_row) break;
-      if (it != before.end() && it->first == key) {
-        if (it->second) add(key, it->second);
-        ++it;
-      } else {
-        add(key, current.integer(1));
-      }
+    bool goes_on = true;
+    auto it = past.changes.begin();
+    for (const auto& [key, id] : present.keys) {
+      for (; goes_on && it != past.changes.end() && it->first < key; ++it) goes_on = add(it->first, it->second.before);
+      if (!goes_on) break;
+      if (it != past.changes.end() && it->first == key)
+        goes_on = add(key, (it++)->second.before);
+      else
+        goes_on = add(key, id);
+      if (!goes_on) break;
     }
-    current.reset();
-    RN_TRY(auto read, reader.prepare(read_sql));
-    for (std::size_t i = 0; i < ids.size(); ++i) {
-      RN_TRY(const bool found, read.bind(1, ids[i]).step());
-      if (!found) return Status{410, reason_compacted, "required revision has been compacted"};
-      auto& kv = response.kvs[i];
-      if (!request.keys_only) kv.value = std::make_shared<const std::string>(read.bytes(0));
-      kv.create_revision = read.integer(1);
-      kv.version = read.integer(2);
-      kv.lease = read.integer(3);
-      read.reset();
-    }
-    response.revision = current_revision();
+    if (goes_on && !present.is_whole) continue;  // so much was written meanwhile that the page is not full
+    for (; goes_on && it != past.changes.end(); ++it) goes_on = add(it->first, it->second.before);
+
+    Snapshot snapshot(reader.begin, reader.end);
+    RN_CHECK(snapshot.open());
+    RN_TRY(const bool is_whole, read_rows(reader.read, ids, request.keys_only, response.kvs));
+    // Compaction that was declared meanwhile may have taken rows.
+    if (!is_whole || request.revision < compact_revision()) return compacted;
     return response;
-  }();
-  (void)reader.exec("COMMIT");
-  // Compaction that was declared meanwhile may have taken rows before this snapshot began.
-  if (result && request.revision < compact_revision())
-    return Status{410, reason_compacted, "required revision has been compacted"};
-  return result;
+  }
 }
 
 }  // namespace rusternetes::storage::sqlite

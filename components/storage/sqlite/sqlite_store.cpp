@@ -44,6 +44,7 @@ SqliteStore::~SqliteStore() {
   if (writer_thread_.joinable()) writer_thread_.join();
   if (lease_thread_.joinable()) lease_thread_.join();
   if (catch_up_thread_.joinable()) catch_up_thread_.join();
+  finish_compaction_waits();
   if (has_failed_checkpoint_) writer_database_.keep_wal_on_close();  // as `reopen`; whoever opens it next copies it whole
 }
 
@@ -107,7 +108,8 @@ void SqliteStore::reopen() {
 Result<void> SqliteStore::load() {
   RN_TRY(const auto last_id, writer_database_.query_integer("SELECT max(id) FROM log"));
   RN_TRY(const auto floor, writer_database_.query_integer("SELECT value FROM meta WHERE name='revision_floor'"));
-  RN_TRY(const auto compacted, writer_database_.query_integer("SELECT value FROM meta WHERE name='compact_revision'"));
+  RN_TRY(const auto compacted, writer_database_.query_integer(
+                                   "SELECT coalesce((SELECT value FROM meta WHERE name='compact_revision'), -1)"));
   revision_ = std::max({Revision{1}, revision_of(last_id), floor});
   compact_revision_ = compacted;
   hub_.set_start(revision_);
@@ -150,42 +152,135 @@ bool SqliteStore::enqueue(Job job) {
 
 void SqliteStore::writer_loop() {
   std::vector<Job> batch;
-  bool has_rest = true;  // compaction may have been cut off by a restart
   std::unique_lock lock(queue_mutex_);
   for (;;) {
-    if (queue_.empty() && has_rest && !stopping_) {
+    if (queue_.empty() && has_rest_ && !stopping_) {
       lock.unlock();
       auto more = writer_ ? writer_->compact_slice(512) : false;
       if (!more) log::warn("store", "compaction waits: {}", more.error().message);
-      has_rest = more && *more;
       if (!has_failed_checkpoint_) checkpoint();
       lock.lock();
+      has_rest_ = more && *more;
+      if (more && !has_rest_) {
+        lock.unlock();
+        finish_compaction_waits();
+        lock.lock();
+      }
       continue;
     }
     queue_wake_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
     if (queue_.empty()) return;
-    while (!queue_.empty() && batch.size() < options_.max_batch) {
+    if (queue_.front().alone) {
+      Job job = std::move(queue_.front());
+      queue_.pop_front();
+      lock.unlock();
+      if (!writer_) reopen();
+      job.alone();
+      lock.lock();
+      continue;
+    }
+    while (!queue_.empty() && batch.size() < options_.max_batch && !queue_.front().alone) {
       batch.push_back(std::move(queue_.front()));
       queue_.pop_front();
     }
     lock.unlock();
-    if (!writer_) reopen();
-    Result<void> outcome = writer_ ? writer_->begin() : internal_error("the store's file cannot be opened again");
-    if (outcome) {
-      for (auto& job : batch) job.apply(*writer_);
-      outcome = writer_->commit();
-    }
-    const bool is_committed = outcome.has_value();
-    if (is_committed)
-      writer_->publish();
-    else if (writer_)
-      writer_->roll_back();
-    for (auto& job : batch) job.finish(outcome);
-    batch.clear();
-    if (is_committed) has_failed_checkpoint_ ? reopen() : checkpoint();
-    has_rest = is_committed && compact_revision() > 0;
+    const std::size_t done = run_batch(batch);
     lock.lock();
+    for (std::size_t i = batch.size(); i > done; --i) queue_.push_front(std::move(batch[i - 1]));
+    batch.clear();
   }
+}
+
+// Returns how many of the jobs are done with, at least one.
+std::size_t SqliteStore::run_batch(std::vector<Job>& batch) {
+  if (!writer_) reopen();
+  Result<void> outcome = writer_ ? writer_->begin() : internal_error("the store's file cannot be opened again");
+  std::size_t done = batch.size();
+  if (outcome) {
+    for (std::size_t i = 0; i < done; ++i) {
+      batch[i].apply(*writer_);
+      if (writer_->take_postponed() && i > 0) done = i;
+    }
+    outcome = writer_->commit();
+  }
+  const bool is_committed = outcome.has_value();
+  if (is_committed)
+    writer_->publish();
+  else if (writer_)
+    writer_->roll_back();
+  for (std::size_t i = 0; i < done; ++i) batch[i].finish(outcome);
+  if (is_committed) has_failed_checkpoint_ ? reopen() : checkpoint();
+  std::lock_guard lock(queue_mutex_);
+  has_rest_ = is_committed && compact_revision() > 0;
+  return done;
+}
+
+void SqliteStore::finish_compaction_waits() {
+  std::vector<std::function<void()>> waits;
+  {
+    std::lock_guard lock(queue_mutex_);
+    waits.swap(compaction_waits_);
+  }
+  for (auto& wait : waits) wait();
+}
+
+void SqliteStore::when_compacted(std::function<void()> done) {
+  {
+    std::lock_guard lock(queue_mutex_);
+    if (has_rest_ && !stopping_) {
+      compaction_waits_.push_back(std::move(done));
+      return;
+    }
+  }
+  done();
+}
+
+void SqliteStore::defragment(std::function<void(Result<void>)> done) {
+  auto shared_done = std::make_shared<std::function<void(Result<void>)>>(std::move(done));
+  auto run = [this]() -> Result<void> {
+    if (!writer_) return internal_error("the store's file cannot be opened again");
+    RN_CHECK(writer_database_.exec("PRAGMA incremental_vacuum"));
+    auto emptied = writer_database_.empty_log();
+    if (!emptied) has_failed_checkpoint_ = true;
+    return emptied;
+  };
+  Job job{[](Writer&) {}, [shared_done](const Result<void>& refused) { (*shared_done)(refused); },
+          [run, shared_done] { (*shared_done)(run()); }};
+  enqueue(std::move(job));
+}
+
+Result<std::int64_t> SqliteStore::used_bytes() {
+  Status error;
+  auto reader = take_reader(error);
+  if (!reader) return error;
+  auto pages = [&]() -> Result<std::int64_t> {
+    RN_TRY(const auto all, reader->query_integer("PRAGMA page_count"));
+    RN_TRY(const auto free, reader->query_integer("PRAGMA freelist_count"));
+    RN_TRY(const auto size, reader->query_integer("PRAGMA page_size"));
+    return (all - free) * size;
+  }();
+  give_reader(std::move(reader));
+  return pages;
+}
+
+Result<std::int64_t> SqliteStore::setting(const std::string& name) {
+  Status error;
+  auto reader = take_reader(error);
+  if (!reader) return error;
+  auto value = [&]() -> Result<std::int64_t> {
+    RN_TRY(auto select, reader->prepare("SELECT value FROM meta WHERE name=?"));
+    RN_TRY(const bool has_row, select.bind_text(1, name).step());
+    return has_row ? select.integer(0) : 0;
+  }();
+  give_reader(std::move(reader));
+  return value;
+}
+
+void SqliteStore::set_setting(const std::string& name, std::int64_t value, std::function<void(Result<void>)> done) {
+  auto result = std::make_shared<Result<void>>();
+  auto shared_done = std::make_shared<std::function<void(Result<void>)>>(std::move(done));
+  enqueue({[name, value, result](Writer& writer) { *result = writer.put_setting(name, value); },
+           [result, shared_done](const Result<void>& committed) { (*shared_done)(committed ? *result : committed); }});
 }
 
 void SqliteStore::txn(TxnRequest request, TxnCallback done) {
@@ -215,7 +310,11 @@ void SqliteStore::compact(Revision revision, std::function<void(Result<void>)> d
            },
            [this, revision, result, shared_done](const Result<void>& committed) {
              if (!committed) return (*shared_done)(committed.error());
-             if (*result) compact_revision_.store(std::max(revision, compact_revision()), std::memory_order_release);
+             if (*result) {
+               compact_revision_.store(std::max(revision, compact_revision()), std::memory_order_release);
+               std::lock_guard lock(queue_mutex_);
+               has_rest_ = true;
+             }
              (*shared_done)(*result);
            }});
 }
@@ -227,6 +326,11 @@ std::int64_t SqliteStore::size_bytes() const {
     if (::stat((options_.path + suffix).c_str(), &info) == 0) total += info.st_size;
   }
   return total;
+}
+
+std::size_t SqliteStore::key_count() const {
+  std::shared_lock lock(index_mutex_);
+  return index_.size();
 }
 
 std::size_t SqliteStore::index_bytes() const {

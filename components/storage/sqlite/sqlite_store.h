@@ -40,8 +40,11 @@ class SqliteStore final : public Store {
   ~SqliteStore() override;
 
   Result<RangeResponse> range(const RangeRequest& request) override;
+  void range(RangeRequest request, RangeCallback done) override { done(range(request)); }
+  void newest_revision(std::function<void(Result<Revision>)> done) override { done(current_revision()); }
   void txn(TxnRequest request, TxnCallback done) override;
   Result<std::unique_ptr<Watch>> watch(WatchRequest request, WatchCallback on_batch) override;
+  bool has_other_writers() const override { return false; }
   Revision current_revision() const override { return revision_.load(std::memory_order_acquire); }
   Revision compact_revision() const override { return compact_revision_.load(std::memory_order_acquire); }
   void compact(Revision revision, std::function<void(Result<void>)> done) override;
@@ -54,10 +57,31 @@ class SqliteStore final : public Store {
 
   // A consistent copy at one revision, which is returned. `path` must not exist. Blocking; reads go on meanwhile.
   Result<Revision> copy_to(const std::string& path);
+  // Shows all of it at one revision (dump.h). Blocking, on the caller's thread; reads and writes go on meanwhile.
+  Result<void> dump(const std::function<Result<void>(class Dump&)>& visit);
   std::size_t index_bytes() const;
+  std::size_t key_count() const;
+  // Bytes that hold data, of those on disk.
+  Result<std::int64_t> used_bytes();
+
+  // If every one of `watches` (of this store) is in step: a revision up to which all their events were delivered, in
+  // callbacks that have returned.
+  std::optional<Revision> synced_revision(const std::vector<const Watch*>& watches);
+  // Called once nothing of a declared compaction is left to be done.
+  void when_compacted(std::function<void()> done);
+  // Gives the space of what was removed back to the system. Writes wait meanwhile.
+  void defragment(std::function<void(Result<void>)> done);
+  // Numbers of the file's owner, which stay with it; names begin with "rhino_". 0: never set.
+  Result<std::int64_t> setting(const std::string& name);
+  void set_setting(const std::string& name, std::int64_t value, std::function<void(Result<void>)> done);
 
  private:
   friend class Writer;
+  // A connection for one reader at a time, with what it asks most.
+  struct Reader final : Database {
+    explicit Reader(Database database) : Database(std::move(database)) {}
+    Statement read, begin, end;
+  };
   struct Lease {
     std::int64_t ttl_s = 0;
     std::chrono::steady_clock::time_point expires;
@@ -68,6 +92,7 @@ class SqliteStore final : public Store {
   struct Job {
     std::function<void(class Writer&)> apply;
     std::function<void(const Result<void>& committed)> finish;
+    std::function<void()> alone = nullptr;  // instead of both: between batches, outside of any SQL transaction
   };
 
   explicit SqliteStore(StoreOptions options);
@@ -75,10 +100,15 @@ class SqliteStore final : public Store {
   Result<void> load();
   bool enqueue(Job job);
   void writer_loop();
+  std::size_t run_batch(std::vector<Job>& batch);
+  void finish_compaction_waits();
   void lease_loop();
-  Result<Database> open_reader();
-  Result<RangeResponse> range_now(const RangeRequest& request, Database& reader);
-  Result<RangeResponse> range_at(const RangeRequest& request, Database& reader);
+  struct Past;
+  struct Excerpt;
+  Result<std::unique_ptr<Reader>> open_reader();
+  Result<RangeResponse> range_now(const RangeRequest& request, Reader& reader);
+  Result<RangeResponse> range_at(const RangeRequest& request, Reader& reader);
+  Excerpt excerpt(const RangeRequest& request, const Past& past, std::int64_t spare) const;
   Result<void> catch_up(WatchHub::Watcher& watcher);
   void catch_up_loop();
 
@@ -88,23 +118,22 @@ class SqliteStore final : public Store {
   void reopen();
 
   // Connections for readers, handed out one at a time. Every one that was taken is given back, or given up.
-  std::unique_ptr<Database> take_reader(Status& error);
-  void give_reader(std::unique_ptr<Database> reader);
+  std::unique_ptr<Reader> take_reader(Status& error);
+  void give_reader(std::unique_ptr<Reader> reader);
   void give_up_reader();
 
   StoreOptions options_;
   FileLock lock_;  // let go after the last connection
   Database writer_database_;
   std::unique_ptr<class Writer> writer_;
-  std::atomic<Revision> revision_{1}, compact_revision_{0};
-  std::atomic<std::int64_t> pages_used_{0};
+  std::atomic<Revision> revision_{1}, compact_revision_{-1};
 
   mutable std::shared_mutex index_mutex_;  // the writer alone changes the index
   KeyIndex index_;
 
   std::mutex readers_mutex_;
   std::condition_variable readers_wake_;
-  std::vector<std::unique_ptr<Database>> readers_;
+  std::vector<std::unique_ptr<Reader>> readers_;
   int readers_out_ = 0;
   bool is_reopening_ = false;  // no reader is handed out
 
@@ -115,6 +144,8 @@ class SqliteStore final : public Store {
   std::mutex queue_mutex_;
   std::condition_variable queue_wake_;
   std::deque<Job> queue_;
+  bool has_rest_ = true;  // compaction: it may have been cut off by a restart
+  std::vector<std::function<void()>> compaction_waits_;
   bool stopping_ = false;
 
   std::mutex leases_mutex_;

@@ -12,6 +12,7 @@ class HubWatch final : public Watch {
   ~HubWatch() override { hub_.remove(watcher_); }
   void request_progress() override { hub_.progress(watcher_); }
   void resume() override { hub_.resume(watcher_); }
+  const WatchHub::Watcher* watcher() const { return watcher_.get(); }
 
  private:
   WatchHub& hub_;
@@ -30,6 +31,13 @@ Result<std::unique_ptr<Watch>> SqliteStore::watch(WatchRequest request, WatchCal
   return std::unique_ptr<Watch>(std::make_unique<HubWatch>(hub_, std::move(watcher)));
 }
 
+std::optional<Revision> SqliteStore::synced_revision(const std::vector<const Watch*>& watches) {
+  std::vector<const WatchHub::Watcher*> watchers;
+  watchers.reserve(watches.size());
+  for (const auto* watch : watches) watchers.push_back(static_cast<const HubWatch*>(watch)->watcher());
+  return hub_.synced_revision(watchers);
+}
+
 void SqliteStore::catch_up_loop() {
   while (auto watcher = hub_.next_behind()) {
     auto served = catch_up(*watcher);
@@ -45,6 +53,30 @@ void SqliteStore::catch_up_loop() {
     hub_.settle(watcher);
   }
 }
+
+namespace {
+
+// What a key was before the transaction that made `revision`: the row `id`, or one that it came from.
+Result<std::optional<KeyValue>> read_previous(Statement& read, const std::string& key, Revision revision,
+                                              std::int64_t id) {
+  while (id != 0) {
+    RN_TRY(const bool found, read.bind(1, id).step());
+    if (!found) break;  // compacted
+    if (revision_of(id) == revision) {
+      id = read.integer(4);
+      read.reset();
+      continue;
+    }
+    KeyValue kv{key, std::make_shared<const std::string>(read.bytes(0)), read.integer(1), revision_of(id), read.integer(2),
+                read.integer(3)};
+    read.reset();
+    return std::optional<KeyValue>(std::move(kv));
+  }
+  read.reset();
+  return std::optional<KeyValue>{};
+}
+
+}  // namespace
 
 // One slice: whole revisions, about a thousand changes.
 Result<void> SqliteStore::catch_up(WatchHub::Watcher& watcher) {
@@ -65,7 +97,7 @@ Result<void> SqliteStore::catch_up(WatchHub::Watcher& watcher) {
   auto filled = [&]() -> Result<void> {
     RN_TRY(auto select, reader->prepare("SELECT id, key, value, create_revision, version, lease, previous FROM log"
                                         " WHERE id >= ? AND id < ? ORDER BY id"));
-    RN_TRY(auto read, reader->prepare("SELECT value, create_revision, version, lease FROM log WHERE id=?"));
+    RN_TRY(auto read, reader->prepare("SELECT value, create_revision, version, lease, previous FROM log WHERE id=?"));
     select.bind(1, (delivered + 1) << sub_bits).bind(2, (batch->revision + 1) << sub_bits);
     int rows = 0;
     Revision last = delivered;
@@ -86,12 +118,8 @@ Result<void> SqliteStore::catch_up(WatchHub::Watcher& watcher) {
       event.kv = {std::string(select.bytes(1)),
                   is_removal ? nullptr : std::make_shared<const std::string>(select.bytes(2)),
                   is_removal ? 0 : select.integer(3), revision, select.integer(4), select.integer(5)};
-      if (previous && select.integer(6)) {
-        RN_TRY(const bool found, read.bind(1, select.integer(6)).step());
-        if (found)
-          event.previous = KeyValue{event.kv.key, std::make_shared<const std::string>(read.bytes(0)), read.integer(1),
-                                    revision_of(select.integer(6)), read.integer(2), read.integer(3)};
-        read.reset();
+      if (previous) {
+        RN_TRY(event.previous, read_previous(read, event.kv.key, revision, select.integer(6)));
       }
       batch->events.push_back(std::move(event));
     }

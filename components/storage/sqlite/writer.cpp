@@ -190,7 +190,12 @@ Result<TxnResponse> Writer::run(const TxnRequest& request) {
   // A transaction that may write is guarded, so that a refused operation leaves nothing of the others.
   RN_CHECK(or_break(savepoint_.run()));
   TxnResponse response;
-  auto done = execute(request, response);
+  std::vector<bool> path;
+  auto done = choose(request, path);
+  if (done) {
+    auto next = path.cbegin();
+    done = execute(request, next, response);
+  }
   if (!done) {
     if (!store_.writer_database_.is_in_transaction()) {
       broken_ = done.error();
@@ -215,15 +220,22 @@ Result<TxnResponse> Writer::run(const TxnRequest& request) {
   return response;
 }
 
-Result<void> Writer::execute(const TxnRequest& request, TxnResponse& response) {
-  response.succeeded = true;
+// Whether each transaction's compares hold, in the order in which `execute` comes to them.
+Result<void> Writer::choose(const TxnRequest& request, std::vector<bool>& path) {
+  bool is_met = true;
   for (const auto& compare : request.compares) {
-    RN_TRY(const bool is_met, holds(compare));
-    if (!is_met) {
-      response.succeeded = false;
-      break;
-    }
+    RN_TRY(is_met, holds(compare));
+    if (!is_met) break;
   }
+  path.push_back(is_met);
+  for (const auto& operation : is_met ? request.success : request.failure)
+    if (auto* inner = std::get_if<std::shared_ptr<TxnRequest>>(&operation)) RN_CHECK(choose(**inner, path));
+  return {};
+}
+
+Result<void> Writer::execute(const TxnRequest& request, std::vector<bool>::const_iterator& path,
+                             TxnResponse& response) {
+  response.succeeded = *path++;
   for (const auto& operation : response.succeeded ? request.success : request.failure) {
     if (auto* range = std::get_if<RangeRequest>(&operation)) {
       RN_TRY(auto out, execute_range(*range));
@@ -236,7 +248,8 @@ Result<void> Writer::execute(const TxnRequest& request, TxnResponse& response) {
       response.responses.emplace_back(std::move(out));
     } else {
       auto inner = std::make_shared<TxnResponse>();
-      RN_CHECK(execute(*std::get<std::shared_ptr<TxnRequest>>(operation), *inner));
+      RN_CHECK(execute(*std::get<std::shared_ptr<TxnRequest>>(operation), path, *inner));
+      inner->revision = shown_revision();
       response.responses.emplace_back(std::move(inner));
     }
   }
@@ -244,19 +257,33 @@ Result<void> Writer::execute(const TxnRequest& request, TxnResponse& response) {
 }
 
 Result<RangeResponse> Writer::execute_range(const RangeRequest& request) {
-  if (request.revision > 0 && request.revision != revision_) {
+  const Revision shown = shown_revision();
+  if (request.revision < 0) return Status{410, reason_compacted, "required revision has been compacted"};
+  if (request.revision > 0 && (request.revision != revision_ || sub_ > 0)) {
+    if (request.revision > revision_)
+      return Status{400, reason_future_revision, "required revision is a future revision"};
+    if (request.revision > store_.current_revision()) is_postponed_ = true;
     // A read of the past inside a transaction sees what was committed.
-    return store_.range(request);
+    RN_TRY(auto past, store_.range(request));
+    past.revision = shown;
+    return past;
   }
   RangeResponse response;
   const auto [from, to] = bounds(request.key, request.range_end);
+  if (request.count_only || request.limit > 0) {
+    response.count = count(from, to);
+    if (request.count_only) {
+      response.revision = shown;
+      return response;
+    }
+  }
   Status error{200, "", ""};
   visit(from, to, [&](const std::string& key, const State& state) {
-    ++response.count;
-    if (request.count_only || (request.limit > 0 && static_cast<std::int64_t>(response.kvs.size()) >= request.limit)) {
-      response.more = !request.count_only;
-      return true;
+    if (request.limit > 0 && static_cast<std::int64_t>(response.kvs.size()) >= request.limit) {
+      response.more = true;
+      return false;
     }
+    if (request.limit <= 0) ++response.count;
     auto kv = read(key, state, request.keys_only);
     if (!kv) {
       error = kv.error();
@@ -266,8 +293,16 @@ Result<RangeResponse> Writer::execute_range(const RangeRequest& request) {
     return true;
   });
   if (error.code != 200) return error;
-  response.revision = sub_ > 0 ? revision_ + 1 : revision_;
+  response.revision = shown;
   return response;
+}
+
+// The index's count, and what this batch has changed of it.
+std::int64_t Writer::count(std::string_view from, std::string_view to) const {
+  auto count = static_cast<std::int64_t>(store_.index_.count(from, to));
+  for (auto it = pending_.lower_bound(from); it != pending_.end() && (to.empty() || it->first < to); ++it)
+    count += static_cast<int>(it->second.is_live) - static_cast<int>(store_.index_.find(it->first) != nullptr);
+  return count;
 }
 
 void Writer::set_pending(const std::string& key, Pending pending) {
@@ -304,10 +339,18 @@ Result<void> Writer::write(const std::string& key, std::shared_ptr<const std::st
   Event event;
   event.type = value ? Event::Type::put : Event::Type::remove;
   event.kv = {key, value, value ? next.entry.create_revision : 0, revision, next.entry.version, lease};
-  event.previous = std::move(previous);
+  event.previous = before_transaction(key, std::move(previous));
   events_.push_back(std::move(event));
   set_pending(key, std::move(next));
   return {};
+}
+
+// What watchers are told that a key was: its state before the whole transaction, of which it may be the second change.
+std::optional<KeyValue> Writer::before_transaction(const std::string& key, std::optional<KeyValue> previous) const {
+  if (!previous || previous->mod_revision <= revision_) return previous;
+  for (const auto& event : events_)
+    if (event.kv.key == key) return event.previous;
+  return previous;
 }
 
 Result<PutResponse> Writer::execute_put(const PutRequest& request) {
@@ -329,6 +372,7 @@ Result<PutResponse> Writer::execute_put(const PutRequest& request) {
   PutResponse response;
   if (request.previous) response.previous = previous;
   RN_CHECK(write(request.key, std::move(value), before ? &before->entry : nullptr, lease, std::move(previous)));
+  response.revision = shown_revision();
   return response;
 }
 
@@ -348,7 +392,13 @@ Result<DeleteResponse> Writer::execute_delete(const DeleteRequest& request) {
     if (request.previous) response.previous.push_back(previous);
     RN_CHECK(write(key, nullptr, &state.entry, 0, std::move(previous)));
   }
+  response.revision = shown_revision();
   return response;
+}
+
+Result<void> Writer::put_setting(const std::string& name, std::int64_t value) {
+  if (broken_) return *broken_;
+  return or_break(put_meta_.bind_text(1, name).bind(2, value).run());
 }
 
 Result<void> Writer::put_lease(LeaseId id, std::int64_t ttl_s) {
@@ -380,15 +430,19 @@ void Writer::publish() {
   }
   {
     std::lock_guard lock(store_.leases_mutex_);
-    for (const auto& committed : committed_)
+    for (const auto& committed : committed_) {
+      std::map<std::string_view, LeaseId> within;  // a key may change more than once in a transaction
       for (const auto& event : committed.events) {
-        if (event.previous && event.previous->lease && event.previous->lease != event.kv.lease)
-          if (auto it = store_.leases_.find(event.previous->lease); it != store_.leases_.end())
-            it->second.keys.erase(event.kv.key);
+        const auto known = within.find(event.kv.key);
+        const LeaseId before = known != within.end() ? known->second : event.previous ? event.previous->lease : 0;
+        if (before && before != event.kv.lease)
+          if (auto it = store_.leases_.find(before); it != store_.leases_.end()) it->second.keys.erase(event.kv.key);
         if (event.kv.lease)
           if (auto it = store_.leases_.find(event.kv.lease); it != store_.leases_.end())
             it->second.keys.insert(event.kv.key);
+        if (committed.events.size() > 1) within[event.kv.key] = event.kv.lease;
       }
+    }
   }
   pending_.clear();
   store_.hub_.publish(std::move(committed_));

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "storage/sqlite/sqlite_store.h"
@@ -21,6 +22,7 @@ class Writer {
   Result<TxnResponse> run(const TxnRequest& request);
   Result<void> compact_to(Revision revision);
   // When one of these fails, so does the batch.
+  Result<void> put_setting(const std::string& name, std::int64_t value);
   Result<void> put_lease(LeaseId id, std::int64_t ttl_s);
   Result<void> remove_lease(LeaseId id);
   // What earlier jobs of this batch have done to leases.
@@ -33,6 +35,10 @@ class Writer {
   void roll_back();
   // After the commit: index, leases, revision and watchers get what changed.
   void publish();
+
+  // Whether the last transaction reads a revision that only this batch has, which is none yet: it ran in vain, and must
+  // begin a batch of its own.
+  bool take_postponed() { return std::exchange(is_postponed_, false); }
 
   // One slice of deferred compaction outside of batches; true when more is left.
   Result<bool> compact_slice(std::int64_t rows);
@@ -59,12 +65,17 @@ class Writer {
   Result<KeyValue> read(const std::string& key, const State& state, bool keys_only);
   Result<bool> holds(const Compare& compare);
   bool number_holds(std::int64_t left, const Compare& compare) const;
-  Result<void> execute(const TxnRequest& request, TxnResponse& response);
+  Result<void> choose(const TxnRequest& request, std::vector<bool>& path);
+  Result<void> execute(const TxnRequest& request, std::vector<bool>::const_iterator& path, TxnResponse& response);
   Result<RangeResponse> execute_range(const RangeRequest& request);
   Result<PutResponse> execute_put(const PutRequest& request);
   Result<DeleteResponse> execute_delete(const DeleteRequest& request);
   Result<void> write(const std::string& key, std::shared_ptr<const std::string> value, const IndexEntry* before,
                      LeaseId lease, std::optional<KeyValue> previous);
+  // The revision that the transaction under way shows: of what it wrote, if it wrote.
+  Revision shown_revision() const { return sub_ > 0 ? revision_ + 1 : revision_; }
+  std::int64_t count(std::string_view from, std::string_view to) const;
+  std::optional<KeyValue> before_transaction(const std::string& key, std::optional<KeyValue> previous) const;
   void visit(std::string_view from, std::string_view to,
              const std::function<bool(const std::string&, const State&)>& visit) const;
   void set_pending(const std::string& key, Pending pending);
@@ -78,7 +89,7 @@ class Writer {
   std::int64_t sub_ = 0;       // changes in the transaction under way
   std::vector<WatchHub::Committed> committed_;
   std::vector<Event> events_;  // of the transaction under way
-  bool want_previous_ = true;
+  bool is_postponed_ = false;
   Revision compact_done_ = -1;  // deferred compaction has finished up to here
   bool in_transaction_ = false;
   // Why nothing of this batch can be committed. SQLite ended its SQL transaction by itself, or undoing half a transaction

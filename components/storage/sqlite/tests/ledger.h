@@ -56,7 +56,7 @@ class Ledger {
   std::map<Revision, std::pair<int, std::int64_t>> acks_;
   std::string ack_error_;
   Revision verified_ = 1;
-  Revision compaction_asked_ = 0, compaction_acked_ = 0;
+  Revision compaction_asked_ = -1, compaction_acked_ = -1;
   Model model_;                          // at verified_
   std::map<Revision, Model> snapshots_;  // a few older ones
   std::map<int, std::int64_t> stamps_;
