@@ -1,0 +1,118 @@
+#include "rhino/snapshot_command.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <cmath>
+#include <filesystem>
+#include <iostream>
+#include <vector>
+
+#include "rhino/snapshot_file.h"
+#include "rhino/snapshot_import.h"
+#include "rhino/snapshot_read.h"
+
+namespace rusternetes::rhino {
+namespace {
+
+std::string store_file(const std::string& data_dir) { return std::filesystem::path(data_dir) / "store.db"; }
+
+// As etcdutl writes sizes: "20 kB", "1.2 MB".
+std::string human_bytes(std::int64_t bytes) {
+  constexpr std::array units{"B", "kB", "MB", "GB", "TB", "PB", "EB"};
+  if (bytes < 10) return fmt::format("{} B", bytes);
+  const auto power = static_cast<int>(std::floor(std::log(static_cast<double>(bytes)) / std::log(1000.0)));
+  const double value = std::floor(static_cast<double>(bytes) / std::pow(1000.0, power) * 10 + 0.5) / 10;
+  return fmt::format("{:.{}f} {}", value, value < 10 ? 1 : 0, units[static_cast<std::size_t>(power)]);
+}
+
+std::string table(const SnapshotStatus& status) {
+  const std::vector<std::string> head{"HASH", "REVISION", "TOTAL KEYS", "TOTAL SIZE", "VERSION"};
+  const std::vector<std::string> row{fmt::format("{:x}", status.hash), fmt::format("{}", status.revision),
+                                     fmt::format("{}", status.total_keys), human_bytes(status.total_size_bytes),
+                                     status.version};
+  std::string rule = "+", first = "|", second = "|";
+  for (std::size_t i = 0; i < head.size(); ++i) {
+    const std::size_t width = std::max(head[i].size(), row[i].size());
+    rule += std::string(width + 2, '-') + "+";
+    first += fmt::format(" {:^{}} |", head[i], width);
+    second += fmt::format(" {:>{}} |", row[i], width);
+  }
+  return fmt::format("{0}\n{1}\n{0}\n{2}\n{0}", rule, first, second);
+}
+
+}  // namespace
+
+SnapshotCommand::SnapshotCommand(CLI::App& program) {
+  auto* snapshot = program.add_subcommand("snapshot", "Between a store and snapshots of etcd");
+  snapshot->require_subcommand(1);
+  export_ = snapshot->add_subcommand("export", "Write a stopped store as a snapshot that `etcdutl snapshot restore` takes");
+  export_->add_option("--data-dir", data_dir_, "The store's folder")->required();
+  export_->add_option("--to", to_, "The snapshot's file, which must not exist")->required();
+  import_ = snapshot->add_subcommand("import", "Make a store from a snapshot of etcd 3.4 to 3.6, or from a member's db file");
+  import_->add_option("--from", from_, "The snapshot's file")->required();
+  import_->add_option("--data-dir", data_dir_, "The new store's folder, which must not have one")->required();
+  import_->add_option("--bump-revision", bump_revision_,
+                      "By how much revisions rise, older ones counting as compacted; 0 keeps them with their history")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  import_->add_flag("--skip-hash-check", skips_hash_check_, "Take a file without a SHA-256 at its end (a member's db file)");
+  status_ = snapshot->add_subcommand("status", "Tell what a snapshot holds");
+  status_->add_option("--from", from_, "The snapshot's file")->required();
+  status_->add_option("--output,-w,--write-out", output_, "table or json")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"table", "json"}));
+}
+
+Result<std::string> SnapshotCommand::export_store() const {
+  auto done = export_snapshot(store_file(data_dir_), to_);
+  if (!done && done.error().is("InUse"))
+    return Status{409, "InUse", fmt::format("{}: stop that process first, or ask it for a snapshot with "
+                                            "`etcdctl snapshot save {}`", done.error().message, to_)};
+  if (!done) return done.error();
+  return fmt::format("Snapshot saved at {}: revision {}, {} changes", to_, done->revision, done->keys);
+}
+
+Result<std::string> SnapshotCommand::import_store() const {
+  std::error_code error;
+  std::filesystem::path made;  // what is taken away again if there is nothing to be put into it
+  if (!std::filesystem::exists(data_dir_, error)) {
+    if (std::filesystem::create_directories(data_dir_, error)) made = data_dir_;
+    std::filesystem::permissions(data_dir_, std::filesystem::perms::owner_all, error);
+  }
+  if (error) return Status{500, "InternalError", fmt::format("cannot make the folder {}: {}", data_dir_, error.message())};
+  auto done = import_snapshot(from_, store_file(data_dir_), {bump_revision_, skips_hash_check_});
+  if (!done && !made.empty()) std::filesystem::remove(made, error);
+  if (!done) return done.error();
+  return fmt::format("Imported {} keys and {} leases of revision {} into {}, which is at revision {}{}", done->keys,
+                     done->leases, done->snapshot_revision, store_file(data_dir_), done->revision,
+                     bump_revision_ > 0 ? "; every older one counts as compacted" : "");
+}
+
+Result<std::string> SnapshotCommand::status() const {
+  RN_TRY(const auto status, snapshot_status(from_));
+  if (output_ == "table") return table(status);
+  return fmt::format(R"({{"hash":{},"revision":{},"totalKey":{},"totalSize":{},"version":"{}"}})", status.hash,
+                     status.revision, status.total_keys, status.total_size_bytes, status.version);
+}
+
+std::optional<int> SnapshotCommand::run() {
+  Result<std::string> done = std::string();
+  if (export_->parsed())
+    done = export_store();
+  else if (import_->parsed())
+    done = import_store();
+  else if (status_->parsed())
+    done = status();
+  else
+    return std::nullopt;
+  if (!done) {
+    std::cerr << "rhino: " << done.error().message << '\n';
+    return 1;
+  }
+  std::cout << *done << '\n';
+  return 0;
+}
+
+}  // namespace rusternetes::rhino

@@ -1,0 +1,93 @@
+#pragma once
+// A folder of a test's own, the kept files, and a store that is spoken to without callbacks.
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <memory>
+#include <string>
+
+#include "storage/sqlite/sqlite_store.h"
+
+namespace rusternetes::rhino::testing {
+
+struct Folder {
+  std::filesystem::path path;
+  Folder() {
+    std::string name = (std::filesystem::temp_directory_path() / "snapshot-XXXXXX").string();
+    path = ::mkdtemp(name.data());
+  }
+  Folder(const Folder&) = delete;
+  ~Folder() { std::filesystem::remove_all(path); }
+  std::string file(const std::string& name) const { return path / name; }
+};
+
+inline std::string read_file(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::string bytes(std::filesystem::file_size(path), '\0');
+  in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  return bytes;
+}
+inline void write_file(const std::filesystem::path& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+}
+inline std::string kept_file(const std::string& name) {
+  return std::string(RUSTERNETES_SOURCE_DIR "/components/rhino/tests/fuzz/corpus/bolt_file/") + name;
+}
+
+class TestStore {
+ public:
+  explicit TestStore(const std::string& path) {
+    storage::sqlite::StoreOptions options;
+    options.path = path;
+    auto opened = storage::sqlite::SqliteStore::open(options);
+    if (!opened) throw std::runtime_error(opened.error().message);
+    store_ = *std::move(opened);
+  }
+  storage::sqlite::SqliteStore& operator*() { return *store_; }
+  storage::sqlite::SqliteStore* operator->() { return store_.get(); }
+
+  storage::Revision txn(storage::TxnRequest request) {
+    return wait<storage::TxnResponse>([&](auto done) { store_->txn(std::move(request), done); }).revision;
+  }
+  storage::Revision put(const std::string& key, const std::string& value, storage::LeaseId lease = 0) {
+    storage::TxnRequest request;
+    request.success.emplace_back(put_request(key, value, lease));
+    return txn(std::move(request));
+  }
+  storage::Revision remove(const std::string& key, const std::string& range_end = {}) {
+    storage::TxnRequest request;
+    request.success.emplace_back(storage::DeleteRequest{key, range_end, false});
+    return txn(std::move(request));
+  }
+  void grant(storage::LeaseId id, std::int64_t ttl_s) {
+    wait<storage::LeaseInfo>([&](auto done) { store_->lease_grant(id, ttl_s, done); });
+  }
+  void compact(storage::Revision revision) {
+    std::promise<Result<void>> done;
+    store_->compact(revision, [&](Result<void> result) { done.set_value(std::move(result)); });
+    if (auto result = done.get_future().get(); !result) throw std::runtime_error(result.error().message);
+  }
+  static storage::PutRequest put_request(const std::string& key, const std::string& value, storage::LeaseId lease = 0) {
+    storage::PutRequest put;
+    put.key = key;
+    put.value = std::make_shared<const std::string>(value);
+    put.lease = lease;
+    return put;
+  }
+
+ private:
+  template <class T, class Start>
+  T wait(Start start) {
+    auto promise = std::make_shared<std::promise<Result<T>>>();
+    start([promise](Result<T> result) { promise->set_value(std::move(result)); });
+    auto result = promise->get_future().get();
+    if (!result) throw std::runtime_error(result.error().message);
+    return *std::move(result);
+  }
+  std::unique_ptr<storage::sqlite::SqliteStore> store_;
+};
+
+}  // namespace rusternetes::rhino::testing
