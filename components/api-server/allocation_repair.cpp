@@ -186,7 +186,8 @@ Task<Result<void>> AllocationRepair::repair_ports() {
   constexpr int most_attempts = 5;
   const std::string key(node_port_range_key);
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
-    RN_CO_TRY(const auto range, cacher_.store().range({.key = key}));
+    auto read = [&store = cacher_.store(), &key](auto done) { store.range(storage::RangeRequest{.key = key}, std::move(done)); };
+    RN_CO_TRY(const auto range, co_await store_call<storage::RangeResponse>(read));
     RN_CO_CHECK(co_await cacher_.wait_for_newest());
     const auto registry = cacher_.registry();
     NodePortSet stored;

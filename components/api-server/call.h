@@ -3,7 +3,9 @@
 // both make one; from authorization on they share every step.
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "api-server/request_context.h"
@@ -32,6 +34,8 @@ struct Call {
   FieldValidation field_validation = FieldValidation::warn;
   std::string user_agent;
   std::string audit_id;
+  // Keys that strategies claim from, as they were when the caches were last waited for (api-server/companions.h).
+  std::map<std::string, std::optional<storage::KeyValue>, std::less<>> claimed;
   storage::TxnRequest companions;  // writes that go into the object's own transaction (api-server/companions.h)
   // Whether the caller may also do this (a verb), where that shows only later: an update that creates.
   std::function<Task<Result<void>>(std::string verb)> authorize;

@@ -9,10 +9,9 @@ Snapshot Companions::snapshot(std::string_view group, std::string_view resource)
   return cache ? cache->snapshot() : Snapshot{};
 }
 
-Result<std::optional<storage::KeyValue>> Companions::read(std::string key) const {
-  RN_TRY(auto range, cacher_.store().range({.key = std::move(key)}));
-  if (range.kvs.empty()) return std::optional<storage::KeyValue>{};
-  return std::optional<storage::KeyValue>(std::move(range.kvs.front()));
+std::optional<storage::KeyValue> Companions::read(std::string_view key) const {
+  const auto it = claimed_.find(key);
+  return it == claimed_.end() ? std::nullopt : it->second;
 }
 
 void Companions::create(const apimachinery::Kind& kind, std::string_view name, const apimachinery::Value& object) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api-server/strategy/autoscaling_conversion.h"
+#include "api-server/strategy/definition_conversion.h"
 #include "api-server/strategy/event_conversion.h"
 
 namespace rusternetes::api_server {
@@ -17,9 +18,11 @@ namespace {
 
 // The registered function of this direction, or null. Few kinds have one: a walk is cheaper than a hash.
 const Conversion* find_conversion(const Type& from, const Type& to) {
-  const auto conversions = autoscaling_conversions();
-  const auto found = std::ranges::find_if(conversions, [&](const Conversion& c) { return c.from == &from && c.to == &to; });
-  return found == conversions.end() ? nullptr : &*found;
+  for (const auto conversions : {autoscaling_conversions(), definition_conversions()}) {
+    const auto found = std::ranges::find_if(conversions, [&](const Conversion& c) { return c.from == &from && c.to == &to; });
+    if (found != conversions.end()) return &*found;
+  }
+  return nullptr;
 }
 
 // Structures map field by field by name; everything else is of the same shape.

@@ -16,8 +16,8 @@ const std::set<std::string_view>& unsupported_flags() {
       "default-unreachable-toleration-seconds", "default-watch-cache-size", "delete-collection-workers", "disable-http2-serving", "disabled-metrics",
       "egress-selector-config-file", "emulated-version", "emulation-forward-compatible", "enable-aggregator-routing", "enable-bootstrap-token-auth",
       "enable-garbage-collector", "enable-logs-handler", "enable-priority-and-fairness", "encryption-provider-config",
-      "encryption-provider-config-automatic-reload", "endpoint-reconciler-type", "etcd-cafile", "etcd-certfile", "etcd-compaction-interval",
-      "etcd-count-metric-poll-period", "etcd-db-metric-poll-interval", "etcd-healthcheck-timeout", "etcd-keyfile", "etcd-prefix", "etcd-readycheck-timeout",
+      "encryption-provider-config-automatic-reload", "endpoint-reconciler-type",
+      "etcd-count-metric-poll-period", "etcd-db-metric-poll-interval", "etcd-healthcheck-timeout", "etcd-readycheck-timeout",
       "etcd-servers-overrides", "external-hostname", "feature-gates", "goaway-chance", "http2-max-streams-per-connection",
       "kubelet-port", "kubelet-preferred-address-types", "kubelet-read-only-port", "kubelet-timeout", "kubernetes-service-node-port", "lease-reuse-duration-seconds",
       "livez-grace-period", "log-flush-frequency", "log-json-info-buffer-size", "log-json-split-stream", "log-text-info-buffer-size", "log-text-split-stream",
@@ -28,7 +28,7 @@ const std::set<std::string_view>& unsupported_flags() {
       "requestheader-group-headers", "requestheader-uid-headers", "requestheader-username-headers", "runtime-config", "runtime-config-emulation-forward-compatible",
       "service-account-extend-token-expiration", "service-account-jwks-uri", "service-account-lookup", "service-account-max-token-expiration",
       "service-account-signing-endpoint", "service-node-port-range", "show-hidden-metrics-for-version", "shutdown-delay-duration",
-      "shutdown-send-retry-after", "shutdown-watch-termination-grace-period", "storage-backend", "storage-initialization-timeout", "storage-media-type",
+      "shutdown-send-retry-after", "shutdown-watch-termination-grace-period", "storage-initialization-timeout", "storage-media-type",
       "strict-transport-security-directives", "target-ram-mb", "tls-cipher-suites", "tls-curve-preferences", "tls-min-version", "tls-sni-cert-key",
       "tracing-config-file", "vmodule", "watch-cache", "watch-cache-sizes"};
   return names;

@@ -76,7 +76,7 @@ Task<Result<void>> KubernetesService::keep_lease() {
   auto kept = co_await store_call<storage::LeaseInfo>(keep);
   if (!kept && kept.error().is("LeaseNotFound")) co_return co_await grant_lease();
   if (!kept) co_return kept.error();
-  const auto listed = servers();
+  const auto listed = co_await servers();
   if (!listed) co_return listed.error();
   if (std::ranges::find(*listed, options_.advertise_address) == listed->end()) co_return co_await grant_lease();
   co_return Result<void>{};
@@ -100,16 +100,17 @@ Task<Result<void>> KubernetesService::grant_lease() {
   co_return Result<void>{};
 }
 
-Result<std::vector<std::string>> KubernetesService::servers() {
+Task<Result<std::vector<std::string>>> KubernetesService::servers() {
   storage::RangeRequest request;
   request.key = leases_prefix;
   request.range_end = storage::prefix_end(leases_prefix);
   request.keys_only = true;
-  RN_TRY(const auto found, store_.range(request));
+  auto read = [&store = store_, &request](auto done) { store.range(request, std::move(done)); };
+  RN_CO_TRY(const auto found, co_await store_call<storage::RangeResponse>(read));
   std::vector<std::string> out;
   for (const auto& one : found.kvs) out.push_back(one.key.substr(leases_prefix.size()));
   std::sort(out.begin(), out.end());  // as text, as Kubernetes has them
-  return out;
+  co_return out;
 }
 
 Task<Result<void>> KubernetesService::ensure_service() {
@@ -147,7 +148,7 @@ Task<Result<void>> KubernetesService::ensure_service() {
 }
 
 Task<Result<void>> KubernetesService::ensure_endpoints() {
-  auto found = servers();
+  auto found = co_await servers();
   if (!found) co_return found.error();
   if (found->empty()) co_return Result<void>{};
   std::string addresses, listed;

@@ -42,7 +42,7 @@ class KubernetesService {
   bool stands_behind() const;
   Task<Result<void>> keep_lease();
   Task<Result<void>> grant_lease();
-  Result<std::vector<std::string>> servers();
+  Task<Result<std::vector<std::string>>> servers();
   Task<Result<void>> ensure_service();
   Task<Result<void>> ensure_endpoints();
 

@@ -1,4 +1,4 @@
-// api-server: the Kubernetes API on an embedded store. The flags are kube-apiserver's own where it has them.
+// api-server: the Kubernetes API, on an embedded store or on etcd. The flags are kube-apiserver's own where it has them.
 
 #include <fmt/format.h>
 #include <signal.h>
@@ -19,6 +19,7 @@
 #include "certs/certificate.h"
 #include "certs/file.h"
 #include "program/flags.h"
+#include "storage/etcd/etcd_store.h"
 #include "storage/sqlite/sqlite_store.h"
 
 using namespace rusternetes;
@@ -33,6 +34,7 @@ struct Flags {
   std::vector<std::string> modes, enable, disable, issuers, audiences, key_files, service_ranges, etcd_servers;
   std::string signing_key, token_file, kubelet_cert, kubelet_key, kubelet_ca;
   std::string request_timeout = "1m0s", event_ttl = "1h0m0s";
+  std::string etcd_ca, etcd_certificate, etcd_key, etcd_prefix = "/registry", compaction_interval = "5m0s", storage_backend;
   bool anonymous = true, allow_privileged = false;
   std::size_t max_requests = 400, max_mutating = 200;
   int shutdown_delay_s = 10, verbosity = 0;
@@ -116,13 +118,16 @@ Result<api_server::InstanceOptions> to_options(Flags& flags) {
   RN_TRY(const auto event_ttl, parse_duration(flags.event_ttl));
   if (event_ttl < event_ttl.zero()) return internal_error("--event-ttl must not be negative");
   options.event_ttl = std::chrono::duration_cast<std::chrono::seconds>(event_ttl);
+  RN_TRY(const auto compaction_interval, parse_duration(flags.compaction_interval));
+  options.upkeep.compaction_interval = std::chrono::duration_cast<std::chrono::milliseconds>(compaction_interval);
+  if (options.upkeep.compaction_interval.count() < 0) return internal_error("--etcd-compaction-interval must not be negative");
   options.max_requests_inflight = flags.max_requests;
   options.max_mutating_requests_inflight = flags.max_mutating;
   return options;
 }
 
 void define(CLI::App& app, Flags& flags) {
-  app.add_option("--data-dir", flags.data_dir, "Folder of the embedded store (store.db); made if missing")->required();
+  app.add_option("--data-dir", flags.data_dir, "Folder of the embedded store (store.db); made if missing");
   app.add_option("--bind-address", flags.bind_address, "Address to listen on")->capture_default_str();
   app.add_option("--advertise-address", flags.advertise_address, "Address that clients are told; default: the bind address");
   app.add_option("--secure-port", flags.secure_port, "Port for HTTPS; 0 takes a free one")->capture_default_str();
@@ -148,27 +153,55 @@ void define(CLI::App& app, Flags& flags) {
   app.add_option("--max-mutating-requests-inflight", flags.max_mutating, "Writing requests at once")->capture_default_str();
   app.add_option("--request-timeout", flags.request_timeout, "How long a request that does not stream may take, such as 1m0s")->capture_default_str();
   app.add_option("--event-ttl", flags.event_ttl, "How long an Event is kept after its last write, in whole seconds; 0s keeps it for ever")->capture_default_str();
-  app.add_option("--etcd-servers", flags.etcd_servers, "Not supported yet");
+  app.add_option("--etcd-servers", flags.etcd_servers, "Instead of --data-dir: servers of one etcd cluster, as scheme://host:port")->delimiter(',');
+  app.add_option("--etcd-cafile", flags.etcd_ca, "Authority of the etcd servers' certificates");
+  app.add_option("--etcd-certfile", flags.etcd_certificate, "Client certificate for etcd");
+  app.add_option("--etcd-keyfile", flags.etcd_key, "Its key");
+  app.add_option("--etcd-prefix", flags.etcd_prefix, "Where objects are in the store; /registry and no other")->capture_default_str();
+  app.add_option("--etcd-compaction-interval", flags.compaction_interval, "Revisions older than this are compacted; 0s: never")->capture_default_str();
+  app.add_option("--storage-backend", flags.storage_backend, "etcd3, whichever store it is");
   app.add_option("-v,--v", flags.verbosity, "Verbosity of the log; from 4 on, details")->capture_default_str();
 }
 
+Result<std::unique_ptr<storage::Store>> open_etcd(const Flags& flags) {
+  storage::etcd::EtcdOptions options;
+  options.servers = flags.etcd_servers;
+  for (const auto& [file, pem] : {std::pair{&flags.etcd_ca, &options.ca_pem},
+                                  {&flags.etcd_certificate, &options.certificate_pem},
+                                  {&flags.etcd_key, &options.key_pem}})
+    if (!file->empty()) {
+      RN_TRY(*pem, read_file(*file));
+    }
+  RN_TRY(auto store, storage::etcd::EtcdStore::open(std::move(options)));
+  log::info("api-server", "the store is etcd {}", store->server_version());
+  return std::unique_ptr<storage::Store>(std::move(store));
+}
+
+Result<std::unique_ptr<storage::Store>> open_store(const Flags& flags) {
+  if (flags.etcd_servers.empty() == flags.data_dir.empty())
+    return internal_error("one of --data-dir (the embedded store) and --etcd-servers is needed, and not both");
+  if (flags.etcd_prefix != "/registry" && flags.etcd_prefix != "registry")
+    return internal_error(fmt::format("--etcd-prefix {}: only /registry is supported", flags.etcd_prefix));
+  if (!flags.storage_backend.empty() && flags.storage_backend != "etcd3")
+    return internal_error(fmt::format("--storage-backend {}: only etcd3 is supported", flags.storage_backend));
+  if (!flags.etcd_servers.empty()) return open_etcd(flags);
+  std::error_code error;
+  std::filesystem::create_directories(flags.data_dir, error);
+  if (error) return internal_error(fmt::format("--data-dir {}: {}", flags.data_dir, error.message()));
+  storage::sqlite::StoreOptions options;
+  options.path = std::filesystem::path(flags.data_dir) / "store.db";
+  RN_TRY(auto store, storage::sqlite::SqliteStore::open(std::move(options)));
+  return std::unique_ptr<storage::Store>(std::move(store));
+}
+
 int run(Flags flags) {
-  if (!flags.etcd_servers.empty()) {
-    std::cerr << "api-server: --etcd-servers is not supported yet: the store is the embedded one of --data-dir\n";
-    return 1;
-  }
   auto fail = [](const Status& status) {
     std::cerr << "api-server: " << status.message << "\n";
     return 1;
   };
-  std::error_code error;
-  std::filesystem::create_directories(flags.data_dir, error);
-  if (error) return fail(internal_error(fmt::format("--data-dir {}: {}", flags.data_dir, error.message())));
   auto options = to_options(flags);
   if (!options) return fail(options.error());
-  storage::sqlite::StoreOptions store_options;
-  store_options.path = std::filesystem::path(flags.data_dir) / "store.db";
-  auto store = storage::sqlite::SqliteStore::open(store_options);
+  auto store = open_store(flags);
   if (!store) return fail(store.error());
   api_server::Instance instance(**store, std::move(*options));
   if (auto started = instance.start(); !started) return fail(started.error());
@@ -195,7 +228,7 @@ int main(int argc, char** argv) {
   sigprocmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   Flags flags;
-  CLI::App app{"The Kubernetes API server of Rūsternetes, on an embedded SQLite store", "api-server"};
+  CLI::App app{"The Kubernetes API server of Rūsternetes, on an embedded SQLite store or on etcd", "api-server"};
   app.allow_extras();
   define(app, flags);
   if (const auto code = program::parse(app, argc, argv, api_server::unsupported_flags())) return *code;

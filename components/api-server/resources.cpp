@@ -64,9 +64,22 @@ Task<Result<EntryPtr>> Resources::fresh(Call& call, std::string name) {
   auto cache = cacher_.find(*call.kind);
   const GroupResource what{call.kind->group_version.group, call.kind->resource};
   if (!cache) co_return method_not_supported(what, call.info.verb);
-  auto reached = co_await cacher_.wait_for_newest();
-  if (!reached) co_return reached.error();
+  RN_CO_CHECK(co_await refresh(call));
+  // The cache may have been replaced meanwhile.
+  cache = cacher_.find(*call.kind);
+  if (!cache) co_return method_not_supported(what, call.info.verb);
   co_return cache->snapshot().map.find(call.object_key(name));
+}
+
+Task<Result<void>> Resources::refresh(Call& call) {
+  call.claimed.clear();
+  for (const auto& key : strategy_for(call.kind->group_version.group, call.kind->resource).claimed_keys()) {
+    auto read = [&store = cacher_.store(), &key](auto done) { store.range(storage::RangeRequest{.key = key}, std::move(done)); };
+    RN_CO_TRY(auto found, co_await store_call<storage::RangeResponse>(read));
+    auto& claimed = call.claimed[key];
+    if (!found.kvs.empty()) claimed = std::move(found.kvs.front());
+  }
+  co_return co_await cacher_.wait_for_newest();
 }
 
 Task<Result<EntryPtr>> Resources::get(Call& call) {
@@ -74,14 +87,13 @@ Task<Result<EntryPtr>> Resources::get(Call& call) {
   auto cache = cacher_.find(*call.kind);
   const GroupResource what{call.kind->group_version.group, call.kind->resource};
   if (!cache) co_return method_not_supported(what, call.info.verb);
-  storage::Revision revision = cacher_.store().current_revision();
-  if (!wanted.empty()) {
+  if (wanted.empty()) {
+    RN_CO_CHECK(co_await cacher_.wait_for_newest());
+  } else {
     auto parsed = parse_resource_version(wanted);
     if (!parsed) co_return parsed.error();
-    revision = *parsed;
+    RN_CO_CHECK(co_await cacher_.wait_for(*parsed));
   }
-  auto reached = co_await cacher_.wait_for(revision);
-  if (!reached) co_return reached.error();
   EntryPtr entry = cache->snapshot().map.find(call.object_key(call.info.name));
   if (!entry) co_return not_found(what, call.info.name);
   co_return entry;
@@ -97,7 +109,7 @@ Result<Written> Resources::finish(Call& call, Value object, storage::Revision re
 
 Result<void> Resources::claim(Call& call, const StrategyContext& context, Value* object, const Value* old) {
   call.companions = {};
-  Companions companions(cacher_, *call.registry, call.dry_run, call.companions);
+  Companions companions(cacher_, *call.registry, call.dry_run, call.claimed, call.companions);
   return strategy_for(call.kind->group_version.group, call.kind->resource).claim(context, companions, object, old);
 }
 
@@ -216,26 +228,26 @@ Task<Result<Listed>> Resources::list(Call& call) {
   Listed out;
   if (page->exact_revision) {  // a continue token, or resourceVersionMatch=Exact
     const storage::Revision revision = *page->exact_revision;
-    if (revision > cacher_.store().current_revision())
-      co_return too_large_resource_version(revision, cacher_.store().current_revision());
+    if (revision > cacher_.revision()) {
+      RN_CO_TRY(const auto newest, co_await cacher_.newest());
+      if (revision > newest) co_return too_large_resource_version(revision, newest);
+    }
     auto reached = co_await cacher_.wait_for(revision);
     if (!reached) co_return reached.error();
     auto past = cache->snapshot_at(revision);
     if (!past) {
-      auto read = read_past(call, revision);
+      auto read = co_await read_past(call, revision);
       if (!read) co_return page->is_continuation ? expired("The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.") : read.error();
       past = std::move(*read);
     }
     out.snapshot = std::move(*past);
     out.revision = revision;
   } else {
-    const storage::Revision wanted = page->at_least ? *page->at_least : cacher_.store().current_revision();
-    if (wanted > cacher_.store().current_revision() && page->at_least) {
-      auto reached = co_await cacher_.wait_for(wanted);
-      if (!reached) co_return reached.error();
+    if (page->at_least) {
+      RN_CO_CHECK(co_await cacher_.wait_for(*page->at_least));
+    } else {
+      RN_CO_CHECK(co_await cacher_.wait_for_newest());
     }
-    auto reached = co_await cacher_.wait_for(wanted);
-    if (!reached) co_return reached.error();
     out.revision = cacher_.revision();
     out.snapshot = cache->snapshot();
     out.revision = std::max(out.revision, out.snapshot.revision);
@@ -266,21 +278,25 @@ Task<Result<Listed>> Resources::list(Call& call) {
 }
 
 // A revision older than the kept snapshots, from the store itself.
-Result<Snapshot> Resources::read_past(const Call& call, storage::Revision revision) {
+Task<Result<Snapshot>> Resources::read_past(const Call& call, storage::Revision revision) {
   const Kind& stored = storage_kind(call);
   const std::string prefix = storage_prefix(stored);
-  auto range = cacher_.store().range({.key = prefix, .range_end = storage::prefix_end(prefix), .revision = revision});
+  auto read = [&store = cacher_.store(), &prefix, revision](auto done) {
+    store.range(storage::RangeRequest{.key = prefix, .range_end = storage::prefix_end(prefix), .revision = revision},
+                std::move(done));
+  };
+  auto range = co_await store_call<storage::RangeResponse>(read);
   if (!range) {
     if (range.error().is(storage::reason_compacted))
-      return expired(fmt::format("The resourceVersion for the provided list is too old."));
-    return range.error();
+      co_return expired(fmt::format("The resourceVersion for the provided list is too old."));
+    co_return range.error();
   }
   Snapshot snapshot{{}, revision};
   for (const auto& kv : range->kvs) {
-    RN_TRY(const EntryPtr entry, cacher_.decode(stored, kv));
+    RN_CO_TRY(const EntryPtr entry, cacher_.decode(stored, kv));
     snapshot.map = snapshot.map.put(entry);
   }
-  return snapshot;
+  co_return snapshot;
 }
 
 }  // namespace rusternetes::api_server

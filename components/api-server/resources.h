@@ -91,7 +91,9 @@ class Resources {
   Result<void> claim(Call& call, const StrategyContext& context, apimachinery::Value* object, const apimachinery::Value* old);
   bool keeps_when_deleted(const Call& call, const apimachinery::Value& object) const;
   Result<Written> finish(Call& call, apimachinery::Value object, storage::Revision revision, bool created);
-  Result<Snapshot> read_past(const Call& call, storage::Revision revision);
+  // Waits for the newest state, and reads what the strategy claims from.
+  Task<Result<void>> refresh(Call& call);
+  Task<Result<Snapshot>> read_past(const Call& call, storage::Revision revision);
   const apimachinery::Kind& storage_kind(const Call& call) const;
   Task<Result<storage::TxnResponse>> commit(storage::TxnRequest request);
 

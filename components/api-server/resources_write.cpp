@@ -93,8 +93,7 @@ Task<Result<Written>> Resources::create(Call& call, Value object) {
     if (unclaimed) {
       object = deep_copy(call.arena, *unclaimed);
       // What others hold is read from caches.
-      auto reached = co_await cacher_.wait_for_newest();
-      if (!reached) co_return reached.error();
+      RN_CO_CHECK(co_await refresh(call));
     }
     Value& meta = *object.get(metadata_field(*stored.type));
     if (is_generated && !ObjectMeta(&meta).generateName().empty())

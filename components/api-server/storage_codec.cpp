@@ -4,6 +4,7 @@
 
 #include "api-server/conversion.h"
 #include "api-server/strategy.h"
+#include "api-server/strategy/definition_conversion.h"
 #include "apimachinery/api/meta_v1.h"
 #include "apimachinery/edit.h"
 #include "apimachinery/json.h"
@@ -62,7 +63,8 @@ std::shared_ptr<const std::string> encode_for_storage(const Kind& kind, const Va
   }
   auto out = std::make_shared<std::string>();
   // What is stored without being served (ranges) has but one version.
-  const std::string api_version = (kind.storage_version.version.empty() ? kind.group_version : kind.storage_version).text();
+  std::string api_version = (kind.storage_version.version.empty() ? kind.group_version : kind.storage_version).text();
+  if (api_version == old_definitions_version) api_version = kind.group_version.text();
   if (kind.storage_encoding == Encoding::json) {
     encode_json(*out, &copy, *kind.type, {api_version, kind.kind, true});
     *out += '\n';
@@ -79,6 +81,7 @@ std::shared_ptr<const std::string> encode_for_storage(const Kind& kind, const Va
 Result<Value> decode_from_storage(Arena& arena, std::string_view bytes, const Kind& storage_kind,
                                   const Registry& registry) {
   const Kind* written_as = nullptr;
+  const Type* written_type = nullptr;
   Value value;
   if (has_protobuf_prefix(bytes)) {
     RN_TRY(const auto envelope, open_protobuf_envelope(bytes));
@@ -90,18 +93,22 @@ Result<Value> decode_from_storage(Arena& arena, std::string_view bytes, const Ki
     const Value *api_version = value.get(1), *kind = value.get(0);
     if (api_version && kind && storage_kind.type->has_type_meta) {
       written_as = registry.find_kind(api_version->str(), kind->str());
-      if (written_as && written_as->type != storage_kind.type) {
-        RN_TRY(value, decode_json(arena, bytes, *written_as->type));
+      if (written_as)
+        written_type = written_as->type;
+      else if (api_version->str() == old_definitions_version)
+        written_type = &old_definition_type();
+      if (written_type && written_type != storage_kind.type) {
+        RN_TRY(value, decode_json(arena, bytes, *written_type));
       }
     }
     if (!written_as) written_as = &storage_kind;
   }
-  if (written_as->type->has_type_meta) {
+  if (!written_type) written_type = written_as->type;
+  if (written_type->has_type_meta) {
     erase_field(value, 0);
     erase_field(value, 1);
   }
-  if (written_as->type != storage_kind.type)
-    value = convert_value(arena, value, *written_as->type, *storage_kind.type);
+  if (written_type != storage_kind.type) value = convert_value(arena, value, *written_type, *storage_kind.type);
   strategy_for(storage_kind.storage_version.group, storage_kind.resource).set_defaults(storage_kind, arena, value);
   return value;
 }

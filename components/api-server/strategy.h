@@ -82,6 +82,8 @@ class Strategy {
   // preparation, before validation (as BeginCreate and BeginUpdate of the registry are); `object` becomes complete. Null `old`: it is created; null `object`: it goes. The one member that reads
   // anything but its arguments.
   virtual bool has_claims() const { return false; }
+  // Keys of the store beside the caches that claim() reads.
+  virtual std::vector<std::string> claimed_keys() const { return {}; }
   virtual Result<void> claim(const StrategyContext& context, Companions& companions, apimachinery::Value* object,
                              const apimachinery::Value* old) const;
 

@@ -13,7 +13,7 @@
 namespace rusternetes::api_server {
 
 struct UpkeepOptions {
-  // Revisions live at least so long and less than twice as long (kube-apiserver's --etcd-compaction-interval).
+  // Revisions live at least so long and less than twice as long (kube-apiserver's --etcd-compaction-interval); 0: for ever.
   std::chrono::milliseconds compaction_interval{300'000};
   // How often is looked whether there is memory to give back.
   std::chrono::milliseconds trim_interval{20'000};
@@ -53,7 +53,14 @@ class Upkeep {
   Task<> stop();
 
  private:
+  // The turn that this server has seen last, and the store's revision then.
+  struct CompactionTurn {
+    std::int64_t number = 0;
+    storage::Revision revision = 0;
+  };
+  static constexpr const char* compaction_key = "compact_rev_key";
   Task<> compact_regularly();
+  Task<Result<void>> compact_in_turn(CompactionTurn& turn);
   Task<> trim_when_calm();
 
   storage::Store& store_;

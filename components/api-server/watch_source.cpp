@@ -71,7 +71,11 @@ Task<Result<std::unique_ptr<WatchSource>>> WatchSource::open(Resources& resource
   const bool is_from_now = revision == 0 || wants_initial;
   if (is_from_now) {
     const bool wants_fresh = version.empty() || wants_initial;
-    const storage::Revision at_least = std::max(revision, wants_fresh ? resources.cacher().store().current_revision() : 0);
+    storage::Revision at_least = revision;
+    if (wants_fresh) {
+      RN_CO_TRY(const auto newest, co_await resources.cacher().newest());
+      at_least = std::max(at_least, newest);
+    }
     auto reached = co_await resources.cacher().wait_for(at_least);
     if (!reached) co_return reached.error();
     auto [snapshot, place] = cache->snapshot_and_place();
@@ -80,8 +84,10 @@ Task<Result<std::unique_ptr<WatchSource>>> WatchSource::open(Resources& resource
     source->owes_initial_end_ = wants_initial && source->bookmarks_;
     source->initial_revision_ = std::max(at_least, snapshot.revision);
   } else {
-    auto reached = co_await resources.cacher().wait_for(std::min(revision, resources.cacher().store().current_revision()));
-    if (!reached) co_return reached.error();
+    if (revision > resources.cacher().revision()) {
+      RN_CO_TRY(const auto newest, co_await resources.cacher().newest());
+      RN_CO_CHECK(co_await resources.cacher().wait_for(std::min(revision, newest)));
+    }
     auto place = cache->place_of(revision);
     if (!place) co_return place.error();
     source->place_ = *place;

@@ -15,7 +15,7 @@ class Encoder {
   // `value` null: the zero value of the type.
   void write(const Value* value, const Type& type) {
     switch (type.kind) {
-      case TypeKind::structure: return structure(value, type, {});
+      case TypeKind::structure: return structure(value, type, {.skip_type_meta = false});  // of an object in another
       case TypeKind::list: return list(value, *type.element);
       case TypeKind::map: return map(value, *type.element);
       case TypeKind::choice: return choice(value, type);

@@ -2,9 +2,11 @@
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
+#include <future>
 #include <optional>
 
 #include "api-server/storage_codec.h"
+#include "api-server/store_call.h"
 #include "apimachinery/api/meta_v1.h"
 #include "apimachinery/edit.h"
 #include "apimachinery/errors.h"
@@ -20,7 +22,9 @@ Cacher::Cacher(storage::Store& store, std::shared_ptr<const Registry> registry, 
 Cacher::~Cacher() { stop(); }
 
 void Cacher::stop() {
+  if (thread_) thread_->stop();
   watch_.reset();
+  retry_.reset();
   thread_.reset();
 }
 
@@ -35,16 +39,21 @@ std::shared_ptr<const Registry> Cacher::registry() const {
   return registry_;
 }
 
-// The watch is opened first at the revision that is then read, so nothing falls between.
+// What is read is as the store was at one revision, behind which the watch begins: so nothing falls between.
 Result<void> Cacher::load_all() {
-  const storage::Revision revision = store_.current_revision();
-  for (const Kind* kind : registry_->resources()) {
+  std::promise<Result<storage::Revision>> answer;
+  store_.newest_revision([&](Result<storage::Revision> newest) { answer.set_value(std::move(newest)); });
+  RN_TRY(const storage::Revision revision, answer.get_future().get());
+  const auto served = registry();
+  decltype(by_prefix_) loaded;
+  decltype(by_resource_) by_resource;
+  for (const Kind* kind : served->resources()) {
     if (!kind->is_stored()) continue;
-    const Kind* stored = registry_->storage_kind(*kind);
+    const Kind* stored = served->storage_kind(*kind);
     const std::string prefix = storage_prefix(*stored);
-    auto& cache = by_prefix_[prefix];
+    auto& cache = loaded[prefix];
     if (!cache) {
-      cache = std::make_shared<ResourceCache>(*stored, clock_, registry_->owner(*stored));
+      cache = std::make_shared<ResourceCache>(*stored, clock_, served->owner(*stored));
       RN_TRY(const auto all, store_.range({.key = prefix, .range_end = storage::prefix_end(prefix), .revision = revision}));
       PersistentMap map;
       for (const auto& kv : all.kvs) {
@@ -57,15 +66,22 @@ Result<void> Cacher::load_all() {
       }
       cache->load(std::move(map), revision);
     }
-    by_resource_[{std::string(kind->group_version.group), std::string(kind->resource)}] = cache;
+    by_resource[{std::string(kind->group_version.group), std::string(kind->resource)}] = cache;
   }
-  revision_ = revision;
+  {
+    std::lock_guard lock(mutex_);
+    if (registry_ != served) return internal_error("the kinds changed while they were being read");
+    by_prefix_.swap(loaded);
+    by_resource_ = std::move(by_resource);
+  }
   RN_TRY(watch_, store_.watch({.key = std::string(1, '\0'), .range_end = std::string(1, '\0'),
                                .start_revision = revision + 1, .previous = false},
                               [this](std::shared_ptr<const storage::WatchBatch> batch) {
                                 asio::post(thread_->context(), [this, batch] { on_batch(batch); });
                                 return true;
                               }));
+  advance(revision);
+  for (const auto& [_, cache] : loaded) cache->retire();  // what was there before, if anything
   return {};
 }
 
@@ -127,12 +143,7 @@ std::shared_ptr<ResourceCache> Cacher::cache_of_key(std::string_view key, std::s
 }
 
 void Cacher::on_batch(std::shared_ptr<const storage::WatchBatch> batch) {
-  if (batch->is_error()) {
-    log::error("watch-cache", "the store's watch ended: {}", batch->error.message);
-    std::lock_guard lock(waiters_mutex_);
-    has_failed_ = true;
-    return;
-  }
+  if (batch->is_error()) return begin_anew(std::move(batch));
   std::map<std::shared_ptr<ResourceCache>, std::vector<CacheEvent>> changes;
   {
     std::lock_guard lock(mutex_);
@@ -172,6 +183,30 @@ void Cacher::on_batch(std::shared_ptr<const storage::WatchBatch> batch) {
   }
   for (auto& [cache, events] : changes) cache->apply(std::move(events));
   advance(batch->revision);
+}
+
+// The watch has ended: what it would have gone on from is compacted, after a long time without the store or since the store
+// was restored. Everything is read anew, and who watches must list again.
+void Cacher::begin_anew(std::shared_ptr<const storage::WatchBatch> failure) {
+  {
+    std::lock_guard lock(waiters_mutex_);
+    has_failed_ = true;
+  }
+  log::warn("watch-cache", "the store's watch ended ({}); everything is read anew", failure->error.message);
+  watch_.reset();
+  auto loaded = load_all();
+  if (loaded) {
+    std::lock_guard lock(waiters_mutex_);
+    has_failed_ = false;
+    return;
+  }
+  log::error("watch-cache", "the store cannot be read: {}", loaded.error().message);
+  auto again = std::make_shared<storage::WatchBatch>();
+  again->error = loaded.error();
+  retry_ = std::make_unique<asio::steady_timer>(thread_->context(), std::chrono::seconds(1));
+  retry_->async_wait([this, again](boost::system::error_code error) {
+    if (!error) begin_anew(again);
+  });
 }
 
 void Cacher::advance(storage::Revision revision) {
@@ -220,6 +255,18 @@ class Place {
 };
 
 }  // namespace
+
+Task<Result<storage::Revision>> Cacher::newest() {
+  if (!store_.has_other_writers()) co_return store_.current_revision();
+  auto ask = [&store = store_](auto done) { store.newest_revision(std::move(done)); };
+  co_return co_await store_call<storage::Revision>(ask);
+}
+
+Task<Result<void>> Cacher::wait_for_newest() {
+  const auto revision = co_await newest();
+  if (!revision) co_return revision.error();
+  co_return co_await wait_for(*revision);
+}
 
 Task<Result<void>> Cacher::wait_for(storage::Revision revision) {
   if (revision_.load(std::memory_order_acquire) >= revision) co_return Result<void>{};

@@ -39,7 +39,10 @@ class Cacher final : public ObjectSource {
   void wait_for_blocking(storage::Revision revision);
   // Returns when everything committed before the call is in the caches, which are a moment behind the store: who would
   // refuse a request by what they hold waits first and decides anew.
-  Task<Result<void>> wait_for_newest() { return wait_for(store_.current_revision()); }
+  Task<Result<void>> wait_for_newest();
+  // A revision not older than any write acknowledged, by any api-server, before the call (invariant 5). The caches may not
+  // have come so far.
+  Task<Result<storage::Revision>> newest();
 
   std::shared_ptr<const apimachinery::Registry> registry() const;
   // Kinds that came get caches, kinds that went lose theirs. Blocking.
@@ -63,6 +66,7 @@ class Cacher final : public ObjectSource {
   void on_batch(std::shared_ptr<const storage::WatchBatch> batch);
   std::shared_ptr<ResourceCache> cache_of_key(std::string_view key, std::string_view& rest) const;
   Result<void> load_all();
+  void begin_anew(std::shared_ptr<const storage::WatchBatch> failure);
   void advance(storage::Revision revision);
 
   storage::Store& store_;
@@ -77,7 +81,8 @@ class Cacher final : public ObjectSource {
   std::multimap<storage::Revision, std::function<void()>*> waiters_;
   bool has_failed_ = false;  // under waiters_mutex_
   std::unique_ptr<EventThread> thread_;
-  std::unique_ptr<storage::Watch> watch_;
+  std::unique_ptr<storage::Watch> watch_;  // the cache thread's, once it runs
+  std::unique_ptr<asio::steady_timer> retry_;
 };
 
 }  // namespace rusternetes::api_server

@@ -41,7 +41,7 @@ std::shared_ptr<const std::string> range_of_node_ports(const Registry& registry,
 
 Result<void> NodePorts::load() {
   if (is_loaded_) return {};
-  RN_TRY(const auto kv, companions_.read(std::string(node_port_range_key)));
+  const auto kv = companions_.read(node_port_range_key);
   if (kv) {
     const Kind& kind = *companions_.registry().find_kind("v1", "RangeAllocation");
     RN_TRY(const Value object, decode_from_storage(context_.arena, *kv->value, kind, companions_.registry()));

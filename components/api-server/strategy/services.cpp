@@ -101,6 +101,7 @@ class ServiceStrategy final : public Strategy {
   }
 
   bool has_claims() const override { return true; }
+  std::vector<std::string> claimed_keys() const override { return {std::string(node_port_range_key)}; }
   Result<void> claim(const StrategyContext& context, Companions& companions, Value* object, const Value* old) const override {
     // With the Service go its Endpoints: one of the same name made later must not begin with old addresses.
     if (!object && !companions.is_dry_run())

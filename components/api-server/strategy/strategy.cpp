@@ -4,6 +4,7 @@
 
 #include "api-server/storage_codec.h"
 #include "api-server/strategy/checks.h"
+#include "api-server/strategy/plain_defaults.h"
 #include "apimachinery/api/meta_v1.h"
 #include "apimachinery/edit.h"
 #include "apimachinery/names.h"
@@ -67,7 +68,9 @@ void Strategy::keep_metadata(const StrategyContext& context, Value& object, cons
     take_field(context.arena, metadata, *old_metadata, field);
 }
 
-void Strategy::set_defaults(const Kind&, Arena&, Value&) const {}
+void Strategy::set_defaults(const Kind& kind, Arena& arena, Value& object) const {
+  set_plain_defaults(*kind.type, arena, object);
+}
 
 void Strategy::prepare_for_create(const StrategyContext& context, Value& object) const {
   clear_status(context, object);
