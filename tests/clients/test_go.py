@@ -46,4 +46,9 @@ def test_client_go_creates_lists_watches_and_elects(context):
 
 
 def test_envtest_starts_our_api_server(context):
-    assert run_tests(context, "^TestEnvtest", {"API_SERVER": context.binary("api-server")}) == ["TestEnvtestRunsOnOurAPIServer"]
+    assert run_tests(context, "^TestEnvtestRunsOnOur", {"API_SERVER": context.binary("api-server")}) == ["TestEnvtestRunsOnOurAPIServer"]
+
+
+def test_envtest_starts_rhino_and_our_api_server(context):
+    binaries = {"API_SERVER": context.binary("api-server"), "RHINO": context.binary("rhino")}
+    assert run_tests(context, "^TestEnvtestRunsOnRhino", binaries) == ["TestEnvtestRunsOnRhinoAndOurAPIServer"]

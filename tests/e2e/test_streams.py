@@ -476,7 +476,7 @@ def test_what_a_lost_client_had_is_cleaned_up(context):
 def test_a_client_that_does_not_read_takes_little_memory(context):
     access = context.state["access"]
     # Ours of each: what is read of the engine and waits on two connections, some 700 KiB; not what a command could write.
-    with bounded_memory(context, "ten execs whose clients do not read", limit=12 * MIB):
+    with bounded_memory(context, "ten execs whose clients do not read", limit=16 * MIB):
         stuck = [Exec(access, "box", "cat", "/dev/zero", stdin=False) for _ in range(10)]
         for one in stuck:
             one.wait_for(STDOUT, b"\0")

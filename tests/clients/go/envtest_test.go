@@ -1,5 +1,5 @@
 // controller-runtime's envtest starts our api-server where it would start a kube-apiserver, and a manager of its own runs on
-// it. $API_SERVER is the binary.
+// it: with a store of its own ($API_SERVER is the binary), and with rhino as its etcd ($RHINO).
 package clients
 
 import (
@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -86,13 +87,48 @@ func TestEnvtestRunsOnOurAPIServer(t *testing.T) {
 	server.Path = binary
 	server.Out, server.Err = os.Stderr, os.Stderr
 	server.Configure().Disable("etcd-servers").Set("data-dir", t.TempDir())
+	runAManager(t, environment)
+}
+
+// Nothing is told to envtest but where its binaries are.
+func TestEnvtestRunsOnRhinoAndOurAPIServer(t *testing.T) {
+	server, store := os.Getenv("API_SERVER"), os.Getenv("RHINO")
+	if server == "" || store == "" {
+		t.Skip("API_SERVER or RHINO names no binary")
+	}
+	log.SetLogger(zap.New(zap.WriteTo(os.Stderr)))
+	for _, variable := range os.Environ() { // these would come before what is set here
+		name, _, _ := strings.Cut(variable, "=")
+		if strings.HasPrefix(name, "TEST_ASSET_") || name == "KUBEBUILDER_ASSETS" {
+			t.Setenv(name, "") // so that it is as before when the test ends
+			os.Unsetenv(name)
+		}
+	}
+	assets := t.TempDir()
+	for name, binary := range map[string]string{"kube-apiserver": server, "etcd": store, "kubectl": "/nonexistent"} {
+		absolute, err := filepath.Abs(binary)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(absolute, filepath.Join(assets, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	environment := &envtest.Environment{BinaryAssetsDirectory: assets, AttachControlPlaneOutput: true}
+	runAManager(t, environment)
+	if used := environment.ControlPlane.Etcd.Path; used != filepath.Join(assets, "etcd") {
+		t.Errorf("the etcd was %s", used)
+	}
+}
+
+func runAManager(t *testing.T, environment *envtest.Environment) {
 	config, err := environment.Start()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() {
 		if err := environment.Stop(); err != nil {
-			t.Errorf("the api-server did not stop in order: %v", err)
+			t.Errorf("the servers did not stop in order: %v", err)
 		}
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
