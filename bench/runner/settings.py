@@ -25,6 +25,10 @@ class Settings:
     changes: int       # of EndpointSlices, a round
     execs: int         # and connections of a port-forward
     stream_mb: int     # a port-forward or a copy
+    store_gets: int    # a round
+    store_pages: int   # a round
+    store_watched: int  # writes that watchers of distinct prefixes hear of, a round
+    store_sizes: tuple  # keys
 
     @staticmethod
     def make(root, options):
@@ -36,7 +40,9 @@ class Settings:
             engines=tuple(options.engine or ['podman', 'docker']),
             pods=2_000 if quick else 10_000, patches=10_000 if quick else 50_000, settle_s=10 if quick else 60,
             creations=1 if quick else 3, lists=5 if quick else 10, watched=100 if quick else 300,
-            load_ms=500 if quick else 3_000, changes=2 if quick else 6, execs=8 if quick else 40, stream_mb=32 if quick else 256)
+            load_ms=500 if quick else 3_000, changes=2 if quick else 6, execs=8 if quick else 40, stream_mb=32 if quick else 256,
+            store_gets=5_000 if quick else 20_000, store_pages=20 if quick else 50, store_watched=1_000 if quick else 4_000,
+            store_sizes=(10_000, 50_000) if quick else (10_000, 100_000, 1_000_000))
 
     def missing_programs(self):
         programs = [self.binaries / name for name in ('api-server', 'rusternetes', 'rusternetes-ctl')] + [self.load]
