@@ -12,7 +12,7 @@ using api_server::testing::TestServer;
 TEST_CASE("revisions older than the compaction interval go, and a list of them is answered with 410") {
   api_server::InstanceOptions options;
   options.upkeep.compaction_interval = std::chrono::milliseconds(200);
-  options.upkeep.trim_interval = std::chrono::milliseconds(50);
+  options.upkeep.memory.interval = std::chrono::milliseconds(50);
   TestServer server(options);
   const std::string maps = "/api/v1/namespaces/default/configmaps";
   REQUIRE(server.send("POST", maps, R"({"metadata":{"name":"m"},"data":{"k":"0"}})").code == 201);
@@ -32,64 +32,7 @@ TEST_CASE("revisions older than the compaction interval go, and a list of them i
   CHECK(server.send("GET", maps + "/m").body.find(R"("k":"1")") != std::string::npos);
 }
 
-namespace {
-
-using api_server::TrimPlan;
-
 constexpr std::uint64_t kMiB = 1 << 20;
-
-// Looks 20 s apart, with so much CPU time in between.
-struct Watch {
-  TrimPlan plan{std::chrono::seconds(60)};
-  TrimPlan::Look last{};
-  bool look(std::chrono::milliseconds cpu, std::uint64_t resident_mib, std::uint64_t used_mib) {
-    last.now += std::chrono::seconds(20);
-    last.cpu_time += cpu;
-    last.resident_bytes = resident_mib * kMiB;
-    last.used_bytes = used_mib * kMiB;
-    return plan.is_due(last);
-  }
-  void trimmed(std::uint64_t resident_mib) {
-    last.resident_bytes = resident_mib * kMiB;
-    plan.note_trimmed(last);
-  }
-};
-
-constexpr std::chrono::milliseconds kCalm{200}, kBusy{5000};
-
-}  // namespace
-
-TEST_CASE("memory is given back when a burst is over, whatever it was") {
-  Watch watch;
-  CHECK_FALSE(watch.look(kCalm, 40, 20));  // nothing to compare with
-  CHECK(watch.look(kCalm, 40, 20));
-  watch.trimmed(38);
-  for (int i = 0; i < 10; ++i) CHECK_FALSE(watch.look(kCalm, 39, 20));
-  CHECK_FALSE(watch.look(kBusy, 90, 50));
-  CHECK_FALSE(watch.look(kBusy, 90, 22));
-  CHECK(watch.look(kCalm, 90, 20));
-  watch.trimmed(40);
-  CHECK_FALSE(watch.look(kCalm, 40, 20));
-}
-
-TEST_CASE("memory that is in use is no reason to look for free memory, and once it is free it is") {
-  Watch watch;
-  (void)watch.look(kCalm, 40, 20);
-  REQUIRE(watch.look(kCalm, 40, 20));
-  watch.trimmed(38);
-  for (int i = 0; i < 5; ++i) CHECK_FALSE(watch.look(kCalm, 140, 120));
-  CHECK(watch.look(kCalm, 140, 25));
-}
-
-TEST_CASE("memory is given back at most once a minute") {
-  Watch watch;
-  (void)watch.look(kCalm, 90, 20);
-  REQUIRE(watch.look(kCalm, 90, 20));
-  watch.trimmed(40);
-  CHECK_FALSE(watch.look(kCalm, 90, 20));
-  CHECK_FALSE(watch.look(kCalm, 90, 20));
-  CHECK(watch.look(kCalm, 90, 20));
-}
 
 TEST_CASE("a server gives back what was freed in the midst of what is in use, also while leases are renewed") {
 #if defined(__has_feature)
@@ -99,7 +42,7 @@ TEST_CASE("a server gives back what was freed in the midst of what is in use, al
 #endif
 #endif
   api_server::InstanceOptions options;
-  options.upkeep.trim_interval = options.upkeep.least_trim_distance = std::chrono::milliseconds(50);
+  options.upkeep.memory.interval = options.upkeep.memory.least_distance = std::chrono::milliseconds(50);
   TestServer server(options);
   const std::string maps = "/api/v1/namespaces/default/configmaps";
   REQUIRE(server.send("POST", maps, R"({"metadata":{"name":"m"},"data":{"k":"0"}})").code == 201);
