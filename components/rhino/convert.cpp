@@ -106,6 +106,11 @@ storage::RangeRequest to_store(const RangeRequest& request) {
   return out;
 }
 
+bool is_as_stored(const RangeRequest& request) {
+  return request.sort_order() == RangeRequest::NONE && request.sort_target() == RangeRequest::KEY &&
+         !is_filtered(request);
+}
+
 storage::PutRequest to_store(PutRequest& request) {
   storage::PutRequest out;
   out.key = request.key();

@@ -8,6 +8,8 @@
 namespace rusternetes::rhino {
 
 storage::RangeRequest to_store(const etcdserverpb::RangeRequest& request);
+// Whether the store's answer is the answer: nothing is left to be sorted, filtered or cut off.
+bool is_as_stored(const etcdserverpb::RangeRequest& request);
 storage::PutRequest to_store(etcdserverpb::PutRequest& request);  // takes the value
 storage::DeleteRequest to_store(const etcdserverpb::DeleteRangeRequest& request);
 storage::TxnRequest to_store(etcdserverpb::TxnRequest& request);  // takes the values

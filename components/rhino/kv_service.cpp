@@ -7,6 +7,7 @@
 #include "rhino/checks.h"
 #include "rhino/convert.h"
 #include "rhino/errors.h"
+#include "rhino/range_wire.h"
 #include "rhino/unary.h"
 
 namespace rusternetes::rhino {
@@ -26,26 +27,44 @@ bool is_long(const RangeRequest& request) {
 
 }  // namespace
 
-grpc::Status KvService::answer(const RangeRequest& request, RangeResponse& response) {
+grpc::Status KvService::answer(const RangeRequest& request, grpc::ByteBuffer& response) {
   auto asked = to_store(request);
   asked.revision = std::max<std::int64_t>(0, asked.revision);  // etcd takes a negative one for none here
-  auto found = member_.store().range(asked);
+  if (!is_as_stored(request)) {
+    auto found = member_.store().range(asked);
+    if (!found) return to_grpc(found.error());
+    RangeResponse answer;
+    member_.fill(*answer.mutable_header(), found->revision);
+    to_proto(request, std::move(*found), answer);
+    bool is_own = false;
+    return grpc::SerializationTraits<RangeResponse>::Serialize(answer, &response, &is_own);
+  }
+  RangeWire wire;
+  auto found = member_.store().range(asked, [&](std::size_t place, const storage::KeyValue& kv, std::string_view value) {
+    wire.add(place, kv, value);
+  });
   if (!found) return to_grpc(found.error());
-  const auto revision = found->revision;
-  to_proto(request, std::move(*found), response);
-  member_.fill(*response.mutable_header(), revision);
+  ResponseHeader header;
+  member_.fill(header, found->revision);
+  response = wire.finish(header, *found);
   return grpc::Status::OK;
 }
 
-grpc::ServerUnaryReactor* KvService::Range(grpc::CallbackServerContext* context, const RangeRequest* request,
-                                           RangeResponse* response) {
-  if (auto refused = check(*request); !refused.ok()) return finish(context, refused);
+grpc::ServerUnaryReactor* KvService::Range(grpc::CallbackServerContext* context, const grpc::ByteBuffer* bytes,
+                                           grpc::ByteBuffer* response) {
+  RangeRequest request;
+  grpc::ByteBuffer taken(*bytes);  // a reference; to parse empties it
+  if (auto refused = grpc::SerializationTraits<RangeRequest>::Deserialize(&taken, &request); !refused.ok())
+    return finish(context, refused);
+  if (auto refused = check(request); !refused.ok()) return finish(context, refused);
   if (member_.has_alarm(CORRUPT)) return finish(context, errors::corrupt());
   ++member_.counters.ranges;
-  if (!is_long(*request)) return finish(context, answer(*request, *response));
+  if (!is_long(request)) return finish(context, answer(request, *response));
   auto* reactor = context->DefaultReactor();
   try {
-    reader_.post([this, request, response, reactor] { reactor->Finish(answer(*request, *response)); });
+    reader_.post([this, request = std::move(request), response, reactor] {
+      reactor->Finish(answer(request, *response));
+    });
   } catch (const std::length_error&) {
     reactor->Finish(errors::too_many_requests());
   }

@@ -7,12 +7,13 @@
 
 namespace rusternetes::rhino {
 
-class KvService final : public etcdserverpb::KV::CallbackService {
+// Range takes and gives bytes: its answers are the large ones, see RangeWire.
+class KvService final : public etcdserverpb::KV::WithRawCallbackMethod_Range<etcdserverpb::KV::CallbackService> {
  public:
   explicit KvService(Member& member) : member_(member) {}
 
-  grpc::ServerUnaryReactor* Range(grpc::CallbackServerContext* context, const etcdserverpb::RangeRequest* request,
-                                  etcdserverpb::RangeResponse* response) override;
+  grpc::ServerUnaryReactor* Range(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+                                  grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* Put(grpc::CallbackServerContext* context, const etcdserverpb::PutRequest* request,
                                 etcdserverpb::PutResponse* response) override;
   grpc::ServerUnaryReactor* DeleteRange(grpc::CallbackServerContext* context,
@@ -27,7 +28,7 @@ class KvService final : public etcdserverpb::KV::CallbackService {
  private:
   // Refused before the store is asked: too large, no room, corrupt.
   grpc::Status check_write(std::size_t bytes, bool has_put);
-  grpc::Status answer(const etcdserverpb::RangeRequest& request, etcdserverpb::RangeResponse& response);
+  grpc::Status answer(const etcdserverpb::RangeRequest& request, grpc::ByteBuffer& response);
 
   Member& member_;
   // Long ranges are read here, so that they hold up no thread of gRPC's.

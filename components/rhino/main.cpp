@@ -16,6 +16,7 @@
 #include <iostream>
 
 #include "base/log.h"
+#include "base/memory_trim.h"
 #include "base/open_files.h"
 #include "certs/file.h"
 #include "rhino/auto_compaction.h"
@@ -157,6 +158,7 @@ int serve(rhino::Flags flags, const sigset_t& signals) {
   auto server = rhino::Server::start(std::move(options));
   if (!server) return fail(server.error());
   auto compaction = start_compaction(flags, **store);
+  const MemoryTrim memory("rhino", {});
   log::info("rhino", "ready: serving {} at revision {} on {}", flags.data_dir, (*store)->current_revision(),
             rhino::join(rhino::texts((*server)->urls()), ", "));
   notify("READY=1");
@@ -200,8 +202,11 @@ int main(int argc, char** argv) {
   // A word that is no flag is a command; etcd's own command line has flags alone.
   if (argc > 1 && std::string_view(argv[1]) == "snapshot") return run_snapshot(argc, argv);
   raise_open_files();
-  // An arena a thread would keep what each of gRPC's threads once needed.
+  // An arena a thread would keep what each of gRPC's threads once needed. What one answer needed is kept for the next, not
+  // given back and cleared anew each time; once it is calm, MemoryTrim gives it back.
   ::mallopt(M_ARENA_MAX, 4);
+  ::mallopt(M_TRIM_THRESHOLD, 32 << 20);
+  ::mallopt(M_MMAP_THRESHOLD, 4 << 20);
   sigset_t signals;
   ::sigemptyset(&signals);
   ::sigaddset(&signals, SIGINT);

@@ -33,6 +33,7 @@ class World {
   }
   void close() {
     if (!server_) return;
+    channel.reset();
     kv.reset();
     watch.reset();
     lease.reset();
@@ -63,6 +64,7 @@ class World {
   }
 
   std::unique_ptr<storage::sqlite::SqliteStore> store;
+  std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<Services> services;
   std::unique_ptr<etcdserverpb::KV::Stub> kv;
   std::unique_ptr<etcdserverpb::Watch::Stub> watch;
@@ -85,7 +87,7 @@ class World {
     server_ = builder.BuildAndStart();
     grpc::ChannelArguments arguments;
     arguments.SetMaxReceiveMessageSize(-1);
-    const auto channel = server_->InProcessChannel(arguments);
+    channel = server_->InProcessChannel(arguments);
     kv = etcdserverpb::KV::NewStub(channel);
     watch = etcdserverpb::Watch::NewStub(channel);
     lease = etcdserverpb::Lease::NewStub(channel);

@@ -37,35 +37,55 @@ class Snapshot {
   bool is_open_ = false;
 };
 
+// Rows that are wanted may have others between them: up to so many revisions it is cheaper to step over those than to
+// look for the next from the top of the tree.
+constexpr Revision most_stepped_over = 8;
+
+}  // namespace
+
 // The rows of keys, in whatever order they lie in the file: so each of its pages is read once. False: one is not there.
-Result<bool> read_rows(Statement& read, const std::vector<std::int64_t>& ids, bool keys_only, std::vector<KeyValue>& kvs) {
+Result<bool> SqliteStore::read_rows(Reader& reader, const std::vector<std::int64_t>& ids, bool keys_only,
+                                    std::vector<KeyValue>& kvs, const RowVisitor& show) {
   std::vector<std::pair<std::int64_t, std::size_t>> order;
   order.reserve(ids.size());
   for (std::size_t i = 0; i < ids.size(); ++i) order.emplace_back(ids[i], i);
   std::sort(order.begin(), order.end());
-  for (const auto& [id, i] : order) {
-    RN_TRY(const bool found, read.bind(1, id).step());
-    if (!found) {
-      read.reset();
-      return false;
+  for (std::size_t i = 0; i < order.size();) {
+    std::size_t end = i + 1;
+    while (end < order.size() && revision_of(order[end].first) - revision_of(order[end - 1].first) <= most_stepped_over)
+      ++end;
+    // One row is looked for, several are read from the first to the last.
+    const bool is_scan = end - i > 1;
+    Statement& rows = is_scan ? reader.scan : reader.read;
+    rows.bind(1, order[i].first);
+    if (is_scan) rows.bind(2, order[end - 1].first);
+    while (i < end) {
+      RN_TRY(const bool has_row, rows.step());
+      const std::int64_t id = has_row ? rows.integer(0) : 0;
+      if (has_row && id < order[i].first) continue;
+      if (!has_row || id != order[i].first) {
+        rows.reset();
+        return false;
+      }
+      const std::size_t place = order[i++].second;
+      KeyValue& kv = kvs[place];
+      kv.create_revision = rows.integer(2);
+      kv.version = rows.integer(3);
+      kv.lease = rows.integer(4);
+      if (!keys_only) show(place, kv, rows.bytes(1));
     }
-    KeyValue& kv = kvs[i];
-    if (!keys_only) kv.value = std::make_shared<const std::string>(read.bytes(0));
-    kv.create_revision = read.integer(1);
-    kv.version = read.integer(2);
-    kv.lease = read.integer(3);
-    read.reset();
+    rows.reset();
   }
   return true;
 }
-
-}  // namespace
 
 Result<std::unique_ptr<SqliteStore::Reader>> SqliteStore::open_reader() {
   RN_TRY(auto database, Database::open(options_.path, true, options_.vfs));
   auto reader = std::make_unique<Reader>(std::move(database));
   RN_CHECK(configure(*reader, false));
-  RN_TRY(reader->read, reader->prepare("SELECT value, create_revision, version, lease FROM log WHERE id=?"));
+  RN_TRY(reader->read, reader->prepare("SELECT id, value, create_revision, version, lease FROM log WHERE id=?"));
+  RN_TRY(reader->scan, reader->prepare("SELECT id, value, create_revision, version, lease FROM log"
+                                       " WHERE id BETWEEN ? AND ? ORDER BY id"));
   RN_TRY(reader->begin, reader->prepare("BEGIN"));
   RN_TRY(reader->end, reader->prepare("COMMIT"));
   return reader;
@@ -105,6 +125,17 @@ void SqliteStore::give_up_reader() {
 }
 
 Result<RangeResponse> SqliteStore::range(const RangeRequest& request) {
+  std::vector<std::shared_ptr<const std::string>> values;
+  RN_TRY(auto response, range(request, [&](std::size_t place, const KeyValue&, std::string_view value) {
+           if (values.size() <= place) values.resize(std::max(place + 1, values.size() * 2));
+           values[place] = std::make_shared<const std::string>(value);
+         }));
+  if (!request.keys_only)
+    for (std::size_t i = 0; i < response.kvs.size(); ++i) response.kvs[i].value = std::move(values[i]);
+  return response;
+}
+
+Result<RangeResponse> SqliteStore::range(const RangeRequest& request, const RowVisitor& show) {
   const Revision now = current_revision();
   if (request.revision > now)
     return Status{400, reason_future_revision, "required revision is a future revision"};
@@ -113,14 +144,14 @@ Result<RangeResponse> SqliteStore::range(const RangeRequest& request) {
   Status error;
   auto reader = take_reader(error);
   if (!reader) return error;
-  auto response = request.revision > 0 ? range_at(request, *reader) : range_now(request, *reader);
+  auto response = request.revision > 0 ? range_at(request, show, *reader) : range_now(request, show, *reader);
   // Asked for what was the newest revision a moment ago, and somebody wrote since.
-  if (response && request.revision > 0 && response->revision > now) response = range_at(request, *reader);
+  if (response && request.revision > 0 && response->revision > now) response = range_at(request, show, *reader);
   give_reader(std::move(reader));
   return response;
 }
 
-Result<RangeResponse> SqliteStore::range_now(const RangeRequest& request, Reader& reader) {
+Result<RangeResponse> SqliteStore::range_now(const RangeRequest& request, const RowVisitor& show, Reader& reader) {
   const auto [from, to] = bounds(request);
   // A row that compaction took between the index and the read was replaced meanwhile: look again.
   for (int attempt = 0; attempt < 100; ++attempt) {
@@ -151,7 +182,7 @@ Result<RangeResponse> SqliteStore::range_now(const RangeRequest& request, Reader
     if (!needs_rows || ids.empty()) return response;
     Snapshot snapshot(reader.begin, reader.end);
     if (ids.size() > 1) RN_CHECK(snapshot.open());
-    RN_TRY(const bool is_whole, read_rows(reader.read, ids, request.keys_only, response.kvs));
+    RN_TRY(const bool is_whole, read_rows(reader, ids, request.keys_only, response.kvs, show));
     if (is_whole) return response;
   }
   return Status{500, "Damaged", "the store's file is damaged: live keys have no log rows"};
@@ -213,7 +244,7 @@ SqliteStore::Excerpt SqliteStore::excerpt(const RangeRequest& request, const Pas
 }
 
 // The state at an older revision: what each key that changed since was before its first change; all others as now.
-Result<RangeResponse> SqliteStore::range_at(const RangeRequest& request, Reader& reader) {
+Result<RangeResponse> SqliteStore::range_at(const RangeRequest& request, const RowVisitor& show, Reader& reader) {
   const auto [from, to] = bounds(request);
   Past past;
   past.known = request.revision;
@@ -260,7 +291,7 @@ Result<RangeResponse> SqliteStore::range_at(const RangeRequest& request, Reader&
 
     Snapshot snapshot(reader.begin, reader.end);
     RN_CHECK(snapshot.open());
-    RN_TRY(const bool is_whole, read_rows(reader.read, ids, request.keys_only, response.kvs));
+    RN_TRY(const bool is_whole, read_rows(reader, ids, request.keys_only, response.kvs, show));
     // Compaction that was declared meanwhile may have taken rows.
     if (!is_whole || request.revision < compact_revision()) return compacted;
     return response;

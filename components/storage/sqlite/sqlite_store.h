@@ -40,6 +40,11 @@ class SqliteStore final : public Store {
   ~SqliteStore() override;
 
   Result<RangeResponse> range(const RangeRequest& request) override;
+  // The same for who puts the values somewhere else: the answer has none, `show` is given each, with the place of its
+  // key in the answer and the rest of it, in whatever order they lie in the file. What it is given again replaces what it
+  // was given before. With keys_only it is given nothing.
+  using RowVisitor = std::function<void(std::size_t place, const KeyValue& kv, std::string_view value)>;
+  Result<RangeResponse> range(const RangeRequest& request, const RowVisitor& show);
   void range(RangeRequest request, RangeCallback done) override { done(range(request)); }
   void newest_revision(std::function<void(Result<Revision>)> done) override { done(current_revision()); }
   void txn(TxnRequest request, TxnCallback done) override;
@@ -80,7 +85,7 @@ class SqliteStore final : public Store {
   // A connection for one reader at a time, with what it asks most.
   struct Reader final : Database {
     explicit Reader(Database database) : Database(std::move(database)) {}
-    Statement read, begin, end;
+    Statement read, scan, begin, end;
   };
   struct Lease {
     std::int64_t ttl_s = 0;
@@ -106,8 +111,10 @@ class SqliteStore final : public Store {
   struct Past;
   struct Excerpt;
   Result<std::unique_ptr<Reader>> open_reader();
-  Result<RangeResponse> range_now(const RangeRequest& request, Reader& reader);
-  Result<RangeResponse> range_at(const RangeRequest& request, Reader& reader);
+  Result<RangeResponse> range_now(const RangeRequest& request, const RowVisitor& show, Reader& reader);
+  Result<RangeResponse> range_at(const RangeRequest& request, const RowVisitor& show, Reader& reader);
+  static Result<bool> read_rows(Reader& reader, const std::vector<std::int64_t>& ids, bool keys_only,
+                                std::vector<KeyValue>& kvs, const RowVisitor& show);
   Excerpt excerpt(const RangeRequest& request, const Past& past, std::int64_t spare) const;
   Result<void> catch_up(WatchHub::Watcher& watcher);
   void catch_up_loop();
