@@ -13,7 +13,7 @@
 #include "etcd/rpc.pb.h"
 #include "rhino/bolt/writer.h"
 #include "rhino/services.h"
-#include "rhino/snapshot_read.h"
+#include "rhino/snapshot_rows.h"
 #include "rhino/snapshot_sum.h"
 #include "storage/sqlite/dump.h"
 
@@ -87,17 +87,10 @@ Result<std::int64_t> write_log(bolt::Writer& writer, Dump& dump) {
   std::string value;
   writer.begin_bucket("key");
   RN_CHECK(dump.log([&](const LogRow& row) -> Result<void> {
-    const auto revision = storage::sqlite::revision_of(row.id);
-    const auto sub = row.id & ((std::int64_t{1} << storage::sqlite::sub_bits) - 1);
-    kv.set_key(row.key.data(), row.key.size());
-    kv.set_value(row.value.data(), row.value.size());
-    kv.set_create_revision(row.create_revision);
-    kv.set_mod_revision(row.is_removal ? 0 : revision);
-    kv.set_version(row.version);
-    kv.set_lease(row.lease);
+    to_message(row, kv);
     kv.SerializeToString(&value);
     ++rows;
-    return writer.put(row_key_bytes({revision, sub, row.is_removal}), value);
+    return writer.put(row_key_bytes(row_key(row)), value);
   }));
   if (dump.newest_row() < dump.revision() && dump.revision() > 1) {
     ++rows;

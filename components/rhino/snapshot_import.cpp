@@ -9,6 +9,7 @@
 #include "etcd/kv.pb.h"
 #include "etcd/lease.pb.h"
 #include "rhino/snapshot_read.h"
+#include "rhino/snapshot_rows.h"
 #include "storage/sqlite/dump.h"
 #include "storage/sqlite/sqlite_store.h"
 

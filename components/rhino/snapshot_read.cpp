@@ -6,20 +6,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <boost/crc.hpp>
-
 #include "etcd/kv.pb.h"
+#include "rhino/snapshot_rows.h"
 #include "rhino/snapshot_sum.h"
 #include "storage/sqlite/key_index.h"
 
 namespace rusternetes::rhino {
 namespace {
-
-std::uint64_t from_big_endian(std::string_view bytes) {
-  std::uint64_t value = 0;
-  for (const char c : bytes) value = value << 8 | static_cast<unsigned char>(c);
-  return value;
-}
 
 Status refused(std::string message) { return Status{400, "NotASnapshot", std::move(message)}; }
 
@@ -35,8 +28,6 @@ Result<void> check_sum(int fd, std::uint64_t size, const std::string& path, Sum 
     return refused(fmt::format("{} is damaged (its SHA-256 is another one): save or copy the snapshot again", path));
   return {};
 }
-
-using Crc32c = boost::crc_optimal<32, 0x1EDC6F41, 0xFFFFFFFF, 0xFFFFFFFF, true, true>;
 
 }  // namespace
 
@@ -102,31 +93,6 @@ Result<SnapshotStatus> snapshot_status(const std::string& path) {
   status.hash = crc.checksum();
   status.total_keys = static_cast<std::int64_t>(live.size());
   return status;
-}
-
-std::string big_endian(std::uint64_t value) {
-  std::string bytes(8, '\0');
-  for (int i = 7; i >= 0; --i, value >>= 8) bytes[static_cast<std::size_t>(i)] = static_cast<char>(value);
-  return bytes;
-}
-
-std::string row_key_bytes(const RowKey& key) {
-  std::string bytes = big_endian(static_cast<std::uint64_t>(key.revision));
-  bytes += '_';
-  bytes += big_endian(static_cast<std::uint64_t>(key.sub));
-  if (key.is_removal) bytes += 't';
-  return bytes;
-}
-
-Result<RowKey> parse_row_key(std::string_view bytes) {
-  RowKey key;
-  if ((bytes.size() != 17 && bytes.size() != 18) || bytes[8] != '_' || (bytes.size() == 18 && bytes[17] != 't'))
-    return Status{400, "Damaged", "its keys have an entry that is no revision"};
-  key.revision = static_cast<std::int64_t>(from_big_endian(bytes.substr(0, 8)));
-  key.sub = static_cast<std::int64_t>(from_big_endian(bytes.substr(9, 8)));
-  key.is_removal = bytes.size() == 18;
-  if (key.revision < 0 || key.sub < 0) return Status{400, "Damaged", "its keys have a negative revision"};
-  return key;
 }
 
 }  // namespace rusternetes::rhino

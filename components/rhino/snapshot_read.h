@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <string_view>
 
 #include "base/status.h"
 #include "rhino/bolt/reader.h"
@@ -29,14 +28,5 @@ struct SnapshotStatus {
   std::string version;  // of the storage; empty before etcd 3.6
 };
 Result<SnapshotStatus> snapshot_status(const std::string& path);
-
-// A row's key in the bucket "key": revision, '_', number within it, and 't' for a removal.
-struct RowKey {
-  std::int64_t revision = 0, sub = 0;
-  bool is_removal = false;
-};
-Result<RowKey> parse_row_key(std::string_view bytes);
-std::string row_key_bytes(const RowKey& key);
-std::string big_endian(std::uint64_t value);
 
 }  // namespace rusternetes::rhino

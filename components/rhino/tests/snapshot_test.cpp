@@ -24,6 +24,7 @@
 #include "rhino/snapshot_file.h"
 #include "rhino/snapshot_import.h"
 #include "rhino/snapshot_read.h"
+#include "rhino/snapshot_rows.h"
 #include "snapshot_folder.h"
 #include "storage/sqlite/dump.h"
 
