@@ -318,23 +318,20 @@ bool WatchStream::take_next() {
       sending_ = std::move(**response);
       return true;
     }
-    fill_events(std::move(std::get<Events>(item)));
-    if (sending_.events_size() > 0) {
-      split();
-      return true;
-    }
+    if (fill_events(std::move(std::get<Events>(item)))) split();
+    if (sending_.events_size() > 0) return true;
   }
 }
 
 std::size_t WatchStream::fragment_bytes() const { return member_.options().max_request_bytes + overhead_bytes; }
 
-void WatchStream::fill_events(Events&& events) {
+bool WatchStream::fill_events(Events&& events) {
   std::shared_ptr<Entry> entry;
   sending_.Clear();
   {
     std::lock_guard lock(mutex_);
     auto it = watches_.find(events.id);
-    if (it == watches_.end()) return;  // cancelled since
+    if (it == watches_.end()) return false;  // cancelled since
     entry = it->second;
     entry->is_progress_due = false;
   }
@@ -346,15 +343,11 @@ void WatchStream::fill_events(Events&& events) {
     to_proto(event, *sending_.add_events());
   }
   member_.counters.events += sending_.events_size();
-  if (entry->is_fragmented && sending_.ByteSizeLong() >= fragment_bytes())
-    sending_.set_fragment(true);
+  return entry->is_fragmented && sending_.events_size() > 1 && sending_.ByteSizeLong() >= fragment_bytes();
 }
 
-// A message that was marked becomes several, each below the size of a request unless one event alone is not.
+// The message becomes several, each below the size of a request unless one event alone is not.
 void WatchStream::split() {
-  if (!sending_.fragment()) return;
-  sending_.set_fragment(false);
-  if (sending_.events_size() < 2) return;
   Response whole;
   whole.Swap(&sending_);
   auto begin_part = [&] {

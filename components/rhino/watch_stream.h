@@ -58,7 +58,8 @@ class WatchStream final : public grpc::ServerBidiReactor<etcdserverpb::WatchRequ
   void read_next();
   // The next message in `sending_`; false: there is none.
   bool take_next();
-  void fill_events(Events&& events);
+  // Leaves no events in `sending_` if nobody wants them; true: there are more than fit one message.
+  bool fill_events(Events&& events);
   void split();
   std::size_t fragment_bytes() const;
   void finish(grpc::Status status);

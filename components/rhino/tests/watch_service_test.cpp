@@ -180,18 +180,23 @@ TEST_CASE("a revision that is larger than a request may be comes in fragments to
     one.set_fragment(true);
     one.set_prev_kv(true);
   });
-  int parts = 0;
+  int parts = 0, marked = 0;
   for (auto* one : {&client, &late}) {
     int events = 0;
+    bool has_more = false;
     while (events < 40) {  // two revisions of twenty
       const auto part = one->read();
+      has_more = part.fragment();
+      marked += has_more;
       events += part.events_size();
       ++parts;
       if (part.events_size() > 1) CHECK(part.ByteSizeLong() <= options.max_request_bytes + (512 << 10));
     }
     CHECK(events == 40);
+    CHECK(!has_more);
   }
   CHECK(parts > 3);
+  CHECK((marked > 0 && marked < parts));
 }
 
 TEST_CASE("a stream ends with UNAVAILABLE when the server stops, and a new one is refused") {
