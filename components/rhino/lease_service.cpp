@@ -1,7 +1,6 @@
 #include "rhino/lease_service.h"
 
 #include <algorithm>
-#include <atomic>
 
 #include "rhino/errors.h"
 #include "rhino/unary.h"
@@ -16,17 +15,10 @@ namespace {
 constexpr std::int64_t least_ttl_s = 2, most_ttl_s = 9'000'000'000;
 
 // One renewal after the other: a request is read when the answer before it was written.
-class KeepAlive final : public grpc::ServerBidiReactor<LeaseKeepAliveRequest, LeaseKeepAliveResponse>, public Stream {
+class KeepAlive final
+    : public StreamReactor<grpc::ServerBidiReactor<LeaseKeepAliveRequest, LeaseKeepAliveResponse>> {
  public:
-  KeepAlive(Member& member, Streams& streams) : member_(member), streams_(streams) {}
-  void begin() {
-    self_ = shared_from_this();
-    if (streams_.add(self_))
-      StartRead(&request_);
-    else
-      finish(errors::stopped());
-  }
-  void end() override { finish(errors::stopped()); }
+  KeepAlive(Member& member, Streams& streams) : StreamReactor(streams), member_(member) {}
 
   void OnReadDone(bool ok) override {
     if (!ok) return finish(grpc::Status::OK);
@@ -37,29 +29,20 @@ class KeepAlive final : public grpc::ServerBidiReactor<LeaseKeepAliveRequest, Le
     member_.store().lease_keep_alive(request_.id(), [this](Result<storage::LeaseInfo> kept) {
       if (kept) response_.set_ttl(kept->granted_ttl_s);
       if (!kept && !kept.error().is("LeaseNotFound")) return finish(to_grpc(kept.error()));
-      StartWrite(&response_);
+      write(response_);
     });
   }
   void OnWriteDone(bool ok) override {
     if (ok)
-      StartRead(&request_);
+      read(request_);
     else
       finish(grpc::Status::OK);
   }
-  void OnCancel() override { finish(grpc::Status::CANCELLED); }
-  void OnDone() override {
-    streams_.remove(self_);
-    self_.reset();
-  }
 
  private:
-  void finish(grpc::Status status) {
-    if (!is_finished_.exchange(true)) Finish(std::move(status));
-  }
+  void start() override { read(request_); }
+
   Member& member_;
-  Streams& streams_;
-  std::shared_ptr<Stream> self_;  // while gRPC has it
-  std::atomic<bool> is_finished_{false};
   LeaseKeepAliveRequest request_;
   LeaseKeepAliveResponse response_;
 };

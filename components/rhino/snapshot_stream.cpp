@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include "base/log.h"
 #include "rhino/errors.h"
@@ -18,7 +19,7 @@ constexpr std::int64_t piece_bytes = 256 << 10;
 }  // namespace
 
 SnapshotStream::SnapshotStream(Member& member, Streams& streams, WorkerThread& worker)
-    : member_(member), streams_(streams), worker_(worker), sum_(EVP_MD_CTX_new()) {
+    : StreamReactor(streams), member_(member), worker_(worker), sum_(EVP_MD_CTX_new()) {
   EVP_DigestInit_ex(sum_.get(), EVP_sha256(), nullptr);
 }
 
@@ -26,26 +27,12 @@ SnapshotStream::~SnapshotStream() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-void SnapshotStream::begin() {
-  self_ = shared_from_this();
-  if (!streams_.add(self_)) return finish(errors::stopped());
-  worker_.post([this, self = self_] { make_file(); });
-}
-
-void SnapshotStream::end() { finish(errors::stopped()); }
-void SnapshotStream::OnCancel() { finish(grpc::Status::CANCELLED); }
-
-void SnapshotStream::OnDone() {
-  auto self = std::move(self_);
-  streams_.remove(self);
-}
-
-void SnapshotStream::finish(grpc::Status status) {
-  if (!is_finished_.exchange(true)) Finish(std::move(status));
+void SnapshotStream::start() {
+  worker_.post([this, self = shared_from_this()] { make_file(); });
 }
 
 void SnapshotStream::make_file() {
-  if (is_finished_) return;
+  if (is_finished()) return;
   static std::atomic<int> count{0};
   const std::string path =
       fmt::format("{}/snapshot-{}-{}.tmp", member_.options().scratch_folder, ::getpid(), ++count);
@@ -69,11 +56,11 @@ void SnapshotStream::make_file() {
 void SnapshotStream::OnWriteDone(bool ok) {
   if (!ok) return finish(grpc::Status::CANCELLED);
   if (has_sent_sum_) return finish(grpc::Status::OK);
-  worker_.post([this, self = self_] { send_next(); });
+  worker_.post([this, self = shared_from_this()] { send_next(); });
 }
 
 void SnapshotStream::send_next() {
-  if (is_finished_) return;
+  if (is_finished()) return;
   response_.Clear();
   response_.set_version(etcd_cluster_version);
   std::string& blob = *response_.mutable_blob();
@@ -92,7 +79,7 @@ void SnapshotStream::send_next() {
     blob.assign(reinterpret_cast<const char*>(sum), length);
     has_sent_sum_ = true;
   }
-  StartWrite(&response_);
+  write(response_);
 }
 
 }  // namespace rusternetes::rhino

@@ -3,7 +3,6 @@
 
 #include <openssl/evp.h>
 
-#include <atomic>
 #include <memory>
 #include <string>
 
@@ -14,29 +13,22 @@
 
 namespace rusternetes::rhino {
 
-class SnapshotStream final : public grpc::ServerWriteReactor<etcdserverpb::SnapshotResponse>, public Stream {
+class SnapshotStream final : public StreamReactor<grpc::ServerWriteReactor<etcdserverpb::SnapshotResponse>> {
  public:
   SnapshotStream(Member& member, Streams& streams, WorkerThread& worker);
   ~SnapshotStream() override;
-  void begin();
-  void end() override;
   void OnWriteDone(bool ok) override;
-  void OnCancel() override;
-  void OnDone() override;
 
  private:
   struct Free {
     void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
   };
+  void start() override;
   void make_file();
   void send_next();
-  void finish(grpc::Status status);
 
   Member& member_;
-  Streams& streams_;
   WorkerThread& worker_;
-  std::shared_ptr<Stream> self_;  // while gRPC has it
-  std::atomic<bool> is_finished_{false};
   int fd_ = -1;  // of the file, which has no name any more
   std::int64_t left_ = 0;
   bool has_sent_sum_ = false;

@@ -4,7 +4,6 @@
 #include <random>
 
 #include "rhino/convert.h"
-#include "rhino/errors.h"
 
 namespace rusternetes::rhino {
 
@@ -31,41 +30,26 @@ std::size_t bytes_of(const storage::WatchBatch& batch) {
 }  // namespace
 
 WatchStream::WatchStream(Member& member, Streams& streams, WorkerThread& pump)
-    : member_(member), streams_(streams), pump_(pump) {}
-
-void WatchStream::begin() {
-  self_ = shared_from_this();
+    : StreamReactor(streams), member_(member), pump_(pump) {
   ++member_.counters.watch_streams;
-  if (!streams_.add(self_)) return finish(errors::stopped());
-  arm_progress();
-  StartRead(&request_);
 }
 
-void WatchStream::end() { finish(errors::stopped()); }
-
-void WatchStream::finish(grpc::Status status) {
-  {
-    std::lock_guard lock(mutex_);
-    if (is_finished_) return;
-    is_finished_ = true;
-    queue_.clear();
-  }
-  Finish(std::move(status));
+void WatchStream::start() {
+  arm_progress();
+  read_next();
 }
 
 void WatchStream::OnCancel() {
   finish({grpc::StatusCode::CANCELLED, "etcdserver: watch canceled"});
 }
 
-void WatchStream::OnDone() {
+void WatchStream::on_done() {
   {
     std::lock_guard lock(mutex_);
     progress_alarm_.reset();
   }
   drop_watches();
   --member_.counters.watch_streams;
-  auto self = std::move(self_);
-  streams_.remove(self);
 }
 
 void WatchStream::drop_watches() {
@@ -196,7 +180,7 @@ void WatchStream::arm_progress() {
   const auto interval = std::chrono::duration_cast<std::chrono::microseconds>(member_.options().progress_notify_interval);
   const auto jitter = interval * static_cast<int>(random() % 1000) / 10'000;
   const auto due = std::chrono::system_clock::now() + interval + jitter;
-  std::weak_ptr<Stream> weak = self_;
+  std::weak_ptr<Stream> weak = weak_from_this();
   progress_alarm_ = std::make_unique<grpc::Alarm>();
   progress_alarm_->Set(due, [this, weak](bool is_due) {
     const auto self = weak.lock();

@@ -8,7 +8,6 @@
 #include <deque>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <variant>
 #include <vector>
 
@@ -19,17 +18,14 @@
 
 namespace rusternetes::rhino {
 
-class WatchStream final : public grpc::ServerBidiReactor<etcdserverpb::WatchRequest, etcdserverpb::WatchResponse>,
-                          public Stream {
+class WatchStream final
+    : public StreamReactor<grpc::ServerBidiReactor<etcdserverpb::WatchRequest, etcdserverpb::WatchResponse>> {
  public:
   WatchStream(Member& member, Streams& streams, WorkerThread& pump);
-  void begin();
-  void end() override;
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
   void OnCancel() override;
-  void OnDone() override;
 
  private:
   using Request = etcdserverpb::WatchRequest;
@@ -46,6 +42,9 @@ class WatchStream final : public grpc::ServerBidiReactor<etcdserverpb::WatchRequ
   };
   using Item = std::variant<std::unique_ptr<Response>, Events>;
 
+  void start() override;
+  void on_finish_locked() override { queue_.clear(); }
+  void on_done() override;
   void create(const etcdserverpb::WatchCreateRequest& request);
   void cancel(std::int64_t id);
   void progress();
@@ -62,24 +61,20 @@ class WatchStream final : public grpc::ServerBidiReactor<etcdserverpb::WatchRequ
   bool fill_events(Events&& events);
   void split();
   std::size_t fragment_bytes() const;
-  void finish(grpc::Status status);
   void drop_watches();
   void arm_progress();
   void send_due_progress();
 
   Member& member_;
-  Streams& streams_;
   WorkerThread& pump_;
-  std::shared_ptr<Stream> self_;  // while gRPC has it
   Request request_;
 
-  std::mutex mutex_;  // the store's threads take it inside their own: no call of the store's while it is held
+  // Under the mutex, which the store's threads take inside their own: no call of the store's while it is held.
   std::map<std::int64_t, std::shared_ptr<Entry>> watches_;
   std::int64_t next_id_ = 0;
   std::deque<Item> queue_;
   std::size_t queued_bytes_ = 0;
   bool is_writing_ = false;  // or about to
-  bool is_finished_ = false;
   bool is_read_due_ = false;  // put off: too many answers wait to be sent
   std::vector<std::int64_t> full_;  // watches that the store was told to keep
 
