@@ -12,7 +12,6 @@
 #include <CLI/CLI.hpp>
 #include <cstring>
 #include <filesystem>
-#include <future>
 #include <iostream>
 
 #include "base/log.h"
@@ -25,6 +24,7 @@
 #include "rhino/server_tls.h"
 #include "rhino/services.h"
 #include "rhino/snapshot_command.h"
+#include "storage/blocking.h"
 #include "storage/sqlite/sqlite_store.h"
 
 extern char** environ;
@@ -137,9 +137,7 @@ std::unique_ptr<rhino::AutoCompaction> start_compaction(const rhino::Flags& flag
   rhino::AutoCompaction::Target target;
   target.revision = [&store] { return store.current_revision(); };
   target.compact = [&store](std::int64_t revision) {
-    std::promise<Result<void>> done;
-    store.compact(revision, [&done](Result<void> result) { done.set_value(std::move(result)); });
-    return done.get_future().get();
+    return storage::blocking_call<void>([&](auto done) { store.compact(revision, std::move(done)); });
   };
   return std::make_unique<rhino::AutoCompaction>(std::move(schedule), std::move(target));
 }

@@ -3,10 +3,10 @@
 #include <absl/synchronization/mutex.h>
 #include <fmt/format.h>
 
-#include <future>
 #include <random>
 
 #include "base/log.h"
+#include "storage/blocking.h"
 
 namespace rusternetes::rhino {
 namespace {
@@ -14,9 +14,7 @@ namespace {
 using storage::sqlite::SqliteStore;
 
 Result<void> set_blocking(SqliteStore& store, const std::string& name, std::int64_t value) {
-  std::promise<Result<void>> done;
-  store.set_setting(name, value, [&](Result<void> result) { done.set_value(std::move(result)); });
-  return done.get_future().get();
+  return storage::blocking_call<void>([&](auto done) { store.set_setting(name, value, std::move(done)); });
 }
 
 Result<std::uint64_t> id_of(SqliteStore& store, const std::string& name) {

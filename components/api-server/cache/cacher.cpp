@@ -2,7 +2,6 @@
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <future>
 #include <optional>
 
 #include "api-server/storage_codec.h"
@@ -11,6 +10,7 @@
 #include "apimachinery/edit.h"
 #include "apimachinery/errors.h"
 #include "base/log.h"
+#include "storage/blocking.h"
 
 namespace rusternetes::api_server {
 
@@ -41,9 +41,9 @@ std::shared_ptr<const Registry> Cacher::registry() const {
 
 // What is read is as the store was at one revision, behind which the watch begins: so nothing falls between.
 Result<void> Cacher::load_all() {
-  std::promise<Result<storage::Revision>> answer;
-  store_.newest_revision([&](Result<storage::Revision> newest) { answer.set_value(std::move(newest)); });
-  RN_TRY(const storage::Revision revision, answer.get_future().get());
+  RN_TRY(const storage::Revision revision, storage::blocking_call<storage::Revision>([&](auto done) {
+           store_.newest_revision(std::move(done));
+         }));
   const auto served = registry();
   decltype(by_prefix_) loaded;
   decltype(by_resource_) by_resource;

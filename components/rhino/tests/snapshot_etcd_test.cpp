@@ -51,9 +51,7 @@ class Both {
   }
   void revoke(storage::LeaseId id) {
     etcd_.ctl({"lease", "revoke", fmt::format("{:x}", id)});
-    std::promise<Result<void>> done;
-    (*store_)->lease_revoke(id, [&](Result<void> result) { done.set_value(std::move(result)); });
-    REQUIRE(done.get_future().get());
+    REQUIRE(storage::blocking_call<void>([&](auto done) { (*store_)->lease_revoke(id, std::move(done)); }));
   }
   void compact(storage::Revision revision) {
     etcd_.ctl({"compaction", std::to_string(revision), "--physical"});

@@ -5,10 +5,10 @@
 
 #include <filesystem>
 #include <fstream>
-#include <future>
 #include <memory>
 #include <string>
 
+#include "storage/blocking.h"
 #include "storage/sqlite/sqlite_store.h"
 
 namespace rusternetes::rhino::testing {
@@ -66,9 +66,7 @@ class TestStore {
     wait<storage::LeaseInfo>([&](auto done) { store_->lease_grant(id, ttl_s, done); });
   }
   void compact(storage::Revision revision) {
-    std::promise<Result<void>> done;
-    store_->compact(revision, [&](Result<void> result) { done.set_value(std::move(result)); });
-    if (auto result = done.get_future().get(); !result) throw std::runtime_error(result.error().message);
+    wait<void>([&](auto done) { store_->compact(revision, std::move(done)); });
   }
   static storage::PutRequest put_request(const std::string& key, const std::string& value, storage::LeaseId lease = 0) {
     storage::PutRequest put;
@@ -81,9 +79,7 @@ class TestStore {
  private:
   template <class T, class Start>
   T wait(Start start) {
-    auto promise = std::make_shared<std::promise<Result<T>>>();
-    start([promise](Result<T> result) { promise->set_value(std::move(result)); });
-    auto result = promise->get_future().get();
+    auto result = storage::blocking_call<T>(std::move(start));
     if (!result) throw std::runtime_error(result.error().message);
     return *std::move(result);
   }

@@ -4,9 +4,9 @@
 
 #include <array>
 #include <charconv>
-#include <future>
 
 #include "base/log.h"
+#include "storage/blocking.h"
 #include "storage/etcd/convert.h"
 #include "storage/etcd/keep_alive.h"
 
@@ -122,9 +122,7 @@ void EtcdStore::observe_compacted(Revision revision) {
 }
 
 Result<RangeResponse> EtcdStore::range(const RangeRequest& request) {
-  std::promise<Result<RangeResponse>> answer;
-  range(request, [&](Result<RangeResponse> found) { answer.set_value(std::move(found)); });
-  return answer.get_future().get();
+  return blocking_call<RangeResponse>([&](auto done) { range(request, std::move(done)); });
 }
 
 void EtcdStore::range(RangeRequest request, RangeCallback done) {
@@ -191,9 +189,7 @@ void EtcdStore::txn(TxnRequest request, TxnCallback done) {
 
 Result<std::unique_ptr<Watch>> EtcdStore::watch(WatchRequest request, WatchCallback on_batch) {
   if (request.start_revision == 0) {
-    std::promise<Result<Revision>> answer;
-    newest_revision([&](Result<Revision> newest) { answer.set_value(std::move(newest)); });
-    RN_TRY(const Revision newest, answer.get_future().get());
+    RN_TRY(const Revision newest, blocking_call<Revision>([&](auto done) { newest_revision(std::move(done)); }));
     request.start_revision = newest + 1;
   }
   auto session = std::make_shared<WatchSession>(static_cast<SessionHost&>(*this), std::move(request), std::move(on_batch));
@@ -252,27 +248,26 @@ Result<LeaseInfo> EtcdStore::lease_time_to_live(LeaseId id, bool with_keys) {
   pb::LeaseTimeToLiveRequest message;
   message.set_id(id);
   message.set_keys(with_keys);
-  std::promise<Result<LeaseInfo>> promise;
-  auto ended = [&](const grpc::Status& status, pb::LeaseTimeToLiveResponse& answer) {
-    if (!status.ok()) return promise.set_value(to_status(status));
-    if (answer.ttl() < 0) return promise.set_value(Status{404, "LeaseNotFound", "requested lease not found"});
-    promise.set_value(LeaseInfo{answer.id(), answer.grantedttl(), answer.ttl(),
-                                {answer.keys().begin(), answer.keys().end()}});
-  };
-  call(Kind::read, std::move(message), &Endpoint::lease, &pb::Lease::Stub::async::LeaseTimeToLive, std::move(ended));
-  return promise.get_future().get();
+  return blocking_call<LeaseInfo>([&](auto done) {
+    auto ended = [done](const grpc::Status& status, pb::LeaseTimeToLiveResponse& answer) {
+      if (!status.ok()) return done(to_status(status));
+      if (answer.ttl() < 0) return done(Status{404, "LeaseNotFound", "requested lease not found"});
+      done(LeaseInfo{answer.id(), answer.grantedttl(), answer.ttl(), {answer.keys().begin(), answer.keys().end()}});
+    };
+    call(Kind::read, std::move(message), &Endpoint::lease, &pb::Lease::Stub::async::LeaseTimeToLive, std::move(ended));
+  });
 }
 
 Result<std::vector<LeaseId>> EtcdStore::leases() {
-  std::promise<Result<std::vector<LeaseId>>> promise;
-  auto ended = [&](const grpc::Status& status, pb::LeaseLeasesResponse& answer) {
-    if (!status.ok()) return promise.set_value(to_status(status));
-    std::vector<LeaseId> ids;
-    for (const auto& lease : answer.leases()) ids.push_back(lease.id());
-    promise.set_value(std::move(ids));
-  };
-  call(Kind::read, pb::LeaseLeasesRequest{}, &Endpoint::lease, &pb::Lease::Stub::async::LeaseLeases, std::move(ended));
-  return promise.get_future().get();
+  return blocking_call<std::vector<LeaseId>>([&](auto done) {
+    auto ended = [done](const grpc::Status& status, pb::LeaseLeasesResponse& answer) {
+      if (!status.ok()) return done(to_status(status));
+      std::vector<LeaseId> ids;
+      for (const auto& lease : answer.leases()) ids.push_back(lease.id());
+      done(std::move(ids));
+    };
+    call(Kind::read, pb::LeaseLeasesRequest{}, &Endpoint::lease, &pb::Lease::Stub::async::LeaseLeases, std::move(ended));
+  });
 }
 
 std::int64_t EtcdStore::size_bytes() const {

@@ -2,8 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <future>
 #include <random>
+
+#include "storage/blocking.h"
 
 namespace rusternetes::storage::testing {
 namespace {
@@ -59,17 +60,11 @@ TxnRequest transaction(int writer, std::int64_t n, Revision stamp_revision) {
 }
 
 Result<TxnResponse> run(Store& store, TxnRequest request) {
-  std::promise<Result<TxnResponse>> promise;
-  auto future = promise.get_future();
-  store.txn(std::move(request), [&](Result<TxnResponse> r) { promise.set_value(std::move(r)); });
-  return future.get();
+  return blocking_call<TxnResponse>([&](auto done) { store.txn(std::move(request), std::move(done)); });
 }
 
 Result<void> compact(Store& store, Revision revision) {
-  std::promise<Result<void>> promise;
-  auto future = promise.get_future();
-  store.compact(revision, [&](Result<void> r) { promise.set_value(std::move(r)); });
-  return future.get();
+  return blocking_call<void>([&](auto done) { store.compact(revision, std::move(done)); });
 }
 
 Result<Stamp> read_stamp(Store& store, int writer) {

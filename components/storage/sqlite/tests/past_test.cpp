@@ -2,12 +2,12 @@
 
 #include <catch2/catch.hpp>
 #include <atomic>
-#include <future>
 #include <map>
 #include <random>
 #include <thread>
 
 #include "folder.h"
+#include "storage/blocking.h"
 #include "storage/sqlite/sqlite_store.h"
 
 using namespace rusternetes;
@@ -18,9 +18,8 @@ using rusternetes::storage::testing::Folder;
 namespace {
 
 Revision write(Store& store, TxnRequest request) {
-  std::promise<Revision> done;
-  store.txn(std::move(request), [&](Result<TxnResponse> result) { done.set_value(result ? result->revision : -1); });
-  return done.get_future().get();
+  const auto result = blocking_call<TxnResponse>([&](auto done) { store.txn(std::move(request), std::move(done)); });
+  return result ? result->revision : -1;
 }
 
 TxnRequest put_of(const std::string& key, const std::string& value) {
