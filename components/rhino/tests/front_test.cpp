@@ -9,9 +9,9 @@
 
 #include <catch2/catch.hpp>
 #include <condition_variable>
-#include <filesystem>
 #include <mutex>
 
+#include "support/folder.h"
 #include "tcp_client.h"
 
 using namespace rusternetes;
@@ -249,16 +249,14 @@ TEST_CASE("a port that is taken is an error that names the URL") {
 }
 
 TEST_CASE("an old socket file is replaced, and the wildcard takes both families") {
-  std::string folder = (std::filesystem::temp_directory_path() / "rhino-front-XXXXXX").string();
-  REQUIRE(::mkdtemp(folder.data()));
-  const auto url = parse_urls("unix://" + folder + "/x.sock").urls.at(0);
+  const rusternetes::testing::Folder folder("rhino-front");
+  const auto url = parse_urls("unix://" + folder.file("x.sock")).urls.at(0);
   const auto first = listen_on(url);
   REQUIRE(first);
   ::close(first->fd);
   const auto second = listen_on(url);
   REQUIRE(second);
   ::close(second->fd);
-  std::filesystem::remove_all(folder);
   const auto wildcard = listen_on(parse_urls("http://0.0.0.0:0").urls.at(0));
   REQUIRE(wildcard);
   TcpClient client(static_cast<std::uint16_t>(std::stoi(wildcard->url.port())));

@@ -80,7 +80,7 @@ class Program {
   pid_t pid_ = -1;
 };
 
-std::vector<std::string> flags(const TemporaryFolder& folder,
+std::vector<std::string> flags(const Folder& folder,
                                const std::string& urls = "http://127.0.0.1:0") {
   return {"--data-dir=" + (folder.path / "data").string(), "--listen-client-urls=" + urls,
           "--advertise-client-urls=http://127.0.0.1:1"};
@@ -114,7 +114,7 @@ std::string get(etcdserverpb::KV::Stub& kv, const std::string& key) {
 }  // namespace
 
 TEST_CASE("rhino starts as envtest starts etcd, serves both halves and ends with 0 on SIGTERM") {
-  const TemporaryFolder folder;
+  const Folder folder;
   auto arguments = flags(folder);
   arguments.insert(arguments.end(), {"--listen-peer-urls=http://localhost:0", "--unsafe-no-fsync=true"});
   Program program(folder.path, arguments);
@@ -133,7 +133,7 @@ TEST_CASE("rhino starts as envtest starts etcd, serves both halves and ends with
 }
 
 TEST_CASE("a watch that is open does not keep rhino from ending") {
-  const TemporaryFolder folder;
+  const Folder folder;
   Program program(folder.path, flags(folder));
   const auto channel = channel_to(program.wait_ready().at(0));
   const auto watch = etcdserverpb::Watch::NewStub(channel);
@@ -152,7 +152,7 @@ TEST_CASE("a watch that is open does not keep rhino from ending") {
 }
 
 TEST_CASE("what was acknowledged is there after kill -9, and a second instance is told so in one sentence") {
-  const TemporaryFolder folder;
+  const Folder folder;
   {
     Program program(folder.path, flags(folder));
     const auto kv = etcdserverpb::KV::NewStub(channel_to(program.wait_ready().at(0)));
@@ -172,7 +172,7 @@ TEST_CASE("what was acknowledged is there after kill -9, and a second instance i
 }
 
 TEST_CASE("--auto-tls serves with a certificate of its own, which stays") {
-  const TemporaryFolder folder;
+  const Folder folder;
   auto arguments = flags(folder, "https://127.0.0.1:0");
   arguments.push_back("--auto-tls");
   std::string certificate;
@@ -196,7 +196,7 @@ TEST_CASE("--auto-tls serves with a certificate of its own, which stays") {
 }
 
 TEST_CASE("the versions and suites of TLS that are allowed hold for both halves") {
-  const TemporaryFolder folder;
+  const Folder folder;
   const Certificates certificates(folder.path);
   auto arguments = flags(folder, "https://127.0.0.1:0");
   arguments.insert(arguments.end(), {"--cert-file=" + (folder.path / "server.crt").string(),
@@ -221,7 +221,7 @@ TEST_CASE("the versions and suites of TLS that are allowed hold for both halves"
 }
 
 TEST_CASE("a service manager is told when rhino is ready and when it stops") {
-  const TemporaryFolder folder;
+  const Folder folder;
   const std::string path = folder.path / "notify";
   const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   sockaddr_un address{};
@@ -243,7 +243,7 @@ TEST_CASE("a service manager is told when rhino is ready and when it stops") {
 }
 
 TEST_CASE("what cannot be is said in one sentence") {
-  const TemporaryFolder folder;
+  const Folder folder;
   const auto said = [&](std::vector<std::string> arguments, int code) {
     Program program(folder.path, std::move(arguments));
     CHECK(program.wait_end() == code);
@@ -263,7 +263,7 @@ TEST_CASE("what cannot be is said in one sentence") {
 }
 
 TEST_CASE("--log-outputs takes a file, and the environment is read") {
-  const TemporaryFolder folder;
+  const Folder folder;
   const auto file = folder.path / "rhino.log";
   Program program(folder.path, {},
                   {"ETCD_DATA_DIR=" + (folder.path / "data").string(),

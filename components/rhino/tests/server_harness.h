@@ -16,19 +16,12 @@
 #include "base/clock.h"
 #include "certs/certificate.h"
 #include "certs/file.h"
+#include "support/folder.h"
 #include "tcp_client.h"
 
 namespace rusternetes::rhino::testing {
 
-struct TemporaryFolder {
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "rhino-test-XXXXXX").string();
-    path = ::mkdtemp(name.data());
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  ~TemporaryFolder() { std::filesystem::remove_all(path); }
-  std::filesystem::path path;
-};
+using rusternetes::testing::Folder;
 
 inline certs::KeyPair issue(const certs::KeyPair& authority, const std::string& name) {
   certs::LeafRequest request;

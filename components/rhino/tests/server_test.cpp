@@ -83,7 +83,7 @@ TEST_CASE("one port serves gRPC and HTTP/1.1") {
 }
 
 TEST_CASE("one port serves gRPC and HTTP/1.1 over TLS, by what ALPN offers") {
-  const TemporaryFolder folder;
+  const Folder folder;
   const Certificates certificates(folder.path);
   const Running running(tls_flags(certificates, false));
   CHECK(check_health(running.secure(certificates.authority)) == "SERVING");
@@ -99,7 +99,7 @@ TEST_CASE("one port serves gRPC and HTTP/1.1 over TLS, by what ALPN offers") {
 }
 
 TEST_CASE("with --client-cert-auth both halves want a certificate of the authority") {
-  const TemporaryFolder folder;
+  const Folder folder;
   const Certificates certificates(folder.path);
   const Running running(tls_flags(certificates, true));
   CHECK(check_health(running.secure(certificates.authority, &certificates.client)) == "SERVING");
@@ -115,7 +115,7 @@ TEST_CASE("with --client-cert-auth both halves want a certificate of the authori
 }
 
 TEST_CASE("new certificates in the same files are served without a restart") {
-  const TemporaryFolder folder;
+  const Folder folder;
   Certificates certificates(folder.path);
   const Running running(tls_flags(certificates, false));
   REQUIRE(https_get(running.ports[0], "/health").server == "server one");
@@ -131,7 +131,7 @@ TEST_CASE("new certificates in the same files are served without a restart") {
 }
 
 TEST_CASE("certificates that cannot be used stop the start, by name") {
-  const TemporaryFolder folder;
+  const Folder folder;
   auto outcome =
       parse_flags({"--listen-client-urls=https://127.0.0.1:0", "--advertise-client-urls=https://a:1",
                               "--cert-file=" + (folder.path / "none.crt").string(),
@@ -146,7 +146,7 @@ TEST_CASE("certificates that cannot be used stop the start, by name") {
 }
 
 TEST_CASE("a connection that says nothing is closed, with and without TLS") {
-  const TemporaryFolder folder;
+  const Folder folder;
   const Certificates certificates(folder.path);
   auto flags = tls_flags(certificates, false);
   flags[0] += ",http://127.0.0.1:0";
@@ -238,7 +238,7 @@ TEST_CASE("with --listen-client-http-urls the halves have ports of their own") {
 }
 
 TEST_CASE("a unix socket serves both, too") {
-  const TemporaryFolder folder;
+  const Folder folder;
   const std::string path = folder.path / "rhino.sock";
   {
     const Running running({"--listen-client-urls=unix://" + path});

@@ -4,29 +4,24 @@
 #include <grpcpp/grpcpp.h>
 
 #include <catch2/catch.hpp>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
 
 #include "etcd/rpc.grpc.pb.h"
 #include "rhino/services.h"
+#include "support/folder.h"
 
 namespace rusternetes::rhino::testing {
 
 class World {
  public:
   explicit World(ServicesOptions options = {}) : options_(std::move(options)) {
-    std::string name = (std::filesystem::temp_directory_path() / "rhino-XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-    options_.scratch_folder = folder_;
+    options_.scratch_folder = folder_.path;
     open();
   }
   World(const World&) = delete;
-  ~World() {
-    close();
-    std::filesystem::remove_all(folder_);
-  }
+  ~World() { close(); }
   void restart() {
     close();
     open();
@@ -74,7 +69,7 @@ class World {
  private:
   void open() {
     storage::sqlite::StoreOptions options;
-    options.path = folder_ / "store.db";
+    options.path = folder_.file("store.db");
     auto opened = storage::sqlite::SqliteStore::open(options);
     REQUIRE(opened);
     store = std::move(*opened);
@@ -95,7 +90,7 @@ class World {
   }
 
   ServicesOptions options_;
-  std::filesystem::path folder_;
+  rusternetes::testing::Folder folder_{"rhino"};
   std::unique_ptr<grpc::Server> server_;
 };
 

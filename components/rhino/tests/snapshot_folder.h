@@ -1,38 +1,20 @@
 #pragma once
 // A folder of a test's own, the kept files, and a store that is spoken to without callbacks.
 
-#include <unistd.h>
-
-#include <filesystem>
-#include <fstream>
 #include <memory>
+#include <stdexcept>
 #include <string>
 
 #include "storage/blocking.h"
 #include "storage/sqlite/sqlite_store.h"
+#include "support/folder.h"
 
 namespace rusternetes::rhino::testing {
 
-struct Folder {
-  std::filesystem::path path;
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "snapshot-XXXXXX").string();
-    path = ::mkdtemp(name.data());
-  }
-  Folder(const Folder&) = delete;
-  ~Folder() { std::filesystem::remove_all(path); }
-  std::string file(const std::string& name) const { return path / name; }
-};
+using rusternetes::testing::Folder;
+using rusternetes::testing::read_file;
+using rusternetes::testing::write_file;
 
-inline std::string read_file(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::string bytes(std::filesystem::file_size(path), '\0');
-  in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  return bytes;
-}
-inline void write_file(const std::filesystem::path& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
-}
 inline std::string kept_file(const std::string& name) {
   return std::string(RUSTERNETES_SOURCE_DIR "/components/rhino/tests/fuzz/corpus/bolt_file/") + name;
 }

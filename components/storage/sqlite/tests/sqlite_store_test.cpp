@@ -50,7 +50,7 @@ std::vector<Subject> subjects() {
 namespace {
 
 std::unique_ptr<SqliteStore> open_store(const Folder& folder) {
-  auto store = testing::open_store(folder.file());
+  auto store = storage::testing::open_store(folder.file());
   REQUIRE(store);
   return std::move(*store);
 }
