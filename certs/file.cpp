@@ -7,6 +7,8 @@
 
 #include <cerrno>
 
+#include "base/sync.h"
+
 namespace rusternetes::certs {
 namespace {
 
@@ -31,13 +33,6 @@ Result<> write_all(int fd, std::string_view content, const std::string& path) {
     if (written < 0) return errno_error("write " + path, errno);
     content.remove_prefix(static_cast<std::size_t>(written));
   }
-  return {};
-}
-
-Result<> sync_folder(const std::filesystem::path& folder) {
-  Descriptor fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (fd.get() < 0) return errno_error("open " + folder.string(), errno);
-  if (::fsync(fd.get()) != 0) return errno_error("sync " + folder.string(), errno);
   return {};
 }
 
@@ -67,7 +62,7 @@ Result<> write_atomically(const std::filesystem::path& path, std::string_view co
     ::unlink(temporary.c_str());
     return errno_error("rename " + path.string(), error);
   }
-  return sync_folder(folder);
+  return sync_folder_of(path);
 }
 
 Result<std::string> read_text(const std::filesystem::path& path, std::size_t limit) {

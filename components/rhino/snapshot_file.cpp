@@ -8,6 +8,7 @@
 #include <map>
 #include <utility>
 
+#include "base/sync.h"
 #include "etcd/kv.pb.h"
 #include "etcd/lease.pb.h"
 #include "etcd/rpc.pb.h"

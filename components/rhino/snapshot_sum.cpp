@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <memory>
 #include <vector>
 
@@ -54,17 +53,6 @@ Result<bool> is_sum_right(int fd, std::uint64_t file_bytes) {
   std::string found(sum_bytes, '\0');
   const ssize_t got = ::pread(fd, found.data(), found.size(), static_cast<off_t>(file_bytes - sum_bytes));
   return got == static_cast<ssize_t>(found.size()) && found == sum;
-}
-
-Result<void> sync_folder_of(const std::string& path) {
-  auto folder = std::filesystem::path(path).parent_path();
-  if (folder.empty()) folder = ".";
-  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool is_synced = fd >= 0 && ::fsync(fd) == 0;
-  const int error = errno;
-  if (fd >= 0) ::close(fd);
-  if (!is_synced) return errno_error(fmt::format("cannot write the folder {}", folder.string()), error);
-  return {};
 }
 
 }  // namespace rusternetes::rhino

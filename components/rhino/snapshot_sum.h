@@ -16,6 +16,5 @@ inline bool has_sum(std::uint64_t file_bytes) { return file_bytes % 512 == sum_b
 Result<void> append_sum(const std::string& path);
 // Whether the last 32 of `file_bytes` bytes are the sum of the others.
 Result<bool> is_sum_right(int fd, std::uint64_t file_bytes);
-Result<void> sync_folder_of(const std::string& path);
 
 }  // namespace rusternetes::rhino

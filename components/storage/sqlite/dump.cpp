@@ -1,16 +1,15 @@
 #include "storage/sqlite/dump.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <limits>
 #include <utility>
 #include <vector>
 
+#include "base/sync.h"
 #include "storage/sqlite/file_lock.h"
 #include "storage/sqlite/format.h"
 #include "storage/sqlite/key_index.h"
@@ -247,15 +246,6 @@ Result<void> FileLoader::fill_meta(Revision revision, Revision compact_revision)
   return insert.bind_text(1, "compact_done").bind(2, compact_revision).run();
 }
 
-Result<void> sync_path(const std::string& path, int flags) {
-  const int fd = ::open(path.c_str(), flags | O_CLOEXEC);
-  const bool is_synced = fd >= 0 && ::fsync(fd) == 0;
-  const int error = errno;
-  if (fd >= 0) ::close(fd);
-  if (!is_synced) return errno_error(fmt::format("cannot write {}", path), error);
-  return {};
-}
-
 Result<std::int64_t> FileLoader::finish(Revision revision, Revision compact_revision) {
   RN_CHECK(fill_current());
   RN_CHECK(fill_meta(revision, compact_revision));
@@ -263,12 +253,11 @@ Result<std::int64_t> FileLoader::finish(Revision revision, Revision compact_revi
   insert_lease_ = {};
   RN_CHECK(database_.exec("COMMIT; PRAGMA locking_mode=NORMAL; PRAGMA journal_mode=WAL"));
   database_ = {};
-  RN_CHECK(sync_path(fresh_, O_RDONLY));
+  RN_CHECK(sync_file(fresh_));
   if (::rename(fresh_.c_str(), path_.c_str()) != 0)
     return errno_error(fmt::format("cannot name the store {}", path_), errno);
   is_finished_ = true;
-  const auto folder = std::filesystem::path(path_).parent_path();
-  RN_CHECK(sync_path(folder.empty() ? "." : folder.string(), O_RDONLY | O_DIRECTORY));
+  RN_CHECK(sync_folder_of(path_));
   return static_cast<std::int64_t>(index_.size());
 }
 

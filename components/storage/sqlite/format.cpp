@@ -7,7 +7,8 @@
 
 #include <algorithm>
 #include <cstring>
-#include <filesystem>
+
+#include "base/sync.h"
 
 namespace rusternetes::storage::sqlite {
 namespace {
@@ -164,14 +165,7 @@ Result<void> create_file(const std::string& path, const std::string& vfs) {
   }
   if (::rename(fresh.c_str(), path.c_str()) != 0)
     return errno_error(fmt::format("cannot name the store {}", path), errno);
-  auto folder = std::filesystem::path(path).parent_path();
-  if (folder.empty()) folder = ".";
-  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool is_synced = fd >= 0 && ::fsync(fd) == 0;
-  const int sync_error = errno;
-  if (fd >= 0) ::close(fd);
-  if (!is_synced) return errno_error(fmt::format("cannot write the folder {}", folder.string()), sync_error);
-  return {};
+  return sync_folder_of(path);
 }
 
 Result<void> configure(Database& database, bool is_writer) {
