@@ -1,11 +1,9 @@
 // bench_load: one measurement of one api-server, ours or another, as one line of JSON on standard output.
 
-#include <signal.h>
-
 #include <CLI/CLI.hpp>
-#include <iostream>
 
 #include "load/words.h"
+#include "word_program.h"
 
 using namespace rusternetes;
 using namespace rusternetes::bench;
@@ -58,21 +56,5 @@ void define(CLI::App& app, Flags& flags) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  signal(SIGPIPE, SIG_IGN);
-  Flags flags;
-  CLI::App app{"One measurement of an api-server", "bench_load"};
-  define(app, flags);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e);
-  }
-  const std::string word = app.get_subcommands().front()->get_name();
-  auto result = run_word(word, flags);
-  if (!result) {
-    std::cerr << "bench_load " << word << ": " << result.error().message << "\n";
-    return 1;
-  }
-  std::cout << *result << "\n";
-  return 0;
+  return run_word_program(argc, argv, "bench_load", "One measurement of an api-server", define, run_word);
 }

@@ -2,15 +2,14 @@
 // measurement as one line of JSON. It looks at the network namespace that it runs in.
 
 #include <fmt/format.h>
-#include <signal.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <iostream>
 
 #include "client/remote_client.h"
 #include "rules/changes.h"
 #include "rules/rule_watch.h"
+#include "word_program.h"
 
 using namespace rusternetes;
 using namespace rusternetes::bench;
@@ -80,21 +79,5 @@ void define(CLI::App& app, Flags& flags) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  ::signal(SIGPIPE, SIG_IGN);
-  Flags flags;
-  CLI::App app{"From an EndpointSlice to the kernel's rule", "bench_rules"};
-  define(app, flags);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e);
-  }
-  const std::string word = app.get_subcommands().front()->get_name();
-  const auto result = run_word(word, flags);
-  if (!result) {
-    std::cerr << "bench_rules " << word << ": " << result.error().message << "\n";
-    return 1;
-  }
-  std::cout << *result << std::endl;
-  return 0;
+  return run_word_program(argc, argv, "bench_rules", "From an EndpointSlice to the kernel's rule", define, run_word);
 }

@@ -1,11 +1,9 @@
 // bench_store: one measurement of one etcd v3 endpoint, ours or another, as one line of JSON on standard output.
 
-#include <signal.h>
-
 #include <CLI/CLI.hpp>
-#include <iostream>
 
 #include "store/words.h"
+#include "word_program.h"
 
 using namespace rusternetes;
 using namespace rusternetes::bench;
@@ -62,21 +60,5 @@ void define(CLI::App& app, StoreFlags& flags) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  signal(SIGPIPE, SIG_IGN);
-  StoreFlags flags;
-  CLI::App app{"One measurement of an etcd v3 endpoint", "bench_store"};
-  define(app, flags);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e);
-  }
-  const std::string word = app.get_subcommands().front()->get_name();
-  auto result = run_word(word, flags);
-  if (!result) {
-    std::cerr << "bench_store " << word << ": " << result.error().message << "\n";
-    return 1;
-  }
-  std::cout << *result << "\n";
-  return 0;
+  return run_word_program(argc, argv, "bench_store", "One measurement of an etcd v3 endpoint", define, run_word);
 }
