@@ -1,6 +1,6 @@
 #pragma once
-// etcdserverpb.Auth, of an etcd where nobody enabled authentication. There are no users and no roles, and none can be
-// made: who may connect is a matter of TLS.
+// etcdserverpb.Auth, of an etcd where nobody enabled authentication. There are no users and no roles, and
+// none can be made: who may connect is a matter of TLS.
 
 #include "etcd/rpc.grpc.pb.h"
 #include "rhino/errors.h"

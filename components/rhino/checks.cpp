@@ -13,7 +13,8 @@ using namespace etcdserverpb;
 
 grpc::Status check(const RangeRequest& request) {
   if (request.key().empty()) return errors::empty_key();
-  if (!RangeRequest::SortOrder_IsValid(request.sort_order()) || !RangeRequest::SortTarget_IsValid(request.sort_target()))
+  if (!RangeRequest::SortOrder_IsValid(request.sort_order()) ||
+      !RangeRequest::SortTarget_IsValid(request.sort_target()))
     return errors::invalid_sort_option();
   return grpc::Status::OK;
 }
@@ -44,7 +45,8 @@ grpc::Status check_shape(const RequestOp& operation, std::ptrdiff_t max_ops) {
 }
 
 grpc::Status check_shape(const TxnRequest& request, std::ptrdiff_t max_ops) {
-  const std::ptrdiff_t most = std::max({request.compare_size(), request.success_size(), request.failure_size()});
+  const std::ptrdiff_t most =
+      std::max({request.compare_size(), request.success_size(), request.failure_size()});
   if (most > max_ops) return errors::too_many_ops();
   for (const auto& compare : request.compare())
     if (compare.key().empty()) return errors::empty_key();
@@ -54,14 +56,15 @@ grpc::Status check_shape(const TxnRequest& request, std::ptrdiff_t max_ops) {
   return grpc::Status::OK;
 }
 
-// As etcd sees a removal here: its end is taken as it stands, so that one of "\0", which means every key from the first on,
-// holds nothing.
+// As etcd sees a removal here: its end is taken as it stands, so that one of "\0", which means every key from
+// the first on, holds nothing.
 struct Interval {
   std::string_view from, to;
   bool holds(std::string_view key) const { return to.empty() ? key == from : key >= from && key < to; }
 };
 
-// What some operations write: keys put, and what is removed. The two branches of a nested transaction may put the same key.
+// What some operations write: keys put, and what is removed. The two branches of a nested transaction may put
+// the same key.
 struct Written {
   std::set<std::string_view> puts;
   std::vector<Interval> removals;
@@ -81,7 +84,8 @@ bool collect(const Operations& operations, Written& out) {
   for (const auto& operation : operations) {
     if (operation.request_case() != RequestOp::kRequestTxn) continue;
     Written then, otherwise;
-    if (!collect(operation.request_txn().success(), then) || !collect(operation.request_txn().failure(), otherwise))
+    if (!collect(operation.request_txn().success(), then) ||
+        !collect(operation.request_txn().failure(), otherwise))
       return false;
     for (const auto& key : then.puts)
       if (out.is_removed(key) || !out.puts.insert(key).second) return false;
@@ -115,7 +119,8 @@ bool any_operation(const TxnRequest& request, bool (*is_one)(const RequestOp&)) 
 }  // namespace
 
 grpc::Status check(const TxnRequest& request, std::size_t max_ops) {
-  if (auto refused = check_shape(request, static_cast<std::ptrdiff_t>(max_ops)); !refused.ok()) return refused;
+  if (auto refused = check_shape(request, static_cast<std::ptrdiff_t>(max_ops)); !refused.ok())
+    return refused;
   for (const auto* operations : {&request.success(), &request.failure()}) {
     Written written;
     if (!collect(*operations, written)) return errors::duplicate_key();
@@ -124,11 +129,13 @@ grpc::Status check(const TxnRequest& request, std::size_t max_ops) {
 }
 
 bool is_read_only(const TxnRequest& request) {
-  return !any_operation(request, [](const RequestOp& one) { return one.request_case() != RequestOp::kRequestRange; });
+  return !any_operation(request,
+                        [](const RequestOp& one) { return one.request_case() != RequestOp::kRequestRange; });
 }
 
 bool has_put(const TxnRequest& request) {
-  return any_operation(request, [](const RequestOp& one) { return one.request_case() == RequestOp::kRequestPut; });
+  return any_operation(request,
+                       [](const RequestOp& one) { return one.request_case() == RequestOp::kRequestPut; });
 }
 
 }  // namespace rusternetes::rhino

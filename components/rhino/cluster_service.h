@@ -1,5 +1,6 @@
 #pragma once
-// etcdserverpb.Cluster, of one member that stays alone: changes are refused in the words of an etcd that may not change.
+// etcdserverpb.Cluster, of one member that stays alone: changes are refused in the words of an etcd that may
+// not change.
 
 #include "etcd/rpc.grpc.pb.h"
 #include "rhino/errors.h"
@@ -12,7 +13,8 @@ class ClusterService final : public etcdserverpb::Cluster::CallbackService {
  public:
   explicit ClusterService(Member& member) : member_(member) {}
 
-  grpc::ServerUnaryReactor* MemberList(grpc::CallbackServerContext* context, const etcdserverpb::MemberListRequest*,
+  grpc::ServerUnaryReactor* MemberList(grpc::CallbackServerContext* context,
+                                       const etcdserverpb::MemberListRequest*,
                                        etcdserverpb::MemberListResponse* response) override {
     member_.fill(*response->mutable_header());
     response->mutable_header()->set_revision(0);  // as etcd, which does not look at its data here
@@ -26,7 +28,8 @@ class ClusterService final : public etcdserverpb::Cluster::CallbackService {
   grpc::ServerUnaryReactor* MemberAdd(grpc::CallbackServerContext* context,
                                       const etcdserverpb::MemberAddRequest* request,
                                       etcdserverpb::MemberAddResponse*) override {
-    return finish(context, request->peerurls().empty() ? errors::member_bad_urls() : errors::not_enough_started());
+    return finish(context,
+                  request->peerurls().empty() ? errors::member_bad_urls() : errors::not_enough_started());
   }
   grpc::ServerUnaryReactor* MemberRemove(grpc::CallbackServerContext* context,
                                          const etcdserverpb::MemberRemoveRequest* request,

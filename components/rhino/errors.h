@@ -1,5 +1,6 @@
 #pragma once
-// etcd's errors: gRPC codes and texts as go.etcd.io/etcd/api/v3rpc/rpctypes has them, since clients match on both.
+// etcd's errors: gRPC codes and texts as go.etcd.io/etcd/api/v3rpc/rpctypes has them, since clients match on
+// both.
 
 #include <grpcpp/support/status.h>
 
@@ -9,10 +10,18 @@ namespace rusternetes::rhino {
 
 namespace errors {
 
-inline grpc::Status empty_key() { return {grpc::StatusCode::INVALID_ARGUMENT, "etcdserver: key is not provided"}; }
-inline grpc::Status key_not_found() { return {grpc::StatusCode::INVALID_ARGUMENT, "etcdserver: key not found"}; }
-inline grpc::Status value_provided() { return {grpc::StatusCode::INVALID_ARGUMENT, "etcdserver: value is provided"}; }
-inline grpc::Status lease_provided() { return {grpc::StatusCode::INVALID_ARGUMENT, "etcdserver: lease is provided"}; }
+inline grpc::Status empty_key() {
+  return {grpc::StatusCode::INVALID_ARGUMENT, "etcdserver: key is not provided"};
+}
+inline grpc::Status key_not_found() {
+  return {grpc::StatusCode::INVALID_ARGUMENT, "etcdserver: key not found"};
+}
+inline grpc::Status value_provided() {
+  return {grpc::StatusCode::INVALID_ARGUMENT, "etcdserver: value is provided"};
+}
+inline grpc::Status lease_provided() {
+  return {grpc::StatusCode::INVALID_ARGUMENT, "etcdserver: lease is provided"};
+}
 inline grpc::Status too_many_ops() {
   return {grpc::StatusCode::INVALID_ARGUMENT, "etcdserver: too many operations in txn request"};
 }
@@ -32,7 +41,9 @@ inline grpc::Status no_space() {
   return {grpc::StatusCode::RESOURCE_EXHAUSTED, "etcdserver: mvcc: database space exceeded"};
 }
 inline grpc::Status corrupt() { return {grpc::StatusCode::DATA_LOSS, "etcdserver: corrupt cluster"}; }
-inline grpc::Status too_large() { return {grpc::StatusCode::INVALID_ARGUMENT, "etcdserver: request is too large"}; }
+inline grpc::Status too_large() {
+  return {grpc::StatusCode::INVALID_ARGUMENT, "etcdserver: request is too large"};
+}
 inline grpc::Status too_many_requests() {
   return {grpc::StatusCode::RESOURCE_EXHAUSTED, "etcdserver: too many requests"};
 }
@@ -45,7 +56,9 @@ inline grpc::Status lease_exists() {
 inline grpc::Status lease_ttl_too_large() {
   return {grpc::StatusCode::OUT_OF_RANGE, "etcdserver: too large lease TTL"};
 }
-inline grpc::Status member_not_found() { return {grpc::StatusCode::NOT_FOUND, "etcdserver: member not found"}; }
+inline grpc::Status member_not_found() {
+  return {grpc::StatusCode::NOT_FOUND, "etcdserver: member not found"};
+}
 inline grpc::Status not_enough_started() {
   return {grpc::StatusCode::FAILED_PRECONDITION,
           "etcdserver: re-configuration failed due to not enough started members"};
@@ -56,7 +69,9 @@ inline grpc::Status member_bad_urls() {
 inline grpc::Status not_a_learner() {
   return {grpc::StatusCode::FAILED_PRECONDITION, "etcdserver: can only promote a learner member"};
 }
-inline grpc::Status not_capable() { return {grpc::StatusCode::FAILED_PRECONDITION, "etcdserver: not capable"}; }
+inline grpc::Status not_capable() {
+  return {grpc::StatusCode::FAILED_PRECONDITION, "etcdserver: not capable"};
+}
 inline grpc::Status bad_leader_transferee() {
   return {grpc::StatusCode::FAILED_PRECONDITION, "etcdserver: bad leader transferee"};
 }

@@ -48,7 +48,8 @@ constexpr FlagSpec table[] = {
     {"listen-peer-urls", urls, "http://localhost:2380", no_effect, "Cluster",
      "Checked as etcd does; a cluster of one has no peers, and nothing listens there."},
     {"initial-cluster", text, "", works, "Cluster",
-     "NAME=PEER-URL of this member alone; several members are refused. Default: NAME=the advertised peer URL."},
+     "NAME=PEER-URL of this member alone; several members are refused. "
+     "Default: NAME=the advertised peer URL."},
     {"initial-cluster-state", text, "new", works, "Cluster",
      "new; existing is taken only where the data exists."},
     {"initial-cluster-token", text, "etcd-cluster", no_effect, "Cluster",

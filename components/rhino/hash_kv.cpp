@@ -24,7 +24,8 @@ Result<KvHash> hash_kv(storage::sqlite::SqliteStore& store, Revision revision) {
     if (revision > 0 && revision < out.compact_revision) return Status{410, storage::reason_compacted, ""};
     if (revision > out.current_revision) return Status{400, storage::reason_future_revision, ""};
     out.hash_revision = revision ? revision : out.current_revision;  // nothing is as old as a negative one
-    // Of what stood before the compaction only what still stands at the revision counts; all of it if nothing stands.
+    // Of what stood before the compaction only what still stands at the revision counts; all of it if nothing
+    // stands.
     std::set<std::string, std::less<>> changed;
     std::int64_t live = 0;
     auto look = [&](const LogRow& row) -> Result<void> {
@@ -44,7 +45,8 @@ Result<KvHash> hash_kv(storage::sqlite::SqliteStore& store, Revision revision) {
     auto add = [&](const LogRow& row) -> Result<void> {
       const Revision at = revision_of(row.id);
       if (at > out.hash_revision) return {};
-      if (at <= out.compact_revision && (row.is_removal || (live > 0 && changed.contains(row.key)))) return {};
+      if (at <= out.compact_revision && (row.is_removal || (live > 0 && changed.contains(row.key))))
+        return {};
       to_message(row, kv);
       kv.SerializeToString(&bytes);
       add_bytes(row_key_bytes(row_key(row)));

@@ -1,5 +1,6 @@
 #pragma once
-// etcd's hash of its keys up to a revision: equal to etcd's own when the same was written (server/storage/mvcc/hash.go).
+// etcd's hash of its keys up to a revision: equal to etcd's own when the same was written
+// (server/storage/mvcc/hash.go).
 
 #include <cstdint>
 

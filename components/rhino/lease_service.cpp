@@ -1,6 +1,7 @@
 #include "rhino/lease_service.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "rhino/errors.h"
 #include "rhino/unary.h"
@@ -11,7 +12,7 @@ using namespace etcdserverpb;
 
 namespace {
 
-// What etcd allows with its defaults: at least one and a half election timeouts of a second, in whole seconds.
+// What etcd allows with its defaults: at least one and a half election timeouts of a second, rounded up.
 constexpr std::int64_t least_ttl_s = 2, most_ttl_s = 9'000'000'000;
 
 // One renewal after the other: a request is read when the answer before it was written.
@@ -50,24 +51,27 @@ class KeepAlive final
 }  // namespace
 
 grpc::ServerUnaryReactor* LeaseService::LeaseGrant(grpc::CallbackServerContext* context,
-                                                   const LeaseGrantRequest* request, LeaseGrantResponse* response) {
+                                                   const LeaseGrantRequest* request,
+                                                   LeaseGrantResponse* response) {
   if (request->ttl() > most_ttl_s) return finish(context, errors::lease_ttl_too_large());
   if (!member_.has_room(0)) return finish(context, errors::no_space());
   auto* reactor = context->DefaultReactor();
   const auto ttl_s = std::max(request->ttl(), least_ttl_s);
-  member_.store().lease_grant(request->id(), ttl_s, [this, response, reactor](Result<storage::LeaseInfo> granted) {
+  auto ended = [this, response, reactor](Result<storage::LeaseInfo> granted) {
     if (!granted) return reactor->Finish(to_grpc(granted.error()));
     ++member_.counters.leases_granted;
     response->set_id(granted->id);
     response->set_ttl(granted->granted_ttl_s);
     member_.fill(*response->mutable_header());
     reactor->Finish(grpc::Status::OK);
-  });
+  };
+  member_.store().lease_grant(request->id(), ttl_s, std::move(ended));
   return reactor;
 }
 
 grpc::ServerUnaryReactor* LeaseService::LeaseRevoke(grpc::CallbackServerContext* context,
-                                                    const LeaseRevokeRequest* request, LeaseRevokeResponse* response) {
+                                                    const LeaseRevokeRequest* request,
+                                                    LeaseRevokeResponse* response) {
   auto* reactor = context->DefaultReactor();
   member_.store().lease_revoke(request->id(), [this, response, reactor](Result<void> revoked) {
     if (!revoked) return reactor->Finish(to_grpc(revoked.error()));
@@ -102,7 +106,8 @@ grpc::ServerUnaryReactor* LeaseService::LeaseTimeToLive(grpc::CallbackServerCont
   return finish(context, grpc::Status::OK);
 }
 
-grpc::ServerUnaryReactor* LeaseService::LeaseLeases(grpc::CallbackServerContext* context, const LeaseLeasesRequest*,
+grpc::ServerUnaryReactor* LeaseService::LeaseLeases(grpc::CallbackServerContext* context,
+                                                    const LeaseLeasesRequest*,
                                                     LeaseLeasesResponse* response) {
   auto ids = member_.store().leases();
   if (!ids) return finish(context, to_grpc(ids.error()));

@@ -28,7 +28,8 @@ MaintenanceService::Reactor* MaintenanceService::Alarm(Context* context, const A
         if (request->alarm() == NONE || alarm.second == request->alarm()) add(alarm);
       break;
     case AlarmRequest::ACTIVATE:
-      if (request->alarm() != NONE && AlarmType_IsValid(request->alarm()) && member_.set_alarm(asked, true)) add(asked);
+      if (request->alarm() != NONE && AlarmType_IsValid(request->alarm()) && member_.set_alarm(asked, true))
+        add(asked);
       break;
     case AlarmRequest::DEACTIVATE:
       if (member_.set_alarm(asked, false)) add(asked);
@@ -69,7 +70,8 @@ MaintenanceService::Reactor* MaintenanceService::Defragment(Context* context, co
   return reactor;
 }
 
-MaintenanceService::Reactor* MaintenanceService::Hash(Context* context, const HashRequest*, HashResponse* response) {
+MaintenanceService::Reactor* MaintenanceService::Hash(Context* context, const HashRequest*,
+                                                      HashResponse* response) {
   auto* reactor = context->DefaultReactor();
   worker_.post([this, reactor, response] {
     auto hash = hash_kv(member_.store(), 0);
@@ -102,7 +104,8 @@ grpc::ServerWriteReactor<SnapshotResponse>* MaintenanceService::Snapshot(Context
   return stream.get();
 }
 
-MaintenanceService::Reactor* MaintenanceService::MoveLeader(Context* context, const MoveLeaderRequest* request,
+MaintenanceService::Reactor* MaintenanceService::MoveLeader(Context* context,
+                                                            const MoveLeaderRequest* request,
                                                             MoveLeaderResponse*) {
   return finish(context, request->targetid() == member_.member_id() ? grpc::Status::OK
                                                                     : errors::bad_leader_transferee());

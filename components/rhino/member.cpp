@@ -27,7 +27,9 @@ Result<std::uint64_t> id_of(SqliteStore& store, const std::string& name) {
   return static_cast<std::uint64_t>(id);
 }
 
-std::string alarm_name(etcdserverpb::AlarmType type) { return fmt::format("rhino_alarm_{}", static_cast<int>(type)); }
+std::string alarm_name(etcdserverpb::AlarmType type) {
+  return fmt::format("rhino_alarm_{}", static_cast<int>(type));
+}
 
 }  // namespace
 
@@ -38,7 +40,8 @@ Result<std::unique_ptr<Member>> Member::open(SqliteStore& store, ServicesOptions
   RN_TRY(member->cluster_id_, id_of(store, "rhino_cluster_id"));
   RN_TRY(member->member_id_, id_of(store, "rhino_member_id"));
   RN_TRY(const auto term, store.setting("rhino_term"));
-  member->term_ = static_cast<std::uint64_t>(term == 0 ? 2 : term + 1);  // etcd's first election ends in term 2
+  member->term_ =
+      static_cast<std::uint64_t>(term == 0 ? 2 : term + 1);  // etcd's first election ends in term 2
   RN_CHECK(set_blocking(store, "rhino_term", static_cast<std::int64_t>(member->term_)));
   for (const auto type : {etcdserverpb::NOSPACE, etcdserverpb::CORRUPT}) {
     RN_TRY(const auto is_raised, store.setting(alarm_name(type)));
@@ -91,8 +94,10 @@ bool Member::has_room(std::size_t bytes) {
     measured_bytes_ += static_cast<std::int64_t>(bytes);
     if (measured_bytes_ < options_.quota_bytes) return true;
   }
-  log::warn("rhino", "the store is larger than --quota-backend-bytes ({}): writes are refused until it is compacted, "
-            "defragmented and the alarm disarmed", options_.quota_bytes);
+  log::warn("rhino",
+            "the store is larger than --quota-backend-bytes ({}): writes are refused until it is compacted, "
+            "defragmented and the alarm disarmed",
+            options_.quota_bytes);
   set_alarm({member_id_, etcdserverpb::NOSPACE}, true);
   return false;
 }

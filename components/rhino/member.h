@@ -38,12 +38,13 @@ class Member {
   bool has_room(std::size_t bytes);
 
   struct {
-    std::atomic<std::int64_t> watch_streams{0}, watchers{0}, ranges{0}, puts{0}, deletes{0}, txns{0}, compactions{0},
-        events{0}, leases_granted{0}, leases_revoked{0};
+    std::atomic<std::int64_t> watch_streams{0}, watchers{0}, ranges{0}, puts{0}, deletes{0}, txns{0},
+        compactions{0}, events{0}, leases_granted{0}, leases_revoked{0};
   } counters;
 
  private:
-  Member(storage::sqlite::SqliteStore& store, ServicesOptions options) : store_(store), options_(std::move(options)) {}
+  Member(storage::sqlite::SqliteStore& store, ServicesOptions options)
+      : store_(store), options_(std::move(options)) {}
 
   storage::sqlite::SqliteStore& store_;
   ServicesOptions options_;

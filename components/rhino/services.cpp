@@ -28,7 +28,8 @@ struct Services::Impl {
 Services::Services(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Services::~Services() = default;
 
-Result<std::unique_ptr<Services>> Services::make(storage::sqlite::SqliteStore& store, ServicesOptions options) {
+Result<std::unique_ptr<Services>> Services::make(storage::sqlite::SqliteStore& store,
+                                                 ServicesOptions options) {
   RN_TRY(auto member, Member::open(store, std::move(options)));
   return std::unique_ptr<Services>(new Services(std::make_unique<Impl>(std::move(member))));
 }

@@ -1,6 +1,6 @@
 #pragma once
-// The services of the etcd v3 API over one store: KV, Watch, Lease, Maintenance, Cluster, Auth. They answer as a cluster
-// of one etcd member does, which never loses its leader.
+// The services of the etcd v3 API over one store: KV, Watch, Lease, Maintenance, Cluster, Auth. They answer
+// as a cluster of one etcd member does, which never loses its leader.
 
 #include <chrono>
 #include <cstdint>
@@ -28,7 +28,8 @@ struct ServicesOptions {
   std::int64_t quota_bytes = 2LL << 30;             // --quota-backend-bytes; negative: none
   std::size_t max_txn_ops = 128;                    // --max-txn-ops
   std::size_t max_request_bytes = 1536 * 1024;      // --max-request-bytes
-  std::chrono::nanoseconds progress_notify_interval = std::chrono::minutes(10);  // --watch-progress-notify-interval
+  // --watch-progress-notify-interval
+  std::chrono::nanoseconds progress_notify_interval = std::chrono::minutes(10);
   std::string scratch_folder;                       // for snapshots under way
 };
 

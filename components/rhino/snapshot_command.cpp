@@ -30,8 +30,8 @@ std::string human_bytes(std::int64_t bytes) {
 std::string table(const SnapshotStatus& status) {
   const std::vector<std::string> head{"HASH", "REVISION", "TOTAL KEYS", "TOTAL SIZE", "VERSION"};
   const std::vector<std::string> row{fmt::format("{:x}", status.hash), fmt::format("{}", status.revision),
-                                     fmt::format("{}", status.total_keys), human_bytes(status.total_size_bytes),
-                                     status.version};
+                                     fmt::format("{}", status.total_keys),
+                                     human_bytes(status.total_size_bytes), status.version};
   std::string rule = "+", first = "|", second = "|";
   for (std::size_t i = 0; i < head.size(); ++i) {
     const std::size_t width = std::max(head[i].size(), row[i].size());
@@ -47,17 +47,22 @@ std::string table(const SnapshotStatus& status) {
 SnapshotCommand::SnapshotCommand(CLI::App& program) {
   auto* snapshot = program.add_subcommand("snapshot", "Between a store and snapshots of etcd");
   snapshot->require_subcommand(1);
-  export_ = snapshot->add_subcommand("export", "Write a stopped store as a snapshot that `etcdutl snapshot restore` takes");
+  export_ = snapshot->add_subcommand(
+      "export", "Write a stopped store as a snapshot that `etcdutl snapshot restore` takes");
   export_->add_option("--data-dir", data_dir_, "The store's folder")->required();
   export_->add_option("--to", to_, "The snapshot's file, which must not exist")->required();
-  import_ = snapshot->add_subcommand("import", "Make a store from a snapshot of etcd 3.4 to 3.6, or from a member's db file");
+  import_ = snapshot->add_subcommand(
+      "import", "Make a store from a snapshot of etcd 3.4 to 3.6, or from a member's db file");
   import_->add_option("--from", from_, "The snapshot's file")->required();
   import_->add_option("--data-dir", data_dir_, "The new store's folder, which must not have one")->required();
-  import_->add_option("--bump-revision", bump_revision_,
-                      "By how much revisions rise, older ones counting as compacted; 0 keeps them with their history")
+  import_
+      ->add_option(
+          "--bump-revision", bump_revision_,
+          "By how much revisions rise, older ones counting as compacted; 0 keeps them with their history")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
-  import_->add_flag("--skip-hash-check", skips_hash_check_, "Take a file without a SHA-256 at its end (a member's db file)");
+  import_->add_flag("--skip-hash-check", skips_hash_check_,
+                    "Take a file without a SHA-256 at its end (a member's db file)");
   status_ = snapshot->add_subcommand("status", "Tell what a snapshot holds");
   status_->add_option("--from", from_, "The snapshot's file")->required();
   status_->add_option("--output,-w,--write-out", output_, "table or json")
@@ -81,20 +86,23 @@ Result<std::string> SnapshotCommand::import_store() const {
     if (std::filesystem::create_directories(data_dir_, error)) made = data_dir_;
     std::filesystem::permissions(data_dir_, std::filesystem::perms::owner_all, error);
   }
-  if (error) return Status{500, "InternalError", fmt::format("cannot make the folder {}: {}", data_dir_, error.message())};
+  if (error)
+    return Status{500, "InternalError",
+                  fmt::format("cannot make the folder {}: {}", data_dir_, error.message())};
   auto done = import_snapshot(from_, store_file(data_dir_), {bump_revision_, skips_hash_check_});
   if (!done && !made.empty()) std::filesystem::remove(made, error);
   if (!done) return done.error();
-  return fmt::format("Imported {} keys and {} leases of revision {} into {}, which is at revision {}{}", done->keys,
-                     done->leases, done->snapshot_revision, store_file(data_dir_), done->revision,
+  return fmt::format("Imported {} keys and {} leases of revision {} into {}, which is at revision {}{}",
+                     done->keys, done->leases, done->snapshot_revision, store_file(data_dir_), done->revision,
                      bump_revision_ > 0 ? "; every older one counts as compacted" : "");
 }
 
 Result<std::string> SnapshotCommand::status() const {
   RN_TRY(const auto status, snapshot_status(from_));
   if (output_ == "table") return table(status);
-  return fmt::format(R"({{"hash":{},"revision":{},"totalKey":{},"totalSize":{},"version":"{}"}})", status.hash,
-                     status.revision, status.total_keys, status.total_size_bytes, status.version);
+  return fmt::format(R"({{"hash":{},"revision":{},"totalKey":{},"totalSize":{},"version":"{}"}})",
+                     status.hash, status.revision, status.total_keys, status.total_size_bytes,
+                     status.version);
 }
 
 std::optional<int> SnapshotCommand::run() {

@@ -45,7 +45,8 @@ std::string json_strings(const std::vector<std::string>& texts) {
 
 // encoding/json of membership.Member.
 std::string member_json(const SnapshotIdentity& identity) {
-  std::string out = fmt::format("{{\"id\":{},\"peerURLs\":{}", identity.member_id, json_strings(identity.peer_urls));
+  std::string out =
+      fmt::format("{{\"id\":{},\"peerURLs\":{}", identity.member_id, json_strings(identity.peer_urls));
   if (!identity.name.empty()) out += ",\"name\":" + json_string(identity.name);
   if (!identity.client_urls.empty()) out += ",\"clientURLs\":" + json_strings(identity.client_urls);
   return out + "}";
@@ -127,10 +128,12 @@ Result<SnapshotSummary> write_dump(Dump& dump, const SnapshotIdentity& identity,
   RN_CHECK(write_leases(*writer, dump));
   RN_CHECK(write_bucket(*writer, "meta", meta_entries(dump, identity)));
   RN_CHECK(write_bucket(*writer, "alarm", alarm_entries(identity)));
-  RN_CHECK(write_bucket(*writer, "members", {{fmt::format("{:x}", identity.member_id), member_json(identity)}}));
+  RN_CHECK(
+      write_bucket(*writer, "members", {{fmt::format("{:x}", identity.member_id), member_json(identity)}}));
   RN_CHECK(write_bucket(*writer, "cluster", {{"clusterVersion", etcd_cluster_version}}));
   RN_CHECK(write_bucket(*writer, "auth", {{"authRevision", big_endian(1)}}));
-  for (const char* empty : {"authRoles", "authUsers", "members_removed"}) RN_CHECK(write_bucket(*writer, empty, {}));
+  for (const char* empty : {"authRoles", "authUsers", "members_removed"})
+    RN_CHECK(write_bucket(*writer, empty, {}));
   RN_TRY(summary.size_bytes, writer->finish());
   return summary;
 }
@@ -167,7 +170,8 @@ Result<SnapshotSummary> write_snapshot(storage::sqlite::SqliteStore& store, cons
 Result<SnapshotSummary> export_snapshot(const std::string& store_file, const std::string& path) {
   std::error_code ignored;
   if (std::filesystem::exists(path, ignored))
-    return Status{409, "AlreadyExists", fmt::format("{} exists already: choose another name, or move it away", path)};
+    return Status{409, "AlreadyExists",
+                  fmt::format("{} exists already: choose another name, or move it away", path)};
   const std::string part = path + ".part";
   ::unlink(part.c_str());  // of an attempt that was cut off
   SnapshotSummary summary;
@@ -178,7 +182,8 @@ Result<SnapshotSummary> export_snapshot(const std::string& store_file, const std
       return {};
     }));
     RN_CHECK(append_sum(part));
-    if (::link(part.c_str(), path.c_str()) != 0) return errno_error(fmt::format("cannot make {}", path), errno);
+    if (::link(part.c_str(), path.c_str()) != 0)
+      return errno_error(fmt::format("cannot make {}", path), errno);
     return {};
   }();
   ::unlink(part.c_str());

@@ -70,15 +70,17 @@ Result<void> Import::walk(const std::function<Result<void>(const Row&)>& visit) 
   return reader_.walk("key", [&](std::string_view key, std::string_view value) -> Result<void> {
     RN_TRY(row.at, parse_row_key(key));
     const auto revision = row.at.revision;
-    if (value.size() > std::numeric_limits<int>::max() || !row.kv.ParseFromArray(value.data(), static_cast<int>(value.size())))
+    if (value.size() > std::numeric_limits<int>::max() ||
+        !row.kv.ParseFromArray(value.data(), static_cast<int>(value.size())))
       return damaged(fmt::format("the change at revision {} cannot be decoded", revision));
     if (revision < 1 || revision >= max_revision || row.at.sub >= std::int64_t{1} << sub_bits)
       return damaged(fmt::format("revision {}_{} is out of bounds", revision, row.at.sub));
     row.is_marker = row.kv.key().empty();
     const auto& kv = row.kv;
-    const bool is_plausible = row.is_marker || row.at.is_removal ||
-                              (kv.mod_revision() == revision && kv.create_revision() >= 1 && kv.create_revision() <= revision &&
-                               kv.version() >= 1 && kv.version() <= std::numeric_limits<std::int32_t>::max());
+    const bool is_plausible =
+        row.is_marker || row.at.is_removal ||
+        (kv.mod_revision() == revision && kv.create_revision() >= 1 && kv.create_revision() <= revision &&
+         kv.version() >= 1 && kv.version() <= std::numeric_limits<std::int32_t>::max());
     if (!is_plausible) return damaged(fmt::format("the change at revision {} contradicts itself", revision));
     return visit(row);
   });
@@ -105,9 +107,11 @@ Result<void> Import::choose_rows(storage::sqlite::Loader& loader) {
   }));
   summary_.snapshot_revision = std::max(newest_, compacted_);
   if (options_.bump_revision < 0 || options_.bump_revision >= max_revision - summary_.snapshot_revision)
-    return Status{400, "BadBump", fmt::format("revisions cannot rise by {} from {}: choose a --bump-revision between 0 and {}",
-                                              options_.bump_revision, summary_.snapshot_revision,
-                                              max_revision - summary_.snapshot_revision - 1)};
+    return Status{
+        400, "BadBump",
+        fmt::format("revisions cannot rise by {} from {}: choose a --bump-revision between 0 and {}",
+                    options_.bump_revision, summary_.snapshot_revision,
+                    max_revision - summary_.snapshot_revision - 1)};
   summary_.revision = summary_.snapshot_revision + options_.bump_revision;
   summary_.compact_revision = options_.bump_revision > 0 ? summary_.revision : compacted_;
   return {};
@@ -116,7 +120,8 @@ Result<void> Import::choose_rows(storage::sqlite::Loader& loader) {
 Result<void> Import::load_leases(storage::sqlite::Loader& loader) {
   return reader_.walk("lease", [&](std::string_view, std::string_view value) -> Result<void> {
     leasepb::Lease lease;
-    if (!lease.ParseFromArray(value.data(), static_cast<int>(value.size())) || lease.id() == 0 || lease.ttl() < 0)
+    if (!lease.ParseFromArray(value.data(), static_cast<int>(value.size())) || lease.id() == 0 ||
+        lease.ttl() < 0)
       return damaged("a lease cannot be decoded");
     ++summary_.leases;
     return loader.add_lease(lease.id(), lease.ttl());
@@ -126,7 +131,8 @@ Result<void> Import::load_leases(storage::sqlite::Loader& loader) {
 Result<ImportSummary> Import::load(storage::sqlite::Loader& loader) {
   RN_CHECK(walk([&](const Row& row) -> Result<void> {
     // The removals at the compacted revision can still be watched, earlier ones cannot.
-    const bool is_gone = row.at.is_removal && row.at.revision <= filtered_to_ && row.at.revision != filtered_to_;
+    const bool is_gone =
+        row.at.is_removal && row.at.revision <= filtered_to_ && row.at.revision != filtered_to_;
     if (row.is_marker || is_gone) return {};
     return loader.add(to_change(row));
   }));
@@ -137,7 +143,8 @@ Result<ImportSummary> Import::load(storage::sqlite::Loader& loader) {
 
 }  // namespace
 
-Result<ImportSummary> import_snapshot(const std::string& snapshot, const std::string& store_file, const ImportOptions& options) {
+Result<ImportSummary> import_snapshot(const std::string& snapshot, const std::string& store_file,
+                                      const ImportOptions& options) {
   RN_TRY(const auto reader, open_snapshot(snapshot, options.skips_hash_check ? Sum::ignored : Sum::required));
   Import import(*reader, options);
   if (auto read = import.read_facts(); !read) return about_snapshot(snapshot, read.error());

@@ -27,6 +27,7 @@ struct ImportSummary {
 // on disk. Alarms and members are not taken over, and a lease begins anew with the time it was granted. A
 // snapshot that is damaged, has authentication enabled or is none is refused in one sentence that says what
 // to do.
-Result<ImportSummary> import_snapshot(const std::string& snapshot, const std::string& store_file, const ImportOptions& options);
+Result<ImportSummary> import_snapshot(const std::string& snapshot, const std::string& store_file,
+                                      const ImportOptions& options);
 
 }  // namespace rusternetes::rhino

@@ -19,13 +19,15 @@ Status refused(std::string message) { return Status{400, "NotASnapshot", std::mo
 Result<void> check_sum(int fd, std::uint64_t size, const std::string& path, Sum sum) {
   if (sum == Sum::ignored || (sum == Sum::checked_if_there && !has_sum(size))) return {};
   if (!has_sum(size))
-    return refused(fmt::format("{} has no SHA-256 at its end: if it was cut short, save or copy the snapshot again; if it is "
-                               "the db file of a member, use --skip-hash-check",
-                               path));
+    return refused(fmt::format(
+        "{} has no SHA-256 at its end: if it was cut short, save or copy the snapshot again; if it is "
+        "the db file of a member, use --skip-hash-check",
+        path));
   auto is_right = is_sum_right(fd, size);
   if (!is_right) return about_snapshot(path, is_right.error());
   if (!*is_right)
-    return refused(fmt::format("{} is damaged (its SHA-256 is another one): save or copy the snapshot again", path));
+    return refused(
+        fmt::format("{} is damaged (its SHA-256 is another one): save or copy the snapshot again", path));
   return {};
 }
 
@@ -35,7 +37,8 @@ Status about_snapshot(const std::string& path, const Status& status) {
   if (status.is("Damaged"))
     return refused(fmt::format("{} is damaged ({}): save or copy the snapshot again", path, status.message));
   if (status.is("NotBolt"))
-    return refused(fmt::format("{} is no snapshot of etcd: name a file that `etcdctl snapshot save` has made", path));
+    return refused(
+        fmt::format("{} is no snapshot of etcd: name a file that `etcdctl snapshot save` has made", path));
   return Status{status.code, status.reason, fmt::format("{}: {}", path, status.message), status.details};
 }
 
@@ -80,7 +83,8 @@ Result<SnapshotStatus> snapshot_status(const std::string& path) {
       if (name != "key") return {};
       RN_TRY(const auto row, parse_row_key(key));
       if (!kv.ParseFromArray(value.data(), static_cast<int>(value.size())))
-        return Status{400, "Damaged", fmt::format("the change at revision {} cannot be decoded", row.revision)};
+        return Status{400, "Damaged",
+                      fmt::format("the change at revision {} cannot be decoded", row.revision)};
       status.revision = row.revision;
       if (row.is_removal)
         live.erase(kv.key());

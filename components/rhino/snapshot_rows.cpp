@@ -36,7 +36,8 @@ std::string row_key_bytes(const RowKey& key) {
 
 Result<RowKey> parse_row_key(std::string_view bytes) {
   RowKey key;
-  if ((bytes.size() != 17 && bytes.size() != 18) || bytes[8] != '_' || (bytes.size() == 18 && bytes[17] != 't'))
+  if ((bytes.size() != 17 && bytes.size() != 18) || bytes[8] != '_' ||
+      (bytes.size() == 18 && bytes[17] != 't'))
     return Status{400, "Damaged", "its keys have an entry that is no revision"};
   key.revision = static_cast<std::int64_t>(from_big_endian(bytes.substr(0, 8)));
   key.sub = static_cast<std::int64_t>(from_big_endian(bytes.substr(9, 8)));

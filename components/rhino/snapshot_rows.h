@@ -1,5 +1,6 @@
 #pragma once
-// One change of the store as etcd keeps it in its bucket "key": what its snapshots hold, and what its hashes are made of.
+// One change of the store as etcd keeps it in its bucket "key": what its snapshots hold, and what its hashes
+// are made of.
 
 #include <boost/crc.hpp>
 #include <cstdint>

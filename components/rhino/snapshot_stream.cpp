@@ -67,7 +67,8 @@ void SnapshotStream::send_next() {
   if (left_ > 0) {
     blob.resize(static_cast<std::size_t>(std::min(left_, piece_bytes)));
     const ssize_t got = ::read(fd_, blob.data(), blob.size());
-    if (got <= 0) return finish({grpc::StatusCode::UNKNOWN, "etcdserver: the snapshot's file cannot be read"});
+    if (got <= 0)
+      return finish({grpc::StatusCode::UNKNOWN, "etcdserver: the snapshot's file cannot be read"});
     blob.resize(static_cast<std::size_t>(got));
     EVP_DigestUpdate(sum_.get(), blob.data(), blob.size());
     left_ -= got;

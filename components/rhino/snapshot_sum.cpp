@@ -15,10 +15,12 @@ namespace {
 
 Result<std::string> sum_of(int fd, std::uint64_t size) {
   const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
-  if (!context || EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) != 1) return internal_error("no SHA-256");
+  if (!context || EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) != 1)
+    return internal_error("no SHA-256");
   std::vector<char> buffer(1 << 20);
   for (std::uint64_t at = 0; at < size;) {
-    const ssize_t got = ::pread(fd, buffer.data(), std::min<std::uint64_t>(buffer.size(), size - at), static_cast<off_t>(at));
+    const ssize_t got =
+        ::pread(fd, buffer.data(), std::min<std::uint64_t>(buffer.size(), size - at), static_cast<off_t>(at));
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return errno_error("cannot read the file", got < 0 ? errno : EIO);
     EVP_DigestUpdate(context.get(), buffer.data(), static_cast<std::size_t>(got));

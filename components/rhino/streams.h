@@ -47,8 +47,8 @@ class Streams {
   bool is_stopped_ = false;
 };
 
-// What every stream is beside its messages, on a reactor of gRPC's: it is in `streams`, and lives, from begin() to OnDone,
-// and finishes once.
+// What every stream is beside its messages, on a reactor of gRPC's: it is in `streams`, and lives, from
+// begin() to OnDone, and finishes once.
 template <class Reactor>
 class StreamReactor : public Reactor, public Stream {
  public:
@@ -86,7 +86,8 @@ class StreamReactor : public Reactor, public Stream {
     std::lock_guard lock(mutex_);
     return is_finished_;
   }
-  // Nothing is read or written once the stream is finished; what else reads or writes has to see to that under the mutex.
+  // Nothing is read or written once the stream is finished; what else reads or writes has to see to that
+  // under the mutex.
   template <class Message>
   void read(Message& message) {
     std::lock_guard lock(mutex_);

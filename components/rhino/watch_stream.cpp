@@ -18,7 +18,9 @@ constexpr std::size_t overhead_bytes = 512 << 10;
 constexpr std::size_t most_queued_answers = 4096;
 constexpr std::int64_t invalid_id = -1;
 
-std::size_t bytes_of(const storage::KeyValue& kv) { return kv.key.size() + (kv.value ? kv.value->size() : 0) + 32; }
+std::size_t bytes_of(const storage::KeyValue& kv) {
+  return kv.key.size() + (kv.value ? kv.value->size() : 0) + 32;
+}
 
 std::size_t bytes_of(const storage::WatchBatch& batch) {
   std::size_t bytes = 64;
@@ -125,9 +127,9 @@ void WatchStream::create(const WatchCreateRequest& request) {
   auto created = make_response(id, now);
   created->set_created(true);
   queue(std::move(created));
-  auto watch = member_.store().watch(std::move(wanted), [this, id](std::shared_ptr<const storage::WatchBatch> batch) {
-    return accept(id, std::move(batch));
-  });
+  auto watch = member_.store().watch(
+      std::move(wanted),
+      [this, id](std::shared_ptr<const storage::WatchBatch> batch) { return accept(id, std::move(batch)); });
   if (!watch) {
     auto failed = std::make_shared<storage::WatchBatch>();
     failed->error = watch.error();
@@ -177,7 +179,8 @@ void WatchStream::progress() {
 void WatchStream::arm_progress() {
   static thread_local std::mt19937 random{std::random_device{}()};
   // Up to a tenth more, so that streams that began together do not all send together.
-  const auto interval = std::chrono::duration_cast<std::chrono::microseconds>(member_.options().progress_notify_interval);
+  const auto interval =
+      std::chrono::duration_cast<std::chrono::microseconds>(member_.options().progress_notify_interval);
   const auto jitter = interval * static_cast<int>(random() % 1000) / 10'000;
   const auto due = std::chrono::system_clock::now() + interval + jitter;
   std::weak_ptr<Stream> weak = weak_from_this();
@@ -307,7 +310,9 @@ bool WatchStream::take_next() {
   }
 }
 
-std::size_t WatchStream::fragment_bytes() const { return member_.options().max_request_bytes + overhead_bytes; }
+std::size_t WatchStream::fragment_bytes() const {
+  return member_.options().max_request_bytes + overhead_bytes;
+}
 
 bool WatchStream::fill_events(Events&& events) {
   std::shared_ptr<Entry> entry;

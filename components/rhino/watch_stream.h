@@ -1,7 +1,7 @@
 #pragma once
-// One stream of etcdserverpb.Watch: many watches, whose events go out in the order in which the store gave them. The store's
-// threads only queue what happened; messages are made and sent on the pump's thread. When a client does not read, the
-// store is told that there is no room, and serves the rest from disk later.
+// One stream of etcdserverpb.Watch: many watches, whose events go out in the order in which the store gave
+// them. The store's threads only queue what happened; messages are made and sent on the pump's thread. When a
+// client does not read, the store is told that there is no room, and serves the rest from disk later.
 
 #include <grpcpp/alarm.h>
 
@@ -69,7 +69,7 @@ class WatchStream final
   WorkerThread& pump_;
   Request request_;
 
-  // Under the mutex, which the store's threads take inside their own: no call of the store's while it is held.
+  // Under the mutex. The store's threads take it inside their own: no call of the store's while it is held.
   std::map<std::int64_t, std::shared_ptr<Entry>> watches_;
   std::int64_t next_id_ = 0;
   std::deque<Item> queue_;

@@ -1,9 +1,11 @@
 #pragma once
-// The store, after etcd's model: one sequence of revisions over a flat, ordered key space; every write makes exactly one
-// new revision; any revision since the last compaction can be read; watches deliver every change from a revision on, in
-// order, and are never dropped for being slow. Keys and values are bytes. Implementations: storage/sqlite, storage/etcd.
+// The store, after etcd's model: one sequence of revisions over a flat, ordered key space; every write makes
+// exactly one new revision; any revision since the last compaction can be read; watches deliver every change
+// from a revision on, in order, and are never dropped for being slow. Keys and values are bytes.
+// Implementations: storage/sqlite, storage/etcd.
 //
-// All methods are thread-safe. Callbacks come on a thread of the store's; they must not block: post, and return.
+// All methods are thread-safe. Callbacks come on a thread of the store's; they must not block: post, and
+// return.
 
 #include <cstdint>
 #include <functional>
@@ -81,9 +83,9 @@ struct DeleteRequest {
 struct TxnRequest;
 using Operation = std::variant<RangeRequest, PutRequest, DeleteRequest, std::shared_ptr<TxnRequest>>;
 
-// If all compares hold, `success` runs, else `failure`; all its writes share one revision, or none happens. The compares of
-// nested transactions too see what was there before the first operation; a range sees what operations before it wrote, unless
-// it names a revision.
+// If all compares hold, `success` runs, else `failure`; all its writes share one revision, or none happens.
+// The compares of nested transactions too see what was there before the first operation; a range sees what
+// operations before it wrote, unless it names a revision.
 struct TxnRequest {
   std::vector<Compare> compares;
   std::vector<Operation> success, failure;
@@ -99,7 +101,8 @@ struct DeleteResponse {
   std::vector<KeyValue> previous;
 };
 struct TxnResponse;
-using OperationResponse = std::variant<RangeResponse, PutResponse, DeleteResponse, std::shared_ptr<TxnResponse>>;
+using OperationResponse =
+    std::variant<RangeResponse, PutResponse, DeleteResponse, std::shared_ptr<TxnResponse>>;
 struct TxnResponse {
   Revision revision = 0;  // after it
   bool succeeded = false;
@@ -120,8 +123,9 @@ struct WatchRequest {
   bool previous = false;
 };
 
-// A batch holds whole revisions. `revision`: every event up to it, of this watch, has now been delivered; a batch without
-// events is progress. After a failed one (Compacted: `compact_revision` says how far) nothing more comes.
+// A batch holds whole revisions. `revision`: every event up to it, of this watch, has now been delivered; a
+// batch without events is progress. After a failed one (Compacted: `compact_revision` says how far) nothing
+// more comes.
 struct WatchBatch {
   Revision revision = 0;
   std::vector<Event> events;
@@ -151,29 +155,29 @@ class Store {
  public:
   virtual ~Store() = default;
 
-  // Reads see every write acknowledged before, by this process or any other. Blocking: short where the store is a file, a
-  // call over the network (bounded by a deadline) where it is a server.
+  // Reads see every write acknowledged before, by this process or any other. Blocking: short where the store
+  // is a file, a call over the network (bounded by a deadline) where it is a server.
   virtual Result<RangeResponse> range(const RangeRequest& request) = 0;
   // The same for who must not block. `done` may be called before this returns, on the caller's thread.
   using RangeCallback = std::function<void(Result<RangeResponse>)>;
   virtual void range(RangeRequest request, RangeCallback done) = 0;
-  // A revision that is not older than any write acknowledged, by this process or any other, before the call. Calls that
-  // come while one is under way share the next. `done` as above.
+  // A revision that is not older than any write acknowledged, by this process or any other, before the call.
+  // Calls that come while one is under way share the next. `done` as above.
   virtual void newest_revision(std::function<void(Result<Revision>)> done) = 0;
 
   // Writes are queued to the one writer; `done` is called once the write is on disk (or refused).
   using TxnCallback = std::function<void(Result<TxnResponse>)>;
   virtual void txn(TxnRequest request, TxnCallback done) = 0;
 
-  // False: the receiver has no room; the watch falls behind, and after resume() it is served from disk, from the refused
-  // batch on. Nothing is ever skipped or dropped.
+  // False: the receiver has no room; the watch falls behind, and after resume() it is served from disk, from
+  // the refused batch on. Nothing is ever skipped or dropped.
   using WatchCallback = std::function<bool(std::shared_ptr<const WatchBatch>)>;
   virtual Result<std::unique_ptr<Watch>> watch(WatchRequest request, WatchCallback on_batch) = 0;
 
   // False: nobody but this process writes, so that current_revision() is the newest.
   virtual bool has_other_writers() const = 0;
-  // The newest revision, and the one compacted up to (-1: none ever was), that this process knows of. In a store of its own
-  // these are the store's.
+  // The newest revision, and the one compacted up to (-1: none ever was), that this process knows of. In a
+  // store of its own these are the store's.
   virtual Revision current_revision() const = 0;
   virtual Revision compact_revision() const = 0;
   // Revisions below `revision` can no longer be read, watched or counted; space returns in slices.

@@ -66,7 +66,8 @@ Result<void> Reader::read_metas(std::uint64_t size) {
   bool has_magic = false;
   auto look = [&](std::uint64_t at) -> std::optional<Meta> {
     std::string bytes;
-    if (at + sizeof(PageHeader) + sizeof(Meta) > size || !read_bytes(at + sizeof(PageHeader), sizeof(Meta), bytes))
+    if (at + sizeof(PageHeader) + sizeof(Meta) > size ||
+        !read_bytes(at + sizeof(PageHeader), sizeof(Meta), bytes))
       return std::nullopt;
     const auto meta = load<Meta>(bytes, 0);
     has_magic |= meta.magic == magic;
@@ -100,12 +101,15 @@ Result<void> Reader::read_page(PageId id, Walk& walk, Page& page) {
   page.data = 0;
   const auto& header = page.header;
   if (header.id != id) return damaged("page {} says that it is {}", id, header.id);
-  if (header.flags != branch_page && header.flags != leaf_page) return damaged("page {} is of kind {}", id, header.flags);
+  if (header.flags != branch_page && header.flags != leaf_page)
+    return damaged("page {} is of kind {}", id, header.flags);
   const std::uint64_t pages = std::uint64_t{header.overflow} + 1, bytes = pages * page_size_;
   if (pages > meta_.page_count - id) return damaged("page {} ends outside of the file", id);
-  if (bytes > (header.flags == branch_page ? max_branch_bytes : max_leaf_bytes)) return damaged("page {} is too large", id);
+  if (bytes > (header.flags == branch_page ? max_branch_bytes : max_leaf_bytes))
+    return damaged("page {} is too large", id);
   for (PageId own = id; own < id + pages; ++own) {
-    if (walk.seen[own] || (owners_[own] != 0 && owners_[own] != walk.owner)) return damaged("page {} is met twice", own);
+    if (walk.seen[own] || (owners_[own] != 0 && owners_[own] != walk.owner))
+      return damaged("page {} is met twice", own);
     walk.seen[own] = true;
     owners_[own] = walk.owner;
   }

@@ -62,7 +62,8 @@ class Reader {
   std::size_t page_size_ = 0;
   Meta meta_;
   std::map<std::string, std::string> buckets_;
-  std::vector<std::uint16_t> owners_;  // of pages: 0 nobody met so far, 1 the root's tree, else a bucket's number
+  // Of pages: 0 nobody met so far, 1 the root's tree, else a bucket's number.
+  std::vector<std::uint16_t> owners_;
 };
 
 }  // namespace rusternetes::rhino::bolt

@@ -36,7 +36,8 @@ Writer::~Writer() {
 }
 
 void Writer::begin_bucket(std::string_view name) {
-  RN_ASSERT(bucket_.empty() && !name.empty() && !buckets_.contains(std::string(name)), "buckets follow each other");
+  RN_ASSERT(bucket_.empty() && !name.empty() && !buckets_.contains(std::string(name)),
+            "buckets follow each other");
   bucket_ = name;
 }
 
@@ -48,8 +49,9 @@ Result<void> Writer::put(std::string_view key, std::string_view value) {
 Result<void> Writer::add(std::uint32_t flags, std::string_view key, std::string_view value) {
   RN_ASSERT(!key.empty() && (last_key_.empty() || last_key_ < key), "keys come in order");
   if (key.size() > max_key_size || value.size() > max_value_size)
-    return Status{400, "TooLarge", fmt::format("an entry of {} and {} bytes is too large for etcd's file format",
-                                               key.size(), value.size())};
+    return Status{400, "TooLarge",
+                  fmt::format("an entry of {} and {} bytes is too large for etcd's file format", key.size(),
+                              value.size())};
   const std::size_t bytes = sizeof(LeafElement) + key.size() + value.size();
   if (!leaves_.empty() && sizeof(PageHeader) + leaves_bytes_ + bytes > page_size) RN_CHECK(flush_leaf());
   leaves_.push_back({flags, std::string(key), std::string(value)});
@@ -92,13 +94,17 @@ Result<std::vector<Writer::Child>> Writer::write_branches(const std::vector<Chil
   std::vector<Child> parents;
   for (std::size_t from = 0; from < children.size();) {
     std::size_t to = from, bytes = sizeof(PageHeader);
-    while (to < children.size() && (to - from < 2 || bytes + size(children[to]) <= page_size)) bytes += size(children[to++]);
-    if (to + 1 == children.size() && to - from > 2) bytes -= size(children[--to]);  // no page with one child behind it
+    while (to < children.size() && (to - from < 2 || bytes + size(children[to]) <= page_size))
+      bytes += size(children[to++]);
+    if (to + 1 == children.size() && to - from > 2)
+      bytes -= size(children[--to]);  // no page with one child behind it
     if (to + 1 == children.size()) bytes += size(children[to++]);
     const PageId id = next_page_;
     const std::size_t pages = whole_pages(bytes);
     std::string page(pages * page_size, '\0');
-    store(page, 0, PageHeader{id, branch_page, static_cast<std::uint16_t>(to - from), static_cast<std::uint32_t>(pages - 1)});
+    store(page, 0,
+          PageHeader{id, branch_page, static_cast<std::uint16_t>(to - from),
+                     static_cast<std::uint32_t>(pages - 1)});
     std::size_t element = sizeof(PageHeader), data = element + (to - from) * sizeof(BranchElement);
     for (std::size_t i = from; i < to; ++i, element += sizeof(BranchElement)) {
       const auto& key = children[i].first_key;

@@ -1,4 +1,5 @@
-// The bbolt format: what the writer makes, the reader finds, and nothing that a file may hold harms the reader.
+// The bbolt format: what the writer makes, the reader finds, and nothing that a file may hold harms the
+// reader.
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -71,7 +72,8 @@ T peek(const std::string& bytes, std::size_t at) {
 // A bucket of three levels, whose pages are found by their kind.
 std::string deep_file(const Folder& folder) {
   Buckets buckets;
-  for (int i = 0; i < 60'000; ++i) buckets["deep"].emplace(fmt::format("{:017}", i), fmt::format("value {}", i));
+  for (int i = 0; i < 60'000; ++i)
+    buckets["deep"].emplace(fmt::format("{:017}", i), fmt::format("value {}", i));
   write(folder.file("deep"), buckets);
   return read_file(folder.file("deep"));
 }
@@ -90,12 +92,16 @@ TEST_CASE("buckets of every shape are read as they were written") {
   buckets["empty"];
   buckets["one"]["key"] = "value";
   buckets["no value"]["key"] = "";
-  for (int i = 0; i < 100; ++i) buckets["a page or two"].emplace(fmt::format("k{:03}", i), std::string(50, 'x'));
+  for (int i = 0; i < 100; ++i)
+    buckets["a page or two"].emplace(fmt::format("k{:03}", i), std::string(50, 'x'));
   for (int i = 0; i < 50'000; ++i) buckets["many"].emplace(fmt::format("{:017}", i * 7), std::to_string(i));
   for (const std::size_t size : {4095, 4096, 4097, 10'000, 3'000'000})
-    buckets["large"].emplace(fmt::format("{:08}", size), std::string(size, static_cast<char>('a' + size % 26)));
-  for (int i = 0; i < 40; ++i) buckets["long keys"].emplace(fmt::format("{:03}", i) + std::string(30'000, 'k'), "v");
-  for (int i = 0; i < 2000; ++i) buckets["middling"].emplace(fmt::format("{:05}", i), std::string(static_cast<std::size_t>(i * 3), 'm'));
+    buckets["large"].emplace(fmt::format("{:08}", size),
+                             std::string(size, static_cast<char>('a' + size % 26)));
+  for (int i = 0; i < 40; ++i)
+    buckets["long keys"].emplace(fmt::format("{:03}", i) + std::string(30'000, 'k'), "v");
+  for (int i = 0; i < 2000; ++i)
+    buckets["middling"].emplace(fmt::format("{:05}", i), std::string(static_cast<std::size_t>(i * 3), 'm'));
   buckets["bytes"][std::string("\0\xff\0", 3)] = std::string("\0\x80", 2);
   write(folder.file("db"), buckets);
   auto found = read(folder.file("db"));
@@ -181,7 +187,8 @@ TEST_CASE("the older meta page serves when the newer is damaged, and none means 
 TEST_CASE("a tree that leads in a circle, shares pages or has keys out of order is refused") {
   const Folder folder;
   const auto sound = deep_file(folder);
-  const std::size_t top = page_of_kind(sound, bolt::branch_page, true), low = page_of_kind(sound, bolt::branch_page, false);
+  const std::size_t top = page_of_kind(sound, bolt::branch_page, true),
+                    low = page_of_kind(sound, bolt::branch_page, false);
   REQUIRE(top != low);
   const std::size_t first = sizeof(bolt::PageHeader), second = first + sizeof(bolt::BranchElement);
   auto refused = [&](auto change) {
@@ -199,7 +206,8 @@ TEST_CASE("a tree that leads in a circle, shares pages or has keys out of order 
   };
   CHECK(child_of(low, first, low / bolt::page_size) == "Damaged");   // itself
   CHECK(child_of(low, first, top / bolt::page_size) == "Damaged");   // what leads to it
-  CHECK(child_of(low, second, peek<bolt::BranchElement>(sound, low + first).page) == "Damaged");  // its brother
+  const auto brother = peek<bolt::BranchElement>(sound, low + first).page;
+  CHECK(child_of(low, second, brother) == "Damaged");                // the one beside it
   CHECK(child_of(low, first, 0) == "Damaged");                       // a meta page
   CHECK(child_of(low, first, 1 << 30) == "Damaged");                 // beyond the file
   CHECK(refused([&](std::string& bytes) {  // more entries than room
@@ -221,7 +229,8 @@ TEST_CASE("a tree that leads in a circle, shares pages or has keys out of order 
           for (std::size_t i = 0; i < 60; ++i) {
             const std::size_t at = 2 * bolt::page_size + first + i * sizeof(bolt::LeafElement);
             auto leaf = peek<bolt::LeafElement>(bytes, at);
-            leaf.value_size = static_cast<std::uint32_t>(4096 - first - i * sizeof leaf - leaf.position - leaf.key_size);
+            leaf.value_size =
+                static_cast<std::uint32_t>(4096 - first - i * sizeof leaf - leaf.position - leaf.key_size);
             patch(bytes, at, leaf);
           }
         }) == "Damaged");

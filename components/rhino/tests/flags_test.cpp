@@ -109,9 +109,11 @@ TEST_CASE("durations are Go's") {
 TEST_CASE("URLs are checked in etcd's words") {
   const auto urls = parse_urls("https://10.0.0.1:2379,http://127.0.0.1:2379,http://127.0.0.1:2379");
   CHECK(texts(urls.urls) == Texts{"http://127.0.0.1:2379", "https://10.0.0.1:2379"});
-  CHECK(parse_urls("http://localhost").error == "URL address does not have the form \"host:port\": http://localhost");
+  CHECK(parse_urls("http://localhost").error ==
+        "URL address does not have the form \"host:port\": http://localhost");
   CHECK(parse_urls("http://localhost:1/x").error == "URL must not contain a path: http://localhost:1/x");
-  CHECK(parse_urls("localhost:2379").error == "URL scheme must be http, https, unix, or unixs: localhost:2379");
+  CHECK(parse_urls("localhost:2379").error ==
+        "URL scheme must be http, https, unix, or unixs: localhost:2379");
   CHECK(parse_urls("unix:///run/x.sock").urls.at(0).socket_path() == "/run/x.sock");
   CHECK(parse_urls("unixs://localhost:m0").urls.at(0).socket_path() == "localhost:m0");
   CHECK(parse_urls("http://[::1]:2379").urls.at(0).host_name() == "::1");
@@ -121,8 +123,8 @@ TEST_CASE("URLs are checked in etcd's words") {
             .find("--advertise-client-urls is required when --listen-client-urls is set explicitly") !=
         std::string::npos);
   CHECK(error_of({"--listen-client-urls=https://127.0.0.1:1", "--advertise-client-urls=https://a:1"})
-            .find("TLS key/cert (--cert-file, --key-file) must be provided for client url https://127.0.0.1:1") !=
-        std::string::npos);
+            .find("TLS key/cert (--cert-file, --key-file) must be provided for client url "
+                  "https://127.0.0.1:1") != std::string::npos);
 }
 
 TEST_CASE("what controller-runtime's envtest starts etcd with is taken") {
@@ -175,7 +177,8 @@ TEST_CASE("an initial cluster must be this one member") {
   REQUIRE(!fewer);
   CHECK(fewer.error().message.find("--initial-advertise-peer-urls has http://h:2 but missing from") == 0);
   CHECK_FALSE(check_initial_cluster(good({"--initial-cluster-state=existing"})));
-  CHECK(error_of({"--initial-cluster=default=nonsense"}).find("error setting up initial cluster") != std::string::npos);
+  CHECK(error_of({"--initial-cluster=default=nonsense"}).find("error setting up initial cluster") !=
+        std::string::npos);
 }
 
 TEST_CASE("what rhino does not have is refused by name") {
@@ -196,13 +199,13 @@ TEST_CASE("tuning of raft and bbolt is taken, and nonsense in it refused") {
         "--backend-bbolt-freelist-type=array", "--backend-batch-interval=10ms", "--pre-vote=false",
             "--auth-token=jwt",
         "--strict-reconfig-check", "--force-new-cluster", "--v2-deprecation=write-only"});
-  CHECK(error_of({"--heartbeat-interval=500"}).find("should be at least as 5 times as --heartbeat-interval[500ms]") !=
-        std::string::npos);
+  CHECK(error_of({"--heartbeat-interval=500"})
+            .find("should be at least as 5 times as --heartbeat-interval[500ms]") != std::string::npos);
   CHECK(error_of({"--election-timeout=60000"}).find("is too long") != std::string::npos);
   CHECK(error_of({"--feature-gates=Nope=true"}).find("unrecognized feature gate: Nope") != std::string::npos);
   CHECK(error_of({"--compact-hash-check-time=1m", "--experimental-compact-hash-check-time=1m"})
-            .find("cannot set --experimental-compact-hash-check-time and --compact-hash-check-time at the same time") !=
-        std::string::npos);
+            .find("cannot set --experimental-compact-hash-check-time and --compact-hash-check-time at the "
+                  "same time") != std::string::npos);
 }
 
 TEST_CASE("compaction takes a time or a number of revisions") {
@@ -210,8 +213,10 @@ TEST_CASE("compaction takes a time or a number of revisions") {
   CHECK(good({"--auto-compaction-retention=5m"}).compaction_period == 5min);
   CHECK(good({"--auto-compaction-mode=revision",
               "--auto-compaction-retention=1000"}).compaction_revisions == 1000);
-  CHECK(error_of({"--auto-compaction-mode=hourly"}).find("unknown auto-compaction-mode \"hourly\"") != std::string::npos);
-  CHECK(error_of({"--auto-compaction-retention=soon"}).find("error parsing CompactionRetention") != std::string::npos);
+  CHECK(error_of({"--auto-compaction-mode=hourly"}).find("unknown auto-compaction-mode \"hourly\"") !=
+        std::string::npos);
+  CHECK(error_of({"--auto-compaction-retention=soon"}).find("error parsing CompactionRetention") !=
+        std::string::npos);
   CHECK(error_of({"--auto-compaction-mode=revision",
                   "--auto-compaction-retention=5m"}).find("number of revisions") !=
         std::string::npos);
@@ -220,12 +225,14 @@ TEST_CASE("compaction takes a time or a number of revisions") {
 TEST_CASE("versions and suites of TLS are checked") {
   CHECK_FALSE(good({"--tls-min-version=TLS1.3"}).tls.allows_tls12);
   CHECK_FALSE(good({"--tls-max-version=TLS1.2"}).tls.allows_tls13);
-  CHECK(error_of({"--tls-min-version=TLS1.1"}).find("unexpected TLS version \"TLS1.1\"") != std::string::npos);
+  CHECK(error_of({"--tls-min-version=TLS1.1"}).find("unexpected TLS version \"TLS1.1\"") !=
+        std::string::npos);
   CHECK(error_of({"--tls-min-version=TLS1.3",
                   "--tls-max-version=TLS1.2"}).find("is greater than max version") !=
         std::string::npos);
   CHECK(good({"--cipher-suites=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"}).tls.cipher_suites.size() == 1);
-  CHECK(error_of({"--cipher-suites=TLS_NOPE"}).find("unexpected TLS cipher suite \"TLS_NOPE\"") != std::string::npos);
+  CHECK(error_of({"--cipher-suites=TLS_NOPE"}).find("unexpected TLS cipher suite \"TLS_NOPE\"") !=
+        std::string::npos);
   CHECK(error_of({"--cert-file=x"}).find("KeyFile and CertFile must both be present") != std::string::npos);
   CHECK(error_of({"--cert-file=x", "--key-file=y",
                   "--client-cert-auth"}).find("--trusted-ca-file") != std::string::npos);
@@ -243,7 +250,8 @@ TEST_CASE("the environment stands for flags, and a flag goes before it") {
   REQUIRE(outcome.warnings.size() == 2);
   CHECK(outcome.warnings[0] == "--name on the command line goes before ETCD_NAME");
   CHECK(outcome.warnings[1] == "unrecognized environment variable ETCD_NOPE");
-  CHECK(parse({}, {"ETCD_PRE_VOTE=x"}).err.find("invalid value \"x\" for ETCD_PRE_VOTE") != std::string::npos);
+  CHECK(parse({}, {"ETCD_PRE_VOTE=x"}).err.find("invalid value \"x\" for ETCD_PRE_VOTE") !=
+        std::string::npos);
   CHECK(parse({}, {"ETCD_LISTEN_CLIENT_URLS=http://127.0.0.1:1"}).exit_code == 1);  // nothing is advertised
 }
 

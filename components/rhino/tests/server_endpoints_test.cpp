@@ -85,7 +85,8 @@ TEST_CASE("/livez and /readyz answer ok, and in detail when asked or when someth
   CHECK(endpoints.get("/readyz?exclude=data_corruption").status == 200);
   endpoints.reason = "RANGE ERROR:disk";
   CHECK(endpoints.get("/livez").status == 503);
-  CHECK(endpoints.get("/readyz/linearizable_read").body == "[-]linearizable_read failed: RANGE ERROR:disk\n\n");
+  CHECK(endpoints.get("/readyz/linearizable_read").body ==
+        "[-]linearizable_read failed: RANGE ERROR:disk\n\n");
 }
 
 TEST_CASE("/version tells which etcd is kept to; unknown paths and methods are refused as net/http does") {

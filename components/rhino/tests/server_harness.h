@@ -74,8 +74,8 @@ inline std::string check_health(const std::shared_ptr<grpc::Channel>& channel) {
   return bytes == "\x08\x01" ? "SERVING" : bytes == "\x08\x02" ? "NOT_SERVING" : "UNKNOWN";
 }
 
-inline std::shared_ptr<grpc::Channel> new_channel(const std::string& target,
-                                                  const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
+inline std::shared_ptr<grpc::Channel> new_channel(
+    const std::string& target, const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // a connection of its own
   return grpc::CreateCustomChannel(target, credentials, arguments);

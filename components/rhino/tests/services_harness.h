@@ -106,8 +106,9 @@ class WatchClient {
     if (!is_finished_) (void)stream_->Finish();
   }
   // Returns the answer that says it was made.
-  etcdserverpb::WatchResponse create(const std::string& key, const std::string& range_end = {}, std::int64_t start = 0,
-                                     const std::function<void(etcdserverpb::WatchCreateRequest&)>& more = {}) {
+  etcdserverpb::WatchResponse create(
+      const std::string& key, const std::string& range_end = {}, std::int64_t start = 0,
+      const std::function<void(etcdserverpb::WatchCreateRequest&)>& more = {}) {
     etcdserverpb::WatchRequest request;
     auto& made = *request.mutable_create_request();
     made.set_key(key);

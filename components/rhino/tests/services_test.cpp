@@ -46,7 +46,8 @@ TEST_CASE("a store beyond its quota raises the alarm NOSPACE, which stays until 
   options.quota_bytes = 4 << 20;
   World world(options);
   grpc::Status last = grpc::Status::OK;
-  for (int i = 0; i < 40 && last.ok(); ++i) last = try_put(world, "/k" + std::to_string(i), std::string(400'000, 'x'));
+  for (int i = 0; i < 40 && last.ok(); ++i)
+    last = try_put(world, "/k" + std::to_string(i), std::string(400'000, 'x'));
   CHECK(last.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
   CHECK(last.error_message() == "etcdserver: mvcc: database space exceeded");
   CHECK(!world.services->health({}).is_healthy);
@@ -160,7 +161,7 @@ TEST_CASE("the hashes are those of etcd 3.6 after the same writes") {
   CHECK(hash_kv(*world.store, 0)->hash == 2182456160);
 }
 
-TEST_CASE("the hash of a revision stays what it was when more is written, and when what is older is compacted") {
+TEST_CASE("the hash of a revision stays as it was when more is written and when what is older is compacted") {
   World world;
   for (int i = 0; i < 50; ++i) world.put("/k" + std::to_string(i % 9), std::to_string(i));
   const auto before = hash_kv(*world.store, 40);

@@ -52,12 +52,14 @@ TEST_CASE("the words export, status and import do what they say") {
   {
     TestStore store(folder.file("data/store.db"));
     fill(store);
-    auto busy = command({"snapshot", "export", "--data-dir", folder.file("data"), "--to", folder.file("snap")});
+    auto busy =
+        command({"snapshot", "export", "--data-dir", folder.file("data"), "--to", folder.file("snap")});
     CHECK(busy.code == 1);
     CHECK(busy.err.find("etcdctl snapshot save") != std::string::npos);
     CHECK_FALSE(std::filesystem::exists(folder.file("snap")));
   }
-  auto exported = command({"snapshot", "export", "--data-dir", folder.file("data"), "--to", folder.file("snap")});
+  auto exported =
+      command({"snapshot", "export", "--data-dir", folder.file("data"), "--to", folder.file("snap")});
   CHECK(exported.code == 0);
   CHECK(exported.out.find("revision 7") != std::string::npos);
   struct stat info {};
@@ -65,7 +67,8 @@ TEST_CASE("the words export, status and import do what they say") {
   CHECK((info.st_mode & 0777) == 0600);
   CHECK(info.st_size % 512 == 32);
   CHECK_FALSE(std::filesystem::exists(folder.file("snap.part")));
-  auto twice = command({"snapshot", "export", "--data-dir", folder.file("data"), "--to", folder.file("snap")});
+  auto twice =
+      command({"snapshot", "export", "--data-dir", folder.file("data"), "--to", folder.file("snap")});
   CHECK(twice.code == 1);
   CHECK(twice.err.find("exists already") != std::string::npos);
   auto nowhere = command({"snapshot", "export", "--data-dir", folder.file("none"), "--to", folder.file("x")});
@@ -76,14 +79,15 @@ TEST_CASE("the words export, status and import do what they say") {
   CHECK(status.code == 0);
   CHECK(status.out.find(R"("revision":7,"totalKey":3,)") != std::string::npos);
 
-  auto imported = command({"snapshot", "import", "--from", folder.file("snap"), "--data-dir", folder.file("new/data"),
-                           "--bump-revision", "100"});
+  auto imported = command({"snapshot", "import", "--from", folder.file("snap"), "--data-dir",
+                           folder.file("new/data"), "--bump-revision", "100"});
   CHECK(imported.code == 0);
   CHECK(imported.out.find("at revision 107") != std::string::npos);
   TestStore store(folder.file("new/data/store.db"));
   CHECK(store->current_revision() == 107);
 
-  auto bad = command({"snapshot", "import", "--from", folder.file("absent"), "--data-dir", folder.file("other")});
+  auto bad =
+      command({"snapshot", "import", "--from", folder.file("absent"), "--data-dir", folder.file("other")});
   CHECK(bad.code == 1);
   CHECK_FALSE(std::filesystem::exists(folder.file("other")));
   CHECK(command({"snapshot", "import", "--from", "x", "--data-dir", "y", "--bump-revision", "-1"}).code > 0);

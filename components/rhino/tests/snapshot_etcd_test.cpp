@@ -29,7 +29,8 @@ namespace {
 // The same operations on a real etcd and on a store of ours.
 class Both {
  public:
-  explicit Both(const Folder& folder) : etcd_(folder.file("etcd")), store_(std::in_place, folder.file("store.db")) {}
+  explicit Both(const Folder& folder)
+      : etcd_(folder.file("etcd")), store_(std::in_place, folder.file("store.db")) {}
   Etcd& etcd() { return etcd_; }
   TestStore& store() { return *store_; }
   void close_store() { store_.reset(); }
@@ -58,7 +59,8 @@ class Both {
     store_->compact(revision);
   }
 
-  // Puts, overwrites, removals of one and of many, a key that comes back, leases, bytes beyond text, large values.
+  // Puts, overwrites, removals of one and of many, a key that comes back, leases, bytes beyond text, large
+  // values.
   void history(bool has_leases = true) {
     for (int i = 0; i < 8; ++i) put(fmt::format("key/{}", i), fmt::format("value {}", i));
     put("key/1", "changed");
@@ -131,7 +133,8 @@ TEST_CASE("our snapshot hashes as etcd's own after the same operations", "[peers
   both.compact(11);  // a removal of several keys
   both.put("key/6", "after");
   both.etcd().ctl({"snapshot", "save", folder.file("etcd.snap")});
-  auto written = write_snapshot(*both.store(), {1, 2, "default", {"http://a"}, {"http://b"}}, folder.file("live.db"));
+  auto written =
+      write_snapshot(*both.store(), {1, 2, "default", {"http://a"}, {"http://b"}}, folder.file("live.db"));
   REQUIRE(written);
   CHECK(written->revision == both.etcd().revision());
   both.close_store();
@@ -142,14 +145,16 @@ TEST_CASE("our snapshot hashes as etcd's own after the same operations", "[peers
   }
 }
 
-TEST_CASE("etcd restored from our snapshot has our keys at every revision, our leases and its own hash", "[peers]") {
+TEST_CASE("etcd restored from our snapshot has our keys at every revision, our leases and its own hash",
+          "[peers]") {
   NEED_PEERS();
   for (const bool is_compacted : {false, true}) {
     const Folder folder;
     Both both(folder);
     both.history();
     if (is_compacted) both.compact(12);
-    REQUIRE(write_snapshot(*both.store(), {1, 2, "default", {"http://a"}, {"http://b"}}, folder.file("ours.db")));
+    REQUIRE(
+        write_snapshot(*both.store(), {1, 2, "default", {"http://a"}, {"http://b"}}, folder.file("ours.db")));
     restore(folder.file("ours.db"), folder.file("restored"), {"--skip-hash-check"});
     Etcd restored(folder.file("restored"));
     check_same(both.etcd(), restored);
@@ -183,7 +188,8 @@ TEST_CASE("etcd's snapshot, imported and exported by us, restores to the same et
   CHECK(hash_of(restored, 0) == hash_of(both.etcd(), 0));
 }
 
-TEST_CASE("a raised store gives an etcd of the raised revision, in which older ones are compacted", "[peers]") {
+TEST_CASE("a raised store gives an etcd of the raised revision, in which older ones are compacted",
+          "[peers]") {
   NEED_PEERS();
   const Folder folder;
   {
@@ -204,7 +210,8 @@ TEST_CASE("a raised store gives an etcd of the raised revision, in which older o
     CHECK(restored.ctl({"get", "a", "-w", "fields"}).find("\"ModRevision\" : 3") != std::string::npos);
     restored.ctl({"put", "a", "3"});
     CHECK(restored.revision() == 1'000'000'006);
-    CHECK(restored.ctl({"get", "--prefix", "", "--count-only", "-w", "fields"}).find("\"Count\" : 1") != std::string::npos);
+    CHECK(restored.ctl({"get", "--prefix", "", "--count-only", "-w", "fields"}).find("\"Count\" : 1") !=
+          std::string::npos);
     restored.ctl({"compaction", "1000000006", "--physical"});
     restored.ctl({"snapshot", "save", folder.file("again.snap")});
   }
@@ -261,16 +268,21 @@ TEST_CASE("the status of a snapshot is what etcdutl says, down to the hash", "[p
   const Folder folder;
   {
     TestStore store(folder.file("store.db"));
-    for (int i = 0; i < 3000; ++i) store.put(fmt::format("key {}", i % 1700), std::string(static_cast<std::size_t>(i), 'v'));
+    for (int i = 0; i < 3000; ++i)
+      store.put(fmt::format("key {}", i % 1700), std::string(static_cast<std::size_t>(i), 'v'));
     store.remove("key 1", "key 2");
   }
   REQUIRE(export_snapshot(folder.file("store.db"), folder.file("ours.snap")));
-  for (const auto& file : {folder.file("ours.snap"), kept_file("etcd-3.4.snap"), kept_file("etcd-3.5.db"), kept_file("etcd-3.6.snap")}) {
+  for (const auto& file : {folder.file("ours.snap"), kept_file("etcd-3.4.snap"), kept_file("etcd-3.5.db"),
+                           kept_file("etcd-3.6.snap")}) {
     const auto theirs = run_peer("etcdutl", {"snapshot", "status", file, "-w", "json"});
     auto ours = snapshot_status(file);
     REQUIRE(ours);
-    CHECK(fmt::format(R"({{"hash":{},"revision":{},"totalKey":{},"totalSize":{},"version":"{}"}})", ours->hash, ours->revision,
-                      ours->total_keys, ours->total_size_bytes, ours->version) + "\n" == theirs);
+    const auto same = fmt::format(R"({{"hash":{},"revision":{},"totalKey":{},"totalSize":{},"version":"{}"}})"
+                                  "\n",
+                                  ours->hash, ours->revision, ours->total_keys, ours->total_size_bytes,
+                                  ours->version);
+    CHECK(same == theirs);
     CLI::App app{"rhino"};
     SnapshotCommand snapshot(app);
     std::vector<std::string> words{file, "--from", "status", "snapshot"};

@@ -48,8 +48,9 @@ TEST_CASE("a snapshot holds every change of a store that was never compacted") {
       return {};
     }));
   CHECK(facts.at("storageVersion") == "3.6.0");
-  CHECK(facts.at("abc") ==
-        R"({"id":2748,"peerURLs":["http://c:3"],"name":"de\"fault","clientURLs":["http://a:1","http://b:2"]})");
+  CHECK(
+      facts.at("abc") ==
+      R"({"id":2748,"peerURLs":["http://c:3"],"name":"de\"fault","clientURLs":["http://a:1","http://b:2"]})");
   CHECK(facts.at("confState") == R"({"voters":[2748],"auto_leave":false})");
   CHECK(facts.contains("\x08\xbc\x15\x10\x01"));  // AlarmMember
   CHECK_FALSE(facts.contains("finishedCompactRev"));

@@ -50,7 +50,8 @@ class TestStore {
   void compact(storage::Revision revision) {
     wait<void>([&](auto done) { store_->compact(revision, std::move(done)); });
   }
-  static storage::PutRequest put_request(const std::string& key, const std::string& value, storage::LeaseId lease = 0) {
+  static storage::PutRequest put_request(const std::string& key, const std::string& value,
+                                         storage::LeaseId lease = 0) {
     storage::PutRequest put;
     put.key = key;
     put.value = std::make_shared<const std::string>(value);

@@ -39,7 +39,8 @@ inline std::string rows_of(const std::string& path) {
   return rows;
 }
 
-// What a reader of the store sees at a revision: "a=2@3(2,2)" is value, mod revision, create revision and version.
+// What a reader of the store sees at a revision: "a=2@3(2,2)" is value, mod revision, create revision and
+// version.
 inline std::string range_at(storage::Store& store, storage::Revision revision) {
   storage::RangeRequest request;
   request.key = std::string(1, '\0');
@@ -49,8 +50,8 @@ inline std::string range_at(storage::Store& store, storage::Revision revision) {
   if (!response) return response.error().reason;
   std::string out;
   for (const auto& kv : response->kvs)
-    out += fmt::format("{}={}@{}({},{}){} ", kv.key, *kv.value, kv.mod_revision, kv.create_revision, kv.version,
-                       kv.lease ? fmt::format("L{}", kv.lease) : "");
+    out += fmt::format("{}={}@{}({},{}){} ", kv.key, *kv.value, kv.mod_revision, kv.create_revision,
+                       kv.version, kv.lease ? fmt::format("L{}", kv.lease) : "");
   return out;
 }
 

@@ -25,7 +25,9 @@ using namespace rusternetes::rhino::testing;
 
 namespace {
 
-std::string message_of(const Result<ImportSummary>& result) { return result ? "none" : result.error().message; }
+std::string message_of(const Result<ImportSummary>& result) {
+  return result ? "none" : result.error().message;
+}
 
 std::string with_sum(std::string bytes) {
   unsigned char sum[32];
@@ -39,7 +41,8 @@ std::string made(const Folder& folder, const std::map<std::string, std::string>&
   std::filesystem::remove(folder.file("made"));
   auto writer = bolt::Writer::create(folder.file("made"));
   REQUIRE(writer);
-  const std::map<std::string, std::map<std::string, std::string>> buckets{{"auth", auth}, {"key", rows}, {"meta", {}}};
+  const std::map<std::string, std::map<std::string, std::string>> buckets{
+      {"auth", auth}, {"key", rows}, {"meta", {}}};
   for (const auto& [name, entries] : buckets) {
     (*writer)->begin_bucket(name);
     for (const auto& [key, value] : entries) REQUIRE((*writer)->put(key, value));
@@ -125,7 +128,8 @@ TEST_CASE("an import raises revisions by a thousand million, and older ones coun
     const auto leases = store->leases();
     REQUIRE(leases);
     REQUIRE(leases->size() == 1);
-    CHECK(range_at(*store, 0) == fmt::format("a=again@9(9,1) b=y@7(4,2) leased=v@6(6,1)L{} ", leases->front()));
+    CHECK(range_at(*store, 0) ==
+          fmt::format("a=again@9(9,1) b=y@7(4,2) leased=v@6(6,1)L{} ", leases->front()));
     CHECK(store->lease_time_to_live(leases->front(), true)->keys.size() == 1);
     CHECK(store.put("b", "z") == 1'000'000'011);
     CHECK(range_at(*store, 1'000'000'011).find("b=z@1000000011(4,3)") != std::string::npos);
@@ -171,7 +175,8 @@ TEST_CASE("what is no sound snapshot is refused in one sentence, and nothing is 
   CHECK(refusal("", {0, true}).find("is no snapshot of etcd") != std::string::npos);
   CHECK(refusal(with_sum(std::string(4096, 'x'))).find("is no snapshot of etcd") != std::string::npos);
   CHECK(refusal(sound, {std::int64_t{1} << 50, false}).find("--bump-revision") != std::string::npos);
-  CHECK(message_of(import_snapshot(folder.file("absent"), folder.file("store.db"), {})).find("cannot open") != std::string::npos);
+  CHECK(message_of(import_snapshot(folder.file("absent"), folder.file("store.db"), {})).find("cannot open") !=
+        std::string::npos);
 }
 
 TEST_CASE("a snapshot with authentication, or with changes that cannot be, is refused") {
@@ -179,15 +184,21 @@ TEST_CASE("a snapshot with authentication, or with changes that cannot be, is re
   auto refusal = [&](const std::string& file) {
     return message_of(import_snapshot(file, folder.file("store.db"), {0, true}));
   };
-  CHECK(refusal(made(folder, {}, {{"authEnabled", "\x01"}})).find("etcdctl auth disable") != std::string::npos);
+  CHECK(refusal(made(folder, {}, {{"authEnabled", "\x01"}})).find("etcdctl auth disable") !=
+        std::string::npos);
   CHECK(refusal(made(folder, {{"short", "v"}})).find("no revision") != std::string::npos);
-  CHECK(refusal(made(folder, {{row_key_bytes({2, 0, false}), "\x0a"}})).find("cannot be decoded") != std::string::npos);
-  CHECK(refusal(made(folder, {{row_key_bytes({3, 0, false}), value_of(2)}})).find("contradicts") != std::string::npos);
-  CHECK(refusal(made(folder, {{row_key_bytes({2, 0, false}), value_of(2, 3)}})).find("contradicts") != std::string::npos);
-  CHECK(refusal(made(folder, {{row_key_bytes({2, 0, false}), value_of(2, 2, 0)}})).find("contradicts") != std::string::npos);
+  CHECK(refusal(made(folder, {{row_key_bytes({2, 0, false}), "\x0a"}})).find("cannot be decoded") !=
+        std::string::npos);
+  CHECK(refusal(made(folder, {{row_key_bytes({3, 0, false}), value_of(2)}})).find("contradicts") !=
+        std::string::npos);
+  CHECK(refusal(made(folder, {{row_key_bytes({2, 0, false}), value_of(2, 3)}})).find("contradicts") !=
+        std::string::npos);
+  CHECK(refusal(made(folder, {{row_key_bytes({2, 0, false}), value_of(2, 2, 0)}})).find("contradicts") !=
+        std::string::npos);
   CHECK(refusal(made(folder, {{row_key_bytes({1LL << 50, 0, false}), value_of(1LL << 50)}})).find("bounds") !=
         std::string::npos);
-  CHECK(refusal(made(folder, {{row_key_bytes({2, 1 << 22, false}), value_of(2)}})).find("bounds") != std::string::npos);
+  CHECK(refusal(made(folder, {{row_key_bytes({2, 1 << 22, false}), value_of(2)}})).find("bounds") !=
+        std::string::npos);
   CHECK_FALSE(std::filesystem::exists(folder.file("store.db")));
   CHECK(refusal(made(folder, {{row_key_bytes({2, 0, false}), value_of(2)}})) == "none");
 }

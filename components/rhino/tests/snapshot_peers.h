@@ -1,5 +1,6 @@
 #pragma once
-// The real etcd, etcdctl and etcdutl of the folder $PEERS (default build/peers; scripts/peers makes them), as children.
+// The real etcd, etcdctl and etcdutl of the folder $PEERS (default build/peers; scripts/peers makes them), as
+// children.
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -58,7 +59,8 @@ inline std::pair<int, int> free_ports() {
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof address;
-    if (::bind(sockets[i], reinterpret_cast<sockaddr*>(&address), size) != 0) throw std::runtime_error("no port");
+    if (::bind(sockets[i], reinterpret_cast<sockaddr*>(&address), size) != 0)
+      throw std::runtime_error("no port");
     ::getsockname(sockets[i], reinterpret_cast<sockaddr*>(&address), &size);
     ports[i] = ::ntohs(address.sin_port);
   }
@@ -72,10 +74,14 @@ class Etcd {
   explicit Etcd(const std::string& folder) {
     const auto [client, peer_port] = free_ports();
     endpoint_ = fmt::format("127.0.0.1:{}", client);
-    const std::string client_url = "http://" + endpoint_, peer_url = fmt::format("http://127.0.0.1:{}", peer_port);
-    const std::vector<std::string> words{peer("etcd"), "--data-dir", folder, "--listen-client-urls", client_url,
-                                         "--advertise-client-urls", client_url, "--listen-peer-urls", peer_url,
-                                         "--logger", "zap", "--log-level", "error"};
+    const std::string client_url = "http://" + endpoint_;
+    const std::vector<std::string> words{peer("etcd"),
+                                         "--data-dir=" + folder,
+                                         "--listen-client-urls=" + client_url,
+                                         "--advertise-client-urls=" + client_url,
+                                         fmt::format("--listen-peer-urls=http://127.0.0.1:{}", peer_port),
+                                         "--logger=zap",
+                                         "--log-level=error"};
     pid_ = ::fork();
     if (pid_ == 0) {
       std::vector<char*> argv;
@@ -105,7 +111,8 @@ class Etcd {
   // Every key at a revision, as etcdctl's JSON has it, without the header; or that it is compacted.
   std::string range(std::int64_t revision) const {
     try {
-      const auto json = ctl({"get", "--from-key", std::string(1, '\1'), "-w", "json", fmt::format("--rev={}", revision)});
+      const auto json =
+          ctl({"get", "--from-key", std::string(1, '\1'), "-w", "json", fmt::format("--rev={}", revision)});
       const auto at = json.find("\"kvs\"");
       return at == std::string::npos ? "empty" : json.substr(at);
     } catch (const std::runtime_error&) {

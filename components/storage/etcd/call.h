@@ -21,7 +21,8 @@ namespace rusternetes::storage::etcd {
 // A server that has lost its leader is to say so at once.
 void prepare(grpc::ClientContext& context);
 
-// How long the next attempt waits after `failures` of them: not at all while there are servers that were not asked yet.
+// How long the next attempt waits after `failures` of them: not at all while there are servers that were not
+// asked yet.
 std::chrono::milliseconds retry_delay(int failures, std::size_t servers);
 
 // What is under way, so that a store that closes can end it and wait for it.
@@ -48,7 +49,8 @@ class PendingCalls {
 enum class CallKind { read, write };
 
 template <class Request, class Response>
-class Call final : public PendingCalls::Pending, public std::enable_shared_from_this<Call<Request, Response>> {
+class Call final : public PendingCalls::Pending,
+                   public std::enable_shared_from_this<Call<Request, Response>> {
  public:
   using Start = std::function<void(Endpoint&, grpc::ClientContext*, const Request*, Response*,
                                    std::function<void(grpc::Status)>)>;
@@ -58,18 +60,23 @@ class Call final : public PendingCalls::Pending, public std::enable_shared_from_
   // `done` is called once, on a thread of gRPC's (or on this one if the store is closing).
   static void begin(Endpoints& endpoints, PendingCalls& pending, const EtcdOptions& options, Kind kind,
                     Request request, Start start, Done done) {
-    auto call = std::make_shared<Call>(endpoints, pending, options, kind, std::move(request), std::move(start),
-                                       std::move(done));
+    auto call = std::make_shared<Call>(endpoints, pending, options, kind, std::move(request),
+                                       std::move(start), std::move(done));
     if (pending.add(call.get()))
       call->attempt();
     else
       call->done_({grpc::StatusCode::UNAVAILABLE, "the store is closing"}, call->response_);
   }
 
-  Call(Endpoints& endpoints, PendingCalls& pending, const EtcdOptions& options, Kind kind, Request request, Start start,
-       Done done)
-      : endpoints_(endpoints), pending_(pending), options_(options), kind_(kind), request_(std::move(request)),
-        start_(std::move(start)), done_(std::move(done)),
+  Call(Endpoints& endpoints, PendingCalls& pending, const EtcdOptions& options, Kind kind, Request request,
+       Start start, Done done)
+      : endpoints_(endpoints),
+        pending_(pending),
+        options_(options),
+        kind_(kind),
+        request_(std::move(request)),
+        start_(std::move(start)),
+        done_(std::move(done)),
         deadline_(std::chrono::system_clock::now() + options.read_timeout) {}
 
   void cancel() override {
@@ -86,7 +93,8 @@ class Call final : public PendingCalls::Pending, public std::enable_shared_from_
       endpoint_ = endpoints_.current();
       context_ = std::make_unique<grpc::ClientContext>();
       prepare(*context_);
-      context_->set_deadline(std::min(deadline_, std::chrono::system_clock::now() + options_.attempt_timeout));
+      context_->set_deadline(
+          std::min(deadline_, std::chrono::system_clock::now() + options_.attempt_timeout));
       if (pending_.is_closing()) context_->TryCancel();
       context = context_.get();
     }

@@ -23,12 +23,16 @@ Result<Target> parse(const std::string& server) {
     std::string address = server.substr(std::string_view(scheme).size());
     while (address.ends_with('/')) address.pop_back();
     const auto colon = address.rfind(':');
-    if (colon == std::string::npos || colon + 1 == address.size() || address.find('/') != std::string::npos) break;
+    if (colon == std::string::npos || colon + 1 == address.size() || address.find('/') != std::string::npos)
+      break;
     return Target{std::move(address), is_tls};
   }
   for (const auto& [scheme, is_tls] : {std::pair{"unix://", false}, std::pair{"unixs://", true}})
-    if (server.starts_with(scheme)) return Target{"unix:" + server.substr(std::string_view(scheme).size()), is_tls};
-  return Status{400, "BadRequest", fmt::format("the etcd server {} is not of the form http://HOST:PORT or https://HOST:PORT", server)};
+    if (server.starts_with(scheme))
+      return Target{"unix:" + server.substr(std::string_view(scheme).size()), is_tls};
+  return Status{
+      400, "BadRequest",
+      fmt::format("the etcd server {} is not of the form http://HOST:PORT or https://HOST:PORT", server)};
 }
 
 grpc::ChannelArguments arguments(const EtcdOptions& options) {
@@ -52,7 +56,8 @@ grpc::ChannelArguments arguments(const EtcdOptions& options) {
 Result<std::unique_ptr<Endpoints>> Endpoints::make(const EtcdOptions& options) {
   if (options.servers.empty()) return Status{400, "BadRequest", "no etcd server is named"};
   if (options.certificate_pem.empty() != options.key_pem.empty())
-    return Status{400, "BadRequest", "a client certificate for etcd needs its key, and a key its certificate"};
+    return Status{400, "BadRequest",
+                  "a client certificate for etcd needs its key, and a key its certificate"};
   auto out = std::make_unique<Endpoints>();
   for (const auto& server : options.servers) {
     RN_TRY(const Target target, parse(server));
@@ -81,7 +86,8 @@ void Endpoints::failed(const std::shared_ptr<Endpoint>& endpoint) {
   std::size_t now = current_.load();
   if (all_[now % all_.size()] != endpoint) return;
   if (current_.compare_exchange_strong(now, now + 1))
-    log::warn("etcd", "{} does not answer; going on with {}", endpoint->name, all_[(now + 1) % all_.size()]->name);
+    log::warn("etcd", "{} does not answer; going on with {}", endpoint->name,
+              all_[(now + 1) % all_.size()]->name);
 }
 
 }  // namespace rusternetes::storage::etcd

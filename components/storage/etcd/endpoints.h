@@ -1,6 +1,6 @@
 #pragma once
-// The servers of one etcd cluster: a channel each, and which of them is asked now. Whoever finds one failing says so, and
-// everybody goes on to the next.
+// The servers of one etcd cluster: a channel each, and which of them is asked now. Whoever finds one failing
+// says so, and everybody goes on to the next.
 
 #include <grpcpp/channel.h>
 

@@ -32,8 +32,10 @@ Status to_status(const grpc::Status& status) {
   const std::string& message = status.error_message();
   for (const auto& one : known)
     if (message.find(one.text) != std::string::npos) return {one.code, one.reason, std::string(one.text)};
-  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) return internal_error("etcdserver: request timed out");
-  return internal_error(message.empty() ? fmt::format("etcd: error {}", static_cast<int>(status.error_code())) : message);
+  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED)
+    return internal_error("etcdserver: request timed out");
+  return internal_error(message.empty() ? fmt::format("etcd: error {}", static_cast<int>(status.error_code()))
+                                        : message);
 }
 
 bool is_server_failing(const grpc::Status& status) {
@@ -45,7 +47,8 @@ bool is_surely_unsent(const grpc::Status& status) {
   if (status.error_code() != grpc::StatusCode::UNAVAILABLE) return false;
   const std::string& message = status.error_message();
   // gRPC's words for a channel without a connection, and etcd's for a request it has not proposed.
-  for (const std::string_view text : {"failed to connect to all addresses", "DNS resolution failed", "etcdserver: no leader"})
+  for (const std::string_view text :
+       {"failed to connect to all addresses", "DNS resolution failed", "etcdserver: no leader"})
     if (message.find(text) != std::string::npos) return true;
   return false;
 }

@@ -43,8 +43,8 @@ bool answers_progress(std::string_view version) {
 template <class Stub, class Async, class Request, class Response, class Ended>
 void EtcdStore::call(Kind kind, Request request, std::unique_ptr<Stub> Endpoint::*stub,
                      Method<Async, Request, Response> method, Ended ended) {
-  auto start = [stub, method](Endpoint& endpoint, grpc::ClientContext* context, const Request* asked, Response* answer,
-                              std::function<void(grpc::Status)> done) {
+  auto start = [stub, method](Endpoint& endpoint, grpc::ClientContext* context, const Request* asked,
+                              Response* answer, std::function<void(grpc::Status)> done) {
     ((endpoint.*stub)->async()->*method)(context, asked, answer, std::move(done));
   };
   Call<Request, Response>::begin(*endpoints_, pending_, options_, kind, std::move(request), std::move(start),
@@ -54,7 +54,8 @@ void EtcdStore::call(Kind kind, Request request, std::unique_ptr<Stub> Endpoint:
 // Ends its session, and forgets it.
 class EtcdStore::EtcdWatch final : public Watch {
  public:
-  EtcdWatch(EtcdStore& store, std::shared_ptr<WatchSession> session) : store_(store), session_(std::move(session)) {}
+  EtcdWatch(EtcdStore& store, std::shared_ptr<WatchSession> session)
+      : store_(store), session_(std::move(session)) {}
   ~EtcdWatch() override {
     session_->close();
     std::lock_guard lock(store_.sessions_mutex_);
@@ -189,10 +190,12 @@ void EtcdStore::txn(TxnRequest request, TxnCallback done) {
 
 Result<std::unique_ptr<Watch>> EtcdStore::watch(WatchRequest request, WatchCallback on_batch) {
   if (request.start_revision == 0) {
-    RN_TRY(const Revision newest, blocking_call<Revision>([&](auto done) { newest_revision(std::move(done)); }));
+    RN_TRY(const Revision newest,
+           blocking_call<Revision>([&](auto done) { newest_revision(std::move(done)); }));
     request.start_revision = newest + 1;
   }
-  auto session = std::make_shared<WatchSession>(static_cast<SessionHost&>(*this), std::move(request), std::move(on_batch));
+  auto session = std::make_shared<WatchSession>(static_cast<SessionHost&>(*this), std::move(request),
+                                                std::move(on_batch));
   {
     std::lock_guard lock(sessions_mutex_);
     sessions_.insert(session);
@@ -205,7 +208,8 @@ Result<std::unique_ptr<Watch>> EtcdStore::watch(WatchRequest request, WatchCallb
 void EtcdStore::compact(Revision revision, std::function<void(Result<void>)> done) {
   pb::CompactionRequest message;
   message.set_revision(revision);
-  auto ended = [this, revision, done = std::move(done)](const grpc::Status& status, pb::CompactionResponse& answer) {
+  auto ended = [this, revision, done = std::move(done)](const grpc::Status& status,
+                                                        pb::CompactionResponse& answer) {
     if (!status.ok()) return done(to_status(status));
     observe(answer.header().revision());
     observe_compacted(revision);
@@ -222,7 +226,8 @@ void EtcdStore::lease_grant(LeaseId id, std::int64_t ttl_s, std::function<void(R
     if (!status.ok()) return done(to_status(status));
     done(LeaseInfo{answer.id(), answer.ttl(), answer.ttl(), {}});
   };
-  call(Kind::write, std::move(message), &Endpoint::lease, &pb::Lease::Stub::async::LeaseGrant, std::move(ended));
+  call(Kind::write, std::move(message), &Endpoint::lease, &pb::Lease::Stub::async::LeaseGrant,
+       std::move(ended));
 }
 
 void EtcdStore::lease_revoke(LeaseId id, std::function<void(Result<void>)> done) {
@@ -233,15 +238,17 @@ void EtcdStore::lease_revoke(LeaseId id, std::function<void(Result<void>)> done)
     observe(answer.header().revision());
     done(Result<void>{});
   };
-  call(Kind::write, std::move(message), &Endpoint::lease, &pb::Lease::Stub::async::LeaseRevoke, std::move(ended));
+  call(Kind::write, std::move(message), &Endpoint::lease, &pb::Lease::Stub::async::LeaseRevoke,
+       std::move(ended));
 }
 
 void EtcdStore::lease_keep_alive(LeaseId id, std::function<void(Result<LeaseInfo>)> done) {
-  keep_alive_once(*endpoints_, pending_, options_, id, [id, done = std::move(done)](Result<std::int64_t> ttl_s) {
+  auto ended = [id, done = std::move(done)](Result<std::int64_t> ttl_s) {
     if (!ttl_s) return done(ttl_s.error());
     if (*ttl_s <= 0) return done(Status{404, "LeaseNotFound", "requested lease not found"});
     done(LeaseInfo{id, *ttl_s, *ttl_s, {}});
-  });
+  };
+  keep_alive_once(*endpoints_, pending_, options_, id, std::move(ended));
 }
 
 Result<LeaseInfo> EtcdStore::lease_time_to_live(LeaseId id, bool with_keys) {
@@ -252,9 +259,11 @@ Result<LeaseInfo> EtcdStore::lease_time_to_live(LeaseId id, bool with_keys) {
     auto ended = [done](const grpc::Status& status, pb::LeaseTimeToLiveResponse& answer) {
       if (!status.ok()) return done(to_status(status));
       if (answer.ttl() < 0) return done(Status{404, "LeaseNotFound", "requested lease not found"});
-      done(LeaseInfo{answer.id(), answer.grantedttl(), answer.ttl(), {answer.keys().begin(), answer.keys().end()}});
+      done(LeaseInfo{
+          answer.id(), answer.grantedttl(), answer.ttl(), {answer.keys().begin(), answer.keys().end()}});
     };
-    call(Kind::read, std::move(message), &Endpoint::lease, &pb::Lease::Stub::async::LeaseTimeToLive, std::move(ended));
+    call(Kind::read, std::move(message), &Endpoint::lease, &pb::Lease::Stub::async::LeaseTimeToLive,
+         std::move(ended));
   });
 }
 
@@ -266,7 +275,8 @@ Result<std::vector<LeaseId>> EtcdStore::leases() {
       for (const auto& lease : answer.leases()) ids.push_back(lease.id());
       done(std::move(ids));
     };
-    call(Kind::read, pb::LeaseLeasesRequest{}, &Endpoint::lease, &pb::Lease::Stub::async::LeaseLeases, std::move(ended));
+    call(Kind::read, pb::LeaseLeasesRequest{}, &Endpoint::lease, &pb::Lease::Stub::async::LeaseLeases,
+         std::move(ended));
   });
 }
 

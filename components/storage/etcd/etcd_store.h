@@ -1,6 +1,7 @@
 #pragma once
-// The Store on an etcd cluster, or on anything that speaks its v3 API: etcd 3.4 to 3.6, rhino. Reads are linearizable. A
-// write whose server went silent ends in an error that leaves open whether it happened, as with etcd's own client.
+// The Store on an etcd cluster, or on anything that speaks its v3 API: etcd 3.4 to 3.6, rhino. Reads are
+// linearizable. A write whose server went silent ends in an error that leaves open whether it happened, as
+// with etcd's own client.
 
 #include <atomic>
 #include <functional>
@@ -27,8 +28,8 @@ class EtcdStore final : public Store, private SessionHost {
   void range(RangeRequest request, RangeCallback done) override;
   void newest_revision(std::function<void(Result<Revision>)> done) override;
   void txn(TxnRequest request, TxnCallback done) override;
-  // A watch goes on over broken connections and other servers. Without a start it begins behind the newest revision, which
-  // is asked for; blocking, then. "Compacted" comes as a batch.
+  // A watch goes on over broken connections and other servers. Without a start it begins behind the newest
+  // revision, which is asked for; blocking, then. "Compacted" comes as a batch.
   Result<std::unique_ptr<Watch>> watch(WatchRequest request, WatchCallback on_batch) override;
   bool has_other_writers() const override { return true; }
   Revision current_revision() const override { return revision_.load(std::memory_order_acquire); }
@@ -62,10 +63,11 @@ class EtcdStore final : public Store, private SessionHost {
 
   using Kind = CallKind;
   template <class Async, class Request, class Response>
-  using Method = void (Async::*)(grpc::ClientContext*, const Request*, Response*, std::function<void(grpc::Status)>);
+  using Method = void (Async::*)(grpc::ClientContext*, const Request*, Response*,
+                                 std::function<void(grpc::Status)>);
   template <class Stub, class Async, class Request, class Response, class Ended>
-  void call(Kind kind, Request request, std::unique_ptr<Stub> Endpoint::*stub, Method<Async, Request, Response> method,
-            Ended ended);
+  void call(Kind kind, Request request, std::unique_ptr<Stub> Endpoint::*stub,
+            Method<Async, Request, Response> method, Ended ended);
 
   const EtcdOptions options_;
   std::unique_ptr<Endpoints> endpoints_;

@@ -5,9 +5,9 @@
 namespace rusternetes::storage::etcd {
 namespace {
 
-class KeepAlive final
-    : public grpc::ClientBidiReactor<etcdserverpb::LeaseKeepAliveRequest, etcdserverpb::LeaseKeepAliveResponse>,
-      public PendingCalls::Pending {
+class KeepAlive final : public grpc::ClientBidiReactor<etcdserverpb::LeaseKeepAliveRequest,
+                                                       etcdserverpb::LeaseKeepAliveResponse>,
+                        public PendingCalls::Pending {
  public:
   KeepAlive(Endpoints& endpoints, PendingCalls& pending, std::function<void(Result<std::int64_t>)> done)
       : endpoints_(endpoints), pending_(pending), endpoint_(endpoints.current()), done_(std::move(done)) {}

@@ -10,8 +10,8 @@ namespace {
 constexpr auto progress_retry = std::chrono::milliseconds(100);
 
 // `then` is not called after the alarm was cancelled or destroyed.
-void set_alarm(std::unique_ptr<grpc::Alarm>& alarm, std::chrono::milliseconds delay, std::weak_ptr<WatchSession> session,
-               void (*then)(WatchSession&)) {
+void set_alarm(std::unique_ptr<grpc::Alarm>& alarm, std::chrono::milliseconds delay,
+               std::weak_ptr<WatchSession> session, void (*then)(WatchSession&)) {
   alarm = std::make_unique<grpc::Alarm>();
   alarm->Set(std::chrono::system_clock::now() + delay, [session = std::move(session), then](bool is_due) {
     if (!is_due) return;
@@ -22,7 +22,10 @@ void set_alarm(std::unique_ptr<grpc::Alarm>& alarm, std::chrono::milliseconds de
 }  // namespace
 
 WatchSession::WatchSession(SessionHost& host, WatchRequest request, Store::WatchCallback callback)
-    : host_(host), request_(std::move(request)), callback_(std::move(callback)), delivered_(request_.start_revision - 1) {}
+    : host_(host),
+      request_(std::move(request)),
+      callback_(std::move(callback)),
+      delivered_(request_.start_revision - 1) {}
 
 bool WatchSession::watches_everything() const {
   return request_.key == std::string_view("\0", 1) && request_.range_end == std::string_view("\0", 1);
@@ -65,7 +68,8 @@ void WatchSession::close() {
   callback_ = nullptr;
 }
 
-void WatchSession::on_response(const std::shared_ptr<WatchStream>& stream, etcdserverpb::WatchResponse& response) {
+void WatchSession::on_response(const std::shared_ptr<WatchStream>& stream,
+                               etcdserverpb::WatchResponse& response) {
   {
     std::lock_guard lock(mutex_);
     if (is_closed_ || stream != stream_) return;
@@ -75,7 +79,8 @@ void WatchSession::on_response(const std::shared_ptr<WatchStream>& stream, etcds
   if (response.canceled()) {
     if (response.compact_revision() > 0 || response.cancel_reason().find("compacted") != std::string::npos) {
       host_.observe_compacted(response.compact_revision());
-      return fail({410, reason_compacted, "required revision has been compacted"}, response.compact_revision());
+      return fail({410, reason_compacted, "required revision has been compacted"},
+                  response.compact_revision());
     }
     log::warn("etcd", "{} ended a watch: {}", stream->endpoint()->name, response.cancel_reason());
     stream->cancel();
@@ -160,8 +165,8 @@ void WatchSession::on_end(const std::shared_ptr<WatchStream>& stream, const grpc
   connect_later();
 }
 
-// A read of the server that is asked now has seen `revision`. If this watch, on another one, does not get there, that
-// server is cut off or stands still, which its connection alone would tell only much later.
+// A read of the server that is asked now has seen `revision`. If this watch, on another one, does not get
+// there, that server is cut off or stands still, which its connection alone would tell only much later.
 void WatchSession::expect(Revision revision) {
   std::lock_guard lock(mutex_);
   if (is_closed_ || !watches_everything() || delivered_ >= revision || refused_) return;
@@ -175,7 +180,8 @@ void WatchSession::expect(Revision revision) {
       self.is_checking_ = false;
       if (self.is_closed_ || self.refused_ || !self.stream_) return;
       if (self.delivered_ >= self.expected_ || self.delivered_ > self.checked_from_) return;  // it moves
-      if (self.stream_->endpoint() == self.host_.endpoints().current() && self.host_.endpoints().size() > 1) return;
+      if (self.stream_->endpoint() == self.host_.endpoints().current() && self.host_.endpoints().size() > 1)
+        return;
       stale = std::move(self.stream_);
     }
     log::warn("etcd", "a watch of {} stands still; it goes on elsewhere", stale->endpoint()->name);
@@ -192,8 +198,8 @@ void WatchSession::request_progress() {
     is_progress_wanted_ = is_asked;
     is_ahead = delivered_ < request_.start_revision;
   }
-  // Each revision has an event that a watch of everything gets: it need only come as far as the store is now. And etcd says
-  // nothing of a watch that starts at a revision still to come.
+  // Each revision has an event that a watch of everything gets: it need only come as far as the store is now.
+  // And etcd says nothing of a watch that starts at a revision still to come.
   if (!is_asked || is_ahead)
     host_.newest([weak = weak_from_this()](Result<Revision> newest) {
       const auto self = weak.lock();
@@ -209,7 +215,8 @@ void WatchSession::ask_for_progress() {
     std::lock_guard lock(mutex_);
     if (is_closed_ || !is_progress_wanted_) return;
     stream = stream_;
-    set_alarm(progress_alarm_, progress_retry, weak_from_this(), [](WatchSession& self) { self.ask_for_progress(); });
+    set_alarm(progress_alarm_, progress_retry, weak_from_this(),
+              [](WatchSession& self) { self.ask_for_progress(); });
   }
   if (stream) stream->request_progress();
 }

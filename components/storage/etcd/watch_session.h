@@ -1,6 +1,6 @@
 #pragma once
-// One watch of the store on etcd, over as many streams as it takes: when one breaks, or falls behind what another server
-// is known to have, the next begins behind the last revision that was delivered.
+// One watch of the store on etcd, over as many streams as it takes: when one breaks, or falls behind what
+// another server is known to have, the next begins behind the last revision that was delivered.
 
 #include <grpcpp/alarm.h>
 

@@ -33,8 +33,8 @@ void WatchStream::begin(const WatchRequest& request, Revision start) {
 void WatchStream::cancel() {
   std::lock_guard lock(mutex_);
   is_cancelled_ = true;
-  // Not before the first write: gRPC would reset a stream that the server has not heard of, and the server, by that, end
-  // the whole connection.
+  // Not before the first write: gRPC would reset a stream that the server has not heard of, and the server,
+  // by that, end the whole connection.
   if (is_held_ && !is_writing_) let_go_locked();
 }
 

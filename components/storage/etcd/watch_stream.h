@@ -11,9 +11,10 @@
 
 namespace rusternetes::storage::etcd {
 
-class WatchStream final : public grpc::ClientBidiReactor<etcdserverpb::WatchRequest, etcdserverpb::WatchResponse>,
-                          public PendingCalls::Pending,
-                          public std::enable_shared_from_this<WatchStream> {
+class WatchStream final
+    : public grpc::ClientBidiReactor<etcdserverpb::WatchRequest, etcdserverpb::WatchResponse>,
+      public PendingCalls::Pending,
+      public std::enable_shared_from_this<WatchStream> {
  public:
   WatchStream(std::shared_ptr<WatchSession> session, std::shared_ptr<Endpoint> endpoint);
   void begin(const WatchRequest& request, Revision start);

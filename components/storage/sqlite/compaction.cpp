@@ -33,8 +33,10 @@ Result<bool> Writer::compact_slice(std::int64_t rows) {
     ++seen;
     last = select.integer(0);
     if (select.integer(1)) doomed.push_back(select.integer(1));
-    // A removal at the target itself is still to be told to a watch that starts there; the next compaction takes it.
-    if (select.integer(2) && revision_of(last) != newest && revision_of(last) != target) doomed.push_back(last);
+    // A removal at the target itself is still to be told to a watch that starts there; the next compaction
+    // takes it.
+    if (select.integer(2) && revision_of(last) != newest && revision_of(last) != target)
+      doomed.push_back(last);
   }
   select.reset();
   const bool is_last = seen < rows;

@@ -168,15 +168,17 @@ Result<void> FileLoader::begin() {
   // Until it has its name nobody minds if it is lost: no journal, and one sync at the end.
   RN_CHECK(database_.exec("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-32768;"
                           "PRAGMA locking_mode=EXCLUSIVE; BEGIN IMMEDIATE"));
-  RN_TRY(insert_, database_.prepare("INSERT INTO log(id, key, value, create_revision, version, lease, previous)"
-                                    " VALUES(?,?,?,?,?,?,?)"));
+  RN_TRY(insert_,
+         database_.prepare("INSERT INTO log(id, key, value, create_revision, version, lease, previous)"
+                           " VALUES(?,?,?,?,?,?,?)"));
   RN_TRY(insert_lease_, database_.prepare("INSERT INTO lease(id, ttl) VALUES(?,?)"));
   return {};
 }
 
 Result<void> FileLoader::check(const LogRow& row, std::int64_t& last_id) {
   if (row.id <= last_id || row.version < 0 || row.version > std::numeric_limits<std::int32_t>::max())
-    return Status{400, "Damaged", fmt::format("row {} of the log is out of order or has no possible version", row.id)};
+    return Status{400, "Damaged",
+                  fmt::format("row {} of the log is out of order or has no possible version", row.id)};
   last_id = row.id;
   return {};
 }
@@ -203,7 +205,9 @@ Result<void> FileLoader::add(const LogRow& row) {
     before = nullptr;  // it is the row itself
   }
   // A removal's own creation revision is what the removed had; nobody reads it if that is gone.
-  const Revision created = !row.is_removal ? row.create_revision : before ? before->create_revision : revision_of(row.id);
+  const Revision created = !row.is_removal ? row.create_revision
+                           : before        ? before->create_revision
+                                           : revision_of(row.id);
   insert_.bind(1, row.id).bind(2, row.key);
   row.is_removal ? insert_.bind_null(3) : insert_.bind(3, row.value);
   insert_.bind(4, created).bind(5, row.is_removal ? 0 : row.version).bind(6, row.is_removal ? 0 : row.lease);
@@ -268,7 +272,8 @@ Result<std::unique_ptr<Loader>> Loader::create(const std::string& path) {
   struct stat info {};
   if (::lstat(path.c_str(), &info) == 0) {
     lock.remove_if_new();
-    return Status{409, "AlreadyExists", fmt::format("{} exists already: choose another folder, or move it away", path)};
+    return Status{409, "AlreadyExists",
+                  fmt::format("{} exists already: choose another folder, or move it away", path)};
   }
   auto refused = inspect_file(path);  // a log without its file
   if (!refused) {

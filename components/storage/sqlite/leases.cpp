@@ -131,7 +131,8 @@ void SqliteStore::lease_loop() {
     if (next == std::chrono::steady_clock::time_point::max())
       leases_wake_.wait(lock);
     else
-      leases_wake_.wait_for(lock, std::max(next - options_.clock->steady_now(), std::chrono::steady_clock::duration{1'000'000}));
+      leases_wake_.wait_for(lock, std::max(next - options_.clock->steady_now(),
+                                           std::chrono::steady_clock::duration{1'000'000}));
   }
 }
 

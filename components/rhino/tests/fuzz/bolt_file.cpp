@@ -1,4 +1,5 @@
-// A file in bbolt's format: whatever its bytes, it is walked to its end or refused, in time that its length bounds.
+// A file in bbolt's format: whatever its bytes, it is walked to its end or refused, in time that its length
+// bounds.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -28,18 +29,20 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   sum_meta(bytes, 0);
   sum_meta(bytes, page_size);
   const int fd = ::memfd_create("bolt", MFD_CLOEXEC);
-  RN_ASSERT(fd >= 0 && ::write(fd, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()), "no memory");
+  RN_ASSERT(fd >= 0 && ::write(fd, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()),
+            "no memory");
   auto reader = Reader::open(fd, bytes.size());
   if (!reader) return 0;
   for (const auto& [bucket, _] : (*reader)->buckets()) {
     std::string last;
     std::size_t seen = 0;
-    auto walked = (*reader)->walk(bucket, [&](std::string_view key, std::string_view value) -> rusternetes::Result<void> {
-      RN_ASSERT(!key.empty() && last < key, "keys are out of order");
-      last = key;
-      seen += key.size() + value.size();
-      return {};
-    });
+    auto walked = (*reader)->walk(
+        bucket, [&](std::string_view key, std::string_view value) -> rusternetes::Result<void> {
+          RN_ASSERT(!key.empty() && last < key, "keys are out of order");
+          last = key;
+          seen += key.size() + value.size();
+          return {};
+        });
     RN_ASSERT(seen <= bytes.size(), "more was seen than is there");
     (void)walked;
   }

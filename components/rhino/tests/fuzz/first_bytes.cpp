@@ -1,5 +1,5 @@
-// A connection's first bytes: whatever they are, a decision that a part of them led to is the decision of all, and what is
-// as long as the front looks at is decided unless it is a ClientHello cut very small.
+// A connection's first bytes: whatever they are, a decision that a part of them led to is the decision of
+// all, and what is as long as the front looks at is decided unless it is a ClientHello cut very small.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>

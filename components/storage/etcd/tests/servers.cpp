@@ -121,7 +121,8 @@ Server::Server(ServerKind kind) : kind_(std::move(kind)) {
   // etcd writes 64 MB ahead at each start, and waits for the disk often: not what these tests are about.
   const std::filesystem::path memory = "/dev/shm";
   const bool is_in_memory = !kind_.is_rhino && ::access(memory.c_str(), W_OK) == 0;
-  std::string name = ((is_in_memory ? memory : std::filesystem::temp_directory_path()) / "etcd-server-XXXXXX").string();
+  std::string name =
+      ((is_in_memory ? memory : std::filesystem::temp_directory_path()) / "etcd-server-XXXXXX").string();
   folder_ = ::mkdtemp(name.data());
   if (!kind_.has_tls) return;
   const auto write = [&](const char* file, const std::string& text) {

@@ -18,7 +18,8 @@ using rusternetes::storage::testing::Folder;
 namespace {
 
 Revision write(Store& store, TxnRequest request) {
-  const auto result = blocking_call<TxnResponse>([&](auto done) { store.txn(std::move(request), std::move(done)); });
+  const auto result =
+      blocking_call<TxnResponse>([&](auto done) { store.txn(std::move(request), std::move(done)); });
   return result ? result->revision : -1;
 }
 
