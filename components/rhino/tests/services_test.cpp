@@ -132,6 +132,33 @@ TEST_CASE("a lease lives over a restart with its keys, is renewed, and ends as o
   CHECK(ttl(world, 77) == -1);
 }
 
+TEST_CASE("renewals and a snapshot under way end with UNAVAILABLE when the server stops") {
+  World world;
+  // More than gRPC takes ahead of a client that does not read.
+  for (int i = 0; i < 40; ++i) world.put("/k" + std::to_string(i), std::string(1'000'000, 'x'));
+  grpc::ClientContext renewing, saving;
+  for (auto* context : {&renewing, &saving})
+    context->set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
+  auto renewals = world.lease->LeaseKeepAlive(&renewing);
+  etcdserverpb::LeaseKeepAliveRequest request;
+  request.set_id(7);  // nobody's
+  etcdserverpb::LeaseKeepAliveResponse renewed;
+  REQUIRE(renewals->Write(request));
+  REQUIRE(renewals->Read(&renewed));
+  auto snapshot = world.maintenance->Snapshot(&saving, {});
+  etcdserverpb::SnapshotResponse piece;
+  REQUIRE(snapshot->Read(&piece));
+  REQUIRE(piece.remaining_bytes() > 0);
+  world.services->stop();
+  CHECK_FALSE(renewals->Read(&renewed));
+  CHECK(renewals->Finish().error_code() == grpc::StatusCode::UNAVAILABLE);
+  while (snapshot->Read(&piece)) {
+  }
+  CHECK(snapshot->Finish().error_code() == grpc::StatusCode::UNAVAILABLE);
+  grpc::ClientContext late;
+  CHECK(world.lease->LeaseKeepAlive(&late)->Finish().error_code() == grpc::StatusCode::UNAVAILABLE);
+}
+
 TEST_CASE("a store keeps its cluster's and member's ids; each start is a new term") {
   World world;
   const auto cluster = world.services->cluster_id(), member = world.services->member_id();
