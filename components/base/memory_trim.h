@@ -11,8 +11,9 @@
 
 namespace rusternetes {
 
-// When memory that the allocator keeps is worth giving back: when the process, whatever of it was busy (requests, execs,
-// streams), has been calm since the last look, and keeps more than it could not give back the last time.
+// When memory that the allocator keeps is worth giving back: when the process, whatever of it was busy
+// (requests, execs, streams), has been calm since the last look, and keeps more than it could not give back
+// the last time.
 class TrimPlan {
  public:
   using Time = std::chrono::steady_clock::time_point;
@@ -42,8 +43,9 @@ struct MemoryTrimOptions {
   std::chrono::milliseconds least_distance{60'000};
 };
 
-// Does so for the whole process, on a thread of its own since it takes a while, as long as it lives. What a server writes or
-// answers says nothing of when it is calm: leases are renewed for ever, and lists write nothing.
+// Does so for the whole process, on a thread of its own since it takes a while, as long as it lives. What a
+// server writes or answers says nothing of when it is calm: leases are renewed for ever, and lists write
+// nothing.
 class MemoryTrim {
  public:
   // `component` is who tells of it in the log.

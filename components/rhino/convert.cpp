@@ -37,8 +37,12 @@ void sort(const RangeRequest& request, std::vector<storage::KeyValue>& kvs) {
       if (is_descending) std::reverse(kvs.begin(), kvs.end());
       break;
     case RangeRequest::VERSION: sort_by(kvs, is_descending, [](const auto& kv) { return kv.version; }); break;
-    case RangeRequest::CREATE: sort_by(kvs, is_descending, [](const auto& kv) { return kv.create_revision; }); break;
-    case RangeRequest::MOD: sort_by(kvs, is_descending, [](const auto& kv) { return kv.mod_revision; }); break;
+    case RangeRequest::CREATE:
+      sort_by(kvs, is_descending, [](const auto& kv) { return kv.create_revision; });
+      break;
+    case RangeRequest::MOD:
+      sort_by(kvs, is_descending, [](const auto& kv) { return kv.mod_revision; });
+      break;
     case RangeRequest::VALUE:
       sort_by(kvs, is_descending, [](const auto& kv) -> const std::string& { return *kv.value; });
       break;
@@ -181,7 +185,8 @@ void to_proto(const TxnRequest& request, storage::TxnResponse answer, TxnRespons
   for (std::size_t i = 0; i < answer.responses.size(); ++i) {
     auto& response = *out.add_responses();
     if (auto* range = std::get_if<storage::RangeResponse>(&answer.responses[i]))
-      to_proto(operations[static_cast<int>(i)].request_range(), std::move(*range), *response.mutable_response_range());
+      to_proto(operations[static_cast<int>(i)].request_range(), std::move(*range),
+               *response.mutable_response_range());
     else if (auto* put = std::get_if<storage::PutResponse>(&answer.responses[i]))
       to_proto(*put, *response.mutable_response_put());
     else if (auto* removed = std::get_if<storage::DeleteResponse>(&answer.responses[i]))

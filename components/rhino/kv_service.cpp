@@ -21,8 +21,9 @@ constexpr std::int64_t short_range = 1000;
 
 bool is_long(const RangeRequest& request) {
   if (request.range_end().empty() || request.count_only()) return false;
-  return request.limit() <= 0 || request.limit() > short_range || request.sort_target() != RangeRequest::KEY ||
-         request.sort_order() != RangeRequest::NONE || request.revision() > 0;
+  return request.limit() <= 0 || request.limit() > short_range ||
+         request.sort_target() != RangeRequest::KEY || request.sort_order() != RangeRequest::NONE ||
+         request.revision() > 0;
 }
 
 }  // namespace
@@ -40,9 +41,8 @@ grpc::Status KvService::answer(const RangeRequest& request, grpc::ByteBuffer& re
     return grpc::SerializationTraits<RangeResponse>::Serialize(answer, &response, &is_own);
   }
   RangeWire wire;
-  auto found = member_.store().range(asked, [&](std::size_t place, const storage::KeyValue& kv, std::string_view value) {
-    wire.add(place, kv, value);
-  });
+  auto found = member_.store().range(asked, [&](std::size_t place, const storage::KeyValue& kv,
+                                                std::string_view value) { wire.add(place, kv, value); });
   if (!found) return to_grpc(found.error());
   ResponseHeader header;
   member_.fill(header, found->revision);
@@ -50,8 +50,8 @@ grpc::Status KvService::answer(const RangeRequest& request, grpc::ByteBuffer& re
   return grpc::Status::OK;
 }
 
-grpc::ServerUnaryReactor* KvService::Range(grpc::CallbackServerContext* context, const grpc::ByteBuffer* bytes,
-                                           grpc::ByteBuffer* response) {
+grpc::ServerUnaryReactor* KvService::Range(grpc::CallbackServerContext* context,
+                                           const grpc::ByteBuffer* bytes, grpc::ByteBuffer* response) {
   RangeRequest request;
   grpc::ByteBuffer taken(*bytes);  // a reference; to parse empties it
   if (auto refused = grpc::SerializationTraits<RangeRequest>::Deserialize(&taken, &request); !refused.ok())
@@ -78,13 +78,16 @@ grpc::Status KvService::check_write(std::size_t bytes, bool has_put) {
   return grpc::Status::OK;
 }
 
-// The requests belong to gRPC, which leaves them alone until the call has ended; their values move into the store.
+// The requests belong to gRPC, which leaves them alone until the call has ended; their values move into the
+// store.
 grpc::ServerUnaryReactor* KvService::Put(grpc::CallbackServerContext* context, const PutRequest* request,
                                          PutResponse* response) {
   if (auto refused = check(*request); !refused.ok()) return finish(context, refused);
-  if (auto refused = check_write(request->ByteSizeLong(), true); !refused.ok()) return finish(context, refused);
+  if (auto refused = check_write(request->ByteSizeLong(), true); !refused.ok())
+    return finish(context, refused);
   // Where both the lease and the key that is to stay are missing, etcd names the lease.
-  if (request->lease() != 0 && request->ignore_value() && !member_.store().lease_time_to_live(request->lease(), false))
+  if (request->lease() != 0 && request->ignore_value() &&
+      !member_.store().lease_time_to_live(request->lease(), false))
     return finish(context, errors::lease_not_found());
   auto* reactor = context->DefaultReactor();
   storage::TxnRequest txn;
@@ -100,9 +103,11 @@ grpc::ServerUnaryReactor* KvService::Put(grpc::CallbackServerContext* context, c
 }
 
 grpc::ServerUnaryReactor* KvService::DeleteRange(grpc::CallbackServerContext* context,
-                                                 const DeleteRangeRequest* request, DeleteRangeResponse* response) {
+                                                 const DeleteRangeRequest* request,
+                                                 DeleteRangeResponse* response) {
   if (auto refused = check(*request); !refused.ok()) return finish(context, refused);
-  if (auto refused = check_write(request->ByteSizeLong(), false); !refused.ok()) return finish(context, refused);
+  if (auto refused = check_write(request->ByteSizeLong(), false); !refused.ok())
+    return finish(context, refused);
   auto* reactor = context->DefaultReactor();
   storage::TxnRequest txn;
   txn.success.emplace_back(to_store(*request));
@@ -118,7 +123,8 @@ grpc::ServerUnaryReactor* KvService::DeleteRange(grpc::CallbackServerContext* co
 
 grpc::ServerUnaryReactor* KvService::Txn(grpc::CallbackServerContext* context, const TxnRequest* request,
                                          TxnResponse* response) {
-  if (auto refused = check(*request, member_.options().max_txn_ops); !refused.ok()) return finish(context, refused);
+  if (auto refused = check(*request, member_.options().max_txn_ops); !refused.ok())
+    return finish(context, refused);
   const bool writes = !is_read_only(*request);
   const std::size_t bytes = writes ? request->ByteSizeLong() : 0;
   if (auto refused = check_write(bytes, has_put(*request)); !refused.ok()) return finish(context, refused);
@@ -135,8 +141,8 @@ grpc::ServerUnaryReactor* KvService::Txn(grpc::CallbackServerContext* context, c
   return reactor;
 }
 
-grpc::ServerUnaryReactor* KvService::Compact(grpc::CallbackServerContext* context, const CompactionRequest* request,
-                                             CompactionResponse* response) {
+grpc::ServerUnaryReactor* KvService::Compact(grpc::CallbackServerContext* context,
+                                             const CompactionRequest* request, CompactionResponse* response) {
   if (member_.has_alarm(CORRUPT)) return finish(context, errors::corrupt());
   auto* reactor = context->DefaultReactor();
   member_.store().compact(request->revision(), [this, request, response, reactor](Result<void> done) {

@@ -8,7 +8,8 @@
 namespace rusternetes::rhino {
 
 // Range takes and gives bytes: its answers are the large ones, see RangeWire.
-class KvService final : public etcdserverpb::KV::WithRawCallbackMethod_Range<etcdserverpb::KV::CallbackService> {
+class KvService final
+    : public etcdserverpb::KV::WithRawCallbackMethod_Range<etcdserverpb::KV::CallbackService> {
  public:
   explicit KvService(Member& member) : member_(member) {}
 

@@ -201,8 +201,8 @@ int main(int argc, char** argv) {
   // A word that is no flag is a command; etcd's own command line has flags alone.
   if (argc > 1 && std::string_view(argv[1]) == "snapshot") return run_snapshot(argc, argv);
   raise_open_files();
-  // An arena a thread would keep what each of gRPC's threads once needed. What one answer needed is kept for the next, not
-  // given back and cleared anew each time; once it is calm, MemoryTrim gives it back.
+  // An arena a thread would keep what each of gRPC's threads once needed. What one answer needed is kept for
+  // the next, not given back and cleared anew each time; once it is calm, MemoryTrim gives it back.
   ::mallopt(M_ARENA_MAX, 4);
   ::mallopt(M_TRIM_THRESHOLD, 32 << 20);
   ::mallopt(M_MMAP_THRESHOLD, 4 << 20);

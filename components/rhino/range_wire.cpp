@@ -30,13 +30,14 @@ std::uint8_t* write_bytes(std::uint32_t field, std::string_view bytes, std::uint
 }
 std::uint8_t* write_number(std::uint32_t field, std::int64_t value, std::uint8_t* to) {
   if (value == 0) return to;
-  return Coded::WriteVarint64ToArray(static_cast<std::uint64_t>(value), Coded::WriteTagToArray(field << 3, to));
+  return Coded::WriteVarint64ToArray(static_cast<std::uint64_t>(value),
+                                     Coded::WriteTagToArray(field << 3, to));
 }
 
 std::size_t body_size(const storage::KeyValue& kv, std::string_view value) {
   return (kv.key.empty() ? 0 : tagged_size(kv.key.size())) + number_size(kv.create_revision) +
-         number_size(kv.mod_revision) + number_size(kv.version) + (value.empty() ? 0 : tagged_size(value.size())) +
-         number_size(kv.lease);
+         number_size(kv.mod_revision) + number_size(kv.version) +
+         (value.empty() ? 0 : tagged_size(value.size())) + number_size(kv.lease);
 }
 
 grpc::Slice slice_of(const google::protobuf::MessageLite& message) {
@@ -72,7 +73,8 @@ void RangeWire::add(std::size_t place, const storage::KeyValue& kv, std::string_
   write_number(Kv::kLeaseFieldNumber, kv.lease, to);
 }
 
-grpc::ByteBuffer RangeWire::finish(const etcdserverpb::ResponseHeader& header, const storage::RangeResponse& answer) {
+grpc::ByteBuffer RangeWire::finish(const etcdserverpb::ResponseHeader& header,
+                                   const storage::RangeResponse& answer) {
   pieces_.resize(answer.kvs.size());
   for (std::size_t i = 0; i < pieces_.size(); ++i)
     if (pieces_[i].length == 0) add(i, answer.kvs[i], {});

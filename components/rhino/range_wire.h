@@ -1,6 +1,6 @@
 #pragma once
-// A RangeResponse straight to the bytes that gRPC sends: each value is copied once, from the page of the database into
-// a buffer of the message, in whatever order the rows lie in the file.
+// A RangeResponse straight to the bytes that gRPC sends: each value is copied once, from the page of the
+// database into a buffer of the message, in whatever order the rows lie in the file.
 
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/slice.h>

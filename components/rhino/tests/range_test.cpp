@@ -1,4 +1,5 @@
-// Answers to Range are written to the wire by hand, those within a transaction by protobuf: both must say the same.
+// Answers to Range are written to the wire by hand, those within a transaction by protobuf: both must say the
+// same.
 #include <fmt/format.h>
 #include <google/protobuf/util/message_differencer.h>
 #include <grpcpp/generic/generic_stub.h>
@@ -74,7 +75,8 @@ RangeRequest random_range(std::mt19937& random, std::int64_t newest) {
   request.set_key(random() % 3 ? "k" : random_key(random));
   if (random() % 4) request.set_range_end(random() % 2 ? "l" : std::string(1, '\0'));
   if (random() % 2) request.set_limit(static_cast<std::int64_t>(random() % 40));
-  if (random() % 2) request.set_revision(static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(newest)) + 1);
+  if (random() % 2)
+    request.set_revision(static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(newest)) + 1);
   request.set_keys_only(random() % 4 == 0);
   request.set_count_only(random() % 8 == 0);
   if (random() % 8 == 0) request.set_sort_order(RangeRequest::DESCEND);
@@ -110,7 +112,8 @@ TEST_CASE("an answer of more than one buffer, in another order than that of the 
   World world;
   constexpr int keys = 700;
   // 397 and 700 have no common divisor: every key comes once.
-  for (int i = 0; i < keys; ++i) world.put(fmt::format("k{:04}", i * 397 % keys), std::string(1000, static_cast<char>('a' + i % 26)));
+  for (int i = 0; i < keys; ++i)
+    world.put(fmt::format("k{:04}", i * 397 % keys), std::string(1000, static_cast<char>('a' + i % 26)));
   RangeRequest request;
   request.set_key("k");
   request.set_range_end("l");

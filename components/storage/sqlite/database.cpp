@@ -12,7 +12,8 @@ namespace rusternetes::storage::sqlite {
 Status database_error(sqlite3* handle, int code) {
   const int primary = code & 0xff;
   const std::string text = handle ? sqlite3_errmsg(handle) : sqlite3_errstr(code);
-  // The connection remembers the last errno of all; it belongs to this error only if the system was what failed.
+  // The connection remembers the last errno of all; it belongs to this error only if the system was what
+  // failed.
   const bool is_system = primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN;
   const int system = handle && is_system ? sqlite3_system_errno(handle) : 0;
   if (primary == SQLITE_FULL || system == ENOSPC || system == EDQUOT)
@@ -38,7 +39,8 @@ Statement& Statement::bind(int index, std::string_view bytes) {
   return *this;
 }
 Statement& Statement::bind_text(int index, std::string_view text) {
-  sqlite3_bind_text64(handle_, index, text.data() ? text.data() : "", text.size(), SQLITE_STATIC, SQLITE_UTF8);
+  sqlite3_bind_text64(handle_, index, text.data() ? text.data() : "", text.size(), SQLITE_STATIC,
+                      SQLITE_UTF8);
   return *this;
 }
 Statement& Statement::bind_null(int index) {
@@ -87,7 +89,8 @@ Result<Database> Database::open(const std::string& path, bool read_only, const s
   Database database;
   const int flags = (read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) |
                     SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
-  const int code = sqlite3_open_v2(path.c_str(), &database.handle_, flags, vfs.empty() ? nullptr : vfs.c_str());
+  const int code =
+      sqlite3_open_v2(path.c_str(), &database.handle_, flags, vfs.empty() ? nullptr : vfs.c_str());
   if (code != SQLITE_OK) return database_error(database.handle_, code);
   sqlite3_extended_result_codes(database.handle_, 1);
   sqlite3_busy_timeout(database.handle_, 10'000);
@@ -130,7 +133,8 @@ void Database::keep_wal_on_close() {
 
 Result<Statement> Database::prepare(const char* sql) {
   Statement statement;
-  const int code = sqlite3_prepare_v3(handle_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement.handle_, nullptr);
+  const int code =
+      sqlite3_prepare_v3(handle_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement.handle_, nullptr);
   if (code != SQLITE_OK) return database_error(handle_, code);
   return statement;
 }

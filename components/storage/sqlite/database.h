@@ -55,8 +55,8 @@ class Database {
   bool is_in_transaction() const;
   sqlite3* handle() { return handle_; }
 
-  // From now on the caller checkpoints, and `frames` always says how long the write-ahead log is; it outlives the
-  // connection.
+  // From now on the caller checkpoints, and `frames` always says how long the write-ahead log is; it outlives
+  // the connection.
   void count_wal_frames(int& frames);
   // Copies the log into the file as far as readers let it.
   Result<void> checkpoint();
@@ -69,7 +69,8 @@ class Database {
   sqlite3* handle_ = nullptr;
 };
 
-// SQLite's last error on the connection: NoSpace for a full disk, "Damaged" for corruption, else InternalError.
+// SQLite's last error on the connection: NoSpace for a full disk, "Damaged" for corruption, else
+// InternalError.
 Status database_error(sqlite3* handle, int code);
 
 }  // namespace rusternetes::storage::sqlite

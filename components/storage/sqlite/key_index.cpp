@@ -99,8 +99,9 @@ void KeyIndex::insert(std::size_t index, std::size_t at, std::string_view key, c
     leaf.dead = 0;
   }
   const std::string_view rest = key.substr(leaf.prefix.size());
-  leaf.slots.insert(leaf.slots.begin() + static_cast<std::ptrdiff_t>(at),
-                    {entry, static_cast<std::uint32_t>(leaf.suffixes.size()), static_cast<std::uint32_t>(rest.size())});
+  leaf.slots.insert(
+      leaf.slots.begin() + static_cast<std::ptrdiff_t>(at),
+      {entry, static_cast<std::uint32_t>(leaf.suffixes.size()), static_cast<std::uint32_t>(rest.size())});
   leaf.suffixes += rest;
   ++size_;
   add_count(index, 1);
@@ -199,7 +200,8 @@ void KeyIndex::add_count(std::size_t leaf, long by) {
 
 std::size_t KeyIndex::memory_bytes() const {
   std::size_t bytes = fenwick_.capacity() * sizeof(std::size_t);
-  for (const auto& first : firsts_) bytes += sizeof first + (first.capacity() > 15 ? first.capacity() + 1 : 0);
+  for (const auto& first : firsts_)
+    bytes += sizeof first + (first.capacity() > 15 ? first.capacity() + 1 : 0);
   for (const auto& leaf : leaves_)
     bytes += sizeof(void*) + sizeof *leaf + leaf->prefix.capacity() + leaf->suffixes.capacity() +
              leaf->slots.capacity() * sizeof(Slot);

@@ -1,6 +1,6 @@
 #pragma once
-// The live keys in memory, ordered and counted: a two-level B+tree whose leaves keep the prefix that their keys share
-// once. About 50 bytes a key. Not thread-safe.
+// The live keys in memory, ordered and counted: a two-level B+tree whose leaves keep the prefix that their
+// keys share once. About 50 bytes a key. Not thread-safe.
 
 #include <cstdint>
 #include <functional>
@@ -47,7 +47,9 @@ class KeyIndex {
     std::vector<Slot> slots;
     std::size_t dead = 0;  // bytes of `suffixes` that nobody uses
     std::string key(std::size_t i) const;
-    std::string_view suffix(std::size_t i) const { return {suffixes.data() + slots[i].offset, slots[i].length}; }
+    std::string_view suffix(std::size_t i) const {
+      return {suffixes.data() + slots[i].offset, slots[i].length};
+    }
     int compare(std::size_t i, std::string_view key) const;
     std::size_t lower_bound(std::string_view key) const;
     void rebuild(std::size_t from, std::size_t to, Leaf& into) const;

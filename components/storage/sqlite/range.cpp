@@ -18,7 +18,8 @@ Bounds bounds(const RangeRequest& request) {
   return {request.key, request.range_end};
 }
 
-// Between its statements the database stays as it was at the first one; and each is spared to find out that it did.
+// Between its statements the database stays as it was at the first one; and each is spared to find out that
+// it did.
 class Snapshot {
  public:
   Snapshot(Statement& begin, Statement& end) : begin_(begin), end_(end) {}
@@ -37,13 +38,14 @@ class Snapshot {
   bool is_open_ = false;
 };
 
-// Rows that are wanted may have others between them: up to so many revisions it is cheaper to step over those than to
-// look for the next from the top of the tree.
+// Rows that are wanted may have others between them: up to so many revisions it is cheaper to step over those
+// than to look for the next from the top of the tree.
 constexpr Revision most_stepped_over = 8;
 
 }  // namespace
 
-// The rows of keys, in whatever order they lie in the file: so each of its pages is read once. False: one is not there.
+// The rows of keys, in whatever order they lie in the file: so each of its pages is read once. False: one is
+// not there.
 Result<bool> SqliteStore::read_rows(Reader& reader, const std::vector<std::int64_t>& ids, bool keys_only,
                                     std::vector<KeyValue>& kvs, const RowVisitor& show) {
   std::vector<std::pair<std::int64_t, std::size_t>> order;
@@ -52,7 +54,8 @@ Result<bool> SqliteStore::read_rows(Reader& reader, const std::vector<std::int64
   std::sort(order.begin(), order.end());
   for (std::size_t i = 0; i < order.size();) {
     std::size_t end = i + 1;
-    while (end < order.size() && revision_of(order[end].first) - revision_of(order[end - 1].first) <= most_stepped_over)
+    while (end < order.size() &&
+           revision_of(order[end].first) - revision_of(order[end - 1].first) <= most_stepped_over)
       ++end;
     // One row is looked for, several are read from the first to the last.
     const bool is_scan = end - i > 1;
@@ -83,7 +86,8 @@ Result<std::unique_ptr<SqliteStore::Reader>> SqliteStore::open_reader() {
   RN_TRY(auto database, Database::open(options_.path, true, options_.vfs));
   auto reader = std::make_unique<Reader>(std::move(database));
   RN_CHECK(configure(*reader, false));
-  RN_TRY(reader->read, reader->prepare("SELECT id, value, create_revision, version, lease FROM log WHERE id=?"));
+  RN_TRY(reader->read,
+         reader->prepare("SELECT id, value, create_revision, version, lease FROM log WHERE id=?"));
   RN_TRY(reader->scan, reader->prepare("SELECT id, value, create_revision, version, lease FROM log"
                                        " WHERE id BETWEEN ? AND ? ORDER BY id"));
   RN_TRY(reader->begin, reader->prepare("BEGIN"));
@@ -146,12 +150,14 @@ Result<RangeResponse> SqliteStore::range(const RangeRequest& request, const RowV
   if (!reader) return error;
   auto response = request.revision > 0 ? range_at(request, show, *reader) : range_now(request, show, *reader);
   // Asked for what was the newest revision a moment ago, and somebody wrote since.
-  if (response && request.revision > 0 && response->revision > now) response = range_at(request, show, *reader);
+  if (response && request.revision > 0 && response->revision > now)
+    response = range_at(request, show, *reader);
   give_reader(std::move(reader));
   return response;
 }
 
-Result<RangeResponse> SqliteStore::range_now(const RangeRequest& request, const RowVisitor& show, Reader& reader) {
+Result<RangeResponse> SqliteStore::range_now(const RangeRequest& request, const RowVisitor& show,
+                                             Reader& reader) {
   const auto [from, to] = bounds(request);
   // A row that compaction took between the index and the read was replaced meanwhile: look again.
   for (int attempt = 0; attempt < 100; ++attempt) {
@@ -163,7 +169,8 @@ Result<RangeResponse> SqliteStore::range_now(const RangeRequest& request, const 
       response.revision = revision_.load(std::memory_order_acquire);
       response.count = static_cast<std::int64_t>(index_.count(from, to));
       if (!request.count_only) {
-        const std::int64_t shown = request.limit > 0 ? std::min(request.limit, response.count) : response.count;
+        const std::int64_t shown =
+            request.limit > 0 ? std::min(request.limit, response.count) : response.count;
         response.kvs.reserve(static_cast<std::size_t>(shown));
         ids.reserve(static_cast<std::size_t>(shown));
         index_.visit(from, to, [&](std::string_view key, const IndexEntry& entry) {
@@ -199,7 +206,9 @@ struct SqliteStore::Past {
 
   Result<void> read_up_to(Revision revision, std::string_view from, std::string_view to, Database& reader) {
     if (revision <= known) return {};
-    RN_TRY(auto select, reader.prepare("SELECT key, previous, value IS NULL FROM log WHERE id >= ? AND id < ? ORDER BY id"));
+    RN_TRY(
+        auto select,
+        reader.prepare("SELECT key, previous, value IS NULL FROM log WHERE id >= ? AND id < ? ORDER BY id"));
     select.bind(1, (known + 1) << sub_bits).bind(2, (revision + 1) << sub_bits);
     for (;;) {
       RN_TRY(const bool has_row, select.step());
@@ -223,8 +232,10 @@ struct SqliteStore::Excerpt {
   bool is_whole = true;    // no key of the range comes after those
 };
 
-// As much as a page needs whose keys may have changed as `past` says, and `spare` keys, since more may have come.
-SqliteStore::Excerpt SqliteStore::excerpt(const RangeRequest& request, const Past& past, std::int64_t spare) const {
+// As much as a page needs whose keys may have changed as `past` says, and `spare` keys, since more may have
+// come.
+SqliteStore::Excerpt SqliteStore::excerpt(const RangeRequest& request, const Past& past,
+                                          std::int64_t spare) const {
   const auto [from, to] = bounds(request);
   Excerpt out;
   std::shared_lock lock(index_mutex_);
@@ -243,8 +254,10 @@ SqliteStore::Excerpt SqliteStore::excerpt(const RangeRequest& request, const Pas
   return out;
 }
 
-// The state at an older revision: what each key that changed since was before its first change; all others as now.
-Result<RangeResponse> SqliteStore::range_at(const RangeRequest& request, const RowVisitor& show, Reader& reader) {
+// The state at an older revision: what each key that changed since was before its first change; all others as
+// now.
+Result<RangeResponse> SqliteStore::range_at(const RangeRequest& request, const RowVisitor& show,
+                                            Reader& reader) {
   const auto [from, to] = bounds(request);
   Past past;
   past.known = request.revision;
@@ -278,7 +291,8 @@ Result<RangeResponse> SqliteStore::range_at(const RangeRequest& request, const R
     bool goes_on = true;
     auto it = past.changes.begin();
     for (const auto& [key, id] : present.keys) {
-      for (; goes_on && it != past.changes.end() && it->first < key; ++it) goes_on = add(it->first, it->second.before);
+      for (; goes_on && it != past.changes.end() && it->first < key; ++it)
+        goes_on = add(it->first, it->second.before);
       if (!goes_on) break;
       if (it != past.changes.end() && it->first == key)
         goes_on = add(key, (it++)->second.before);

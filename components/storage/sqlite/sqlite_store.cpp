@@ -45,11 +45,13 @@ SqliteStore::~SqliteStore() {
   if (lease_thread_.joinable()) lease_thread_.join();
   if (catch_up_thread_.joinable()) catch_up_thread_.join();
   finish_compaction_waits();
-  if (has_failed_checkpoint_) writer_database_.keep_wal_on_close();  // as `reopen`; whoever opens it next copies it whole
+  if (has_failed_checkpoint_)
+    writer_database_.keep_wal_on_close();  // as `reopen`; whoever opens it next copies it whole
 }
 
 Result<void> SqliteStore::open_file() {
-  // Before anything else: a look at the file opens and closes it, which would end the locks of SQLite in this process.
+  // Before anything else: a look at the file opens and closes it, which would end the locks of SQLite in this
+  // process.
   RN_TRY(lock_, FileLock::take(options_.path));
   auto opened = [&]() -> Result<void> {
     RN_TRY(const FileState state, inspect_file(options_.path));
@@ -80,10 +82,11 @@ void SqliteStore::checkpoint() {
   log::warn("store", "the log of writes cannot be copied into the file, and stays: {}", done.error().message);
 }
 
-// A checkpoint that readers cut short counts its pages as copied without a sync; the one that completes it syncs them
-// all. If that sync fails, the system may have dropped any of those pages, and they would not be copied again. So the
-// connections are closed and opened, which has SQLite read the log anew and begin it from its first page. Only after a
-// commit: that has overwritten what a failed commit may have left behind the log's end, which would be read, too.
+// A checkpoint that readers cut short counts its pages as copied without a sync; the one that completes it
+// syncs them all. If that sync fails, the system may have dropped any of those pages, and they would not be
+// copied again. So the connections are closed and opened, which has SQLite read the log anew and begin it
+// from its first page. Only after a commit: that has overwritten what a failed commit may have left behind
+// the log's end, which would be read, too.
 void SqliteStore::reopen() {
   std::unique_lock lock(readers_mutex_);
   is_reopening_ = true;
@@ -107,9 +110,11 @@ void SqliteStore::reopen() {
 
 Result<void> SqliteStore::load() {
   RN_TRY(const auto last_id, writer_database_.query_integer("SELECT max(id) FROM log"));
-  RN_TRY(const auto floor, writer_database_.query_integer("SELECT value FROM meta WHERE name='revision_floor'"));
-  RN_TRY(const auto compacted, writer_database_.query_integer(
-                                   "SELECT coalesce((SELECT value FROM meta WHERE name='compact_revision'), -1)"));
+  RN_TRY(const auto floor,
+         writer_database_.query_integer("SELECT value FROM meta WHERE name='revision_floor'"));
+  RN_TRY(const auto compacted,
+         writer_database_.query_integer(
+             "SELECT coalesce((SELECT value FROM meta WHERE name='compact_revision'), -1)"));
   revision_ = std::max({Revision{1}, revision_of(last_id), floor});
   compact_revision_ = compacted;
   hub_.set_start(revision_);
@@ -120,14 +125,17 @@ Result<void> SqliteStore::load() {
     if (!has_row) break;
     auto& lease = leases_[leases.integer(0)];
     lease.ttl_s = leases.integer(1);
-    lease.expires = options_.clock->steady_now() + std::chrono::seconds(lease.ttl_s);  // as etcd: anew after a restart
+    lease.expires =
+        options_.clock->steady_now() + std::chrono::seconds(lease.ttl_s);  // as etcd: anew after a restart
   }
-  RN_TRY(auto keys, writer_database_.prepare("SELECT key, id, create_revision, version, lease FROM current ORDER BY key"));
+  RN_TRY(auto keys, writer_database_.prepare(
+                        "SELECT key, id, create_revision, version, lease FROM current ORDER BY key"));
   for (;;) {
     RN_TRY(const bool has_row, keys.step());
     if (!has_row) break;
     const auto lease = keys.integer(4);
-    index_.put(keys.bytes(0), {keys.integer(1), keys.integer(2), static_cast<std::int32_t>(keys.integer(3)), lease != 0});
+    index_.put(keys.bytes(0),
+               {keys.integer(1), keys.integer(2), static_cast<std::int32_t>(keys.integer(3)), lease != 0});
     if (auto it = leases_.find(lease); lease && it != leases_.end()) it->second.keys.emplace(keys.bytes(0));
   }
   writer_ = std::make_unique<Writer>(*this);
@@ -194,7 +202,8 @@ void SqliteStore::writer_loop() {
 // Returns how many of the jobs are done with, at least one.
 std::size_t SqliteStore::run_batch(std::vector<Job>& batch) {
   if (!writer_) reopen();
-  Result<void> outcome = writer_ ? writer_->begin() : internal_error("the store's file cannot be opened again");
+  Result<void> outcome =
+      writer_ ? writer_->begin() : internal_error("the store's file cannot be opened again");
   std::size_t done = batch.size();
   if (outcome) {
     for (std::size_t i = 0; i < done; ++i) {
@@ -276,11 +285,14 @@ Result<std::int64_t> SqliteStore::setting(const std::string& name) {
   return value;
 }
 
-void SqliteStore::set_setting(const std::string& name, std::int64_t value, std::function<void(Result<void>)> done) {
+void SqliteStore::set_setting(const std::string& name, std::int64_t value,
+                              std::function<void(Result<void>)> done) {
   auto result = std::make_shared<Result<void>>();
   auto shared_done = std::make_shared<std::function<void(Result<void>)>>(std::move(done));
   enqueue({[name, value, result](Writer& writer) { *result = writer.put_setting(name, value); },
-           [result, shared_done](const Result<void>& committed) { (*shared_done)(committed ? *result : committed); }});
+           [result, shared_done](const Result<void>& committed) {
+             (*shared_done)(committed ? *result : committed);
+           }});
 }
 
 void SqliteStore::txn(TxnRequest request, TxnCallback done) {
@@ -371,10 +383,11 @@ Result<Revision> raise_revision(const std::string& path, Revision by) {
   RN_TRY(const auto last_id, database.query_integer("SELECT max(id) FROM log"));
   RN_TRY(const auto floor, database.query_integer("SELECT value FROM meta WHERE name='revision_floor'"));
   const Revision raised = std::max({Revision{1}, revision_of(last_id), floor}) + by;
-  RN_CHECK(database.exec(fmt::format("BEGIN IMMEDIATE; INSERT OR REPLACE INTO meta VALUES('revision_floor',{0});"
-                                     "INSERT OR REPLACE INTO meta VALUES('compact_revision',{0}); COMMIT;",
-                                     raised)
-                             .c_str()));
+  RN_CHECK(
+      database.exec(fmt::format("BEGIN IMMEDIATE; INSERT OR REPLACE INTO meta VALUES('revision_floor',{0});"
+                                "INSERT OR REPLACE INTO meta VALUES('compact_revision',{0}); COMMIT;",
+                                raised)
+                        .c_str()));
   return raised;
 }
 

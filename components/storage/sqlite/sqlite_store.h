@@ -1,5 +1,6 @@
 #pragma once
-// The Store in one SQLite file (design: log table, current table, one writer with group commit, key index in memory).
+// The Store in one SQLite file (design: log table, current table, one writer with group commit, key index in
+// memory).
 
 #include <atomic>
 #include <chrono>
@@ -40,9 +41,9 @@ class SqliteStore final : public Store {
   ~SqliteStore() override;
 
   Result<RangeResponse> range(const RangeRequest& request) override;
-  // The same for who puts the values somewhere else: the answer has none, `show` is given each, with the place of its
-  // key in the answer and the rest of it, in whatever order they lie in the file. What it is given again replaces what it
-  // was given before. With keys_only it is given nothing.
+  // The same for who puts the values somewhere else: the answer has none, `show` is given each, with the
+  // place of its key in the answer and the rest of it, in whatever order they lie in the file. What it is
+  // given again replaces what it was given before. With keys_only it is given nothing.
   using RowVisitor = std::function<void(std::size_t place, const KeyValue& kv, std::string_view value)>;
   Result<RangeResponse> range(const RangeRequest& request, const RowVisitor& show);
   void range(RangeRequest request, RangeCallback done) override { done(range(request)); }
@@ -60,17 +61,19 @@ class SqliteStore final : public Store {
   Result<std::vector<LeaseId>> leases() override;
   std::int64_t size_bytes() const override;
 
-  // A consistent copy at one revision, which is returned. `path` must not exist. Blocking; reads go on meanwhile.
+  // A consistent copy at one revision, which is returned. `path` must not exist. Blocking; reads go on
+  // meanwhile.
   Result<Revision> copy_to(const std::string& path);
-  // Shows all of it at one revision (dump.h). Blocking, on the caller's thread; reads and writes go on meanwhile.
+  // Shows all of it at one revision (dump.h). Blocking, on the caller's thread; reads and writes go on
+  // meanwhile.
   Result<void> dump(const std::function<Result<void>(class Dump&)>& visit);
   std::size_t index_bytes() const;
   std::size_t key_count() const;
   // Bytes that hold data, of those on disk.
   Result<std::int64_t> used_bytes();
 
-  // If every one of `watches` (of this store) is in step: a revision up to which all their events were delivered, in
-  // callbacks that have returned.
+  // If every one of `watches` (of this store) is in step: a revision up to which all their events were
+  // delivered, in callbacks that have returned.
   std::optional<Revision> synced_revision(const std::vector<const Watch*>& watches);
   // Called once nothing of a declared compaction is left to be done.
   void when_compacted(std::function<void()> done);
@@ -92,12 +95,13 @@ class SqliteStore final : public Store {
     std::chrono::steady_clock::time_point expires;
     std::set<std::string> keys;
   };
-  // A write that waits for its turn. `apply` runs inside the batch's SQL transaction; `finish` after its commit, with the
-  // commit's outcome.
+  // A write that waits for its turn. `apply` runs inside the batch's SQL transaction; `finish` after its
+  // commit, with the commit's outcome.
   struct Job {
     std::function<void(class Writer&)> apply;
     std::function<void(const Result<void>& committed)> finish;
-    std::function<void()> alone = nullptr;  // instead of both: between batches, outside of any SQL transaction
+    std::function<void()> alone =
+        nullptr;  // instead of both: between batches, outside of any SQL transaction
   };
 
   explicit SqliteStore(StoreOptions options);
@@ -163,8 +167,8 @@ class SqliteStore final : public Store {
   std::thread writer_thread_, lease_thread_, catch_up_thread_;
 };
 
-// Offline, on a file that no process has open: raises the revision by `by` and marks everything older as compacted, so
-// that every watcher lists again. What a restore does.
+// Offline, on a file that no process has open: raises the revision by `by` and marks everything older as
+// compacted, so that every watcher lists again. What a restore does.
 Result<Revision> raise_revision(const std::string& path, Revision by);
 
 // A change's place in the log: its revision, and its number within it.

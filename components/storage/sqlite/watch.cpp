@@ -8,7 +8,8 @@ namespace {
 
 class HubWatch final : public Watch {
  public:
-  HubWatch(WatchHub& hub, std::shared_ptr<WatchHub::Watcher> watcher) : hub_(hub), watcher_(std::move(watcher)) {}
+  HubWatch(WatchHub& hub, std::shared_ptr<WatchHub::Watcher> watcher)
+      : hub_(hub), watcher_(std::move(watcher)) {}
   ~HubWatch() override { hub_.remove(watcher_); }
   void request_progress() override { hub_.progress(watcher_); }
   void resume() override { hub_.resume(watcher_); }
@@ -67,7 +68,11 @@ Result<std::optional<KeyValue>> read_previous(Statement& read, const std::string
       read.reset();
       continue;
     }
-    KeyValue kv{key, std::make_shared<const std::string>(read.bytes(0)), read.integer(1), revision_of(id), read.integer(2),
+    KeyValue kv{key,
+                std::make_shared<const std::string>(read.bytes(0)),
+                read.integer(1),
+                revision_of(id),
+                read.integer(2),
                 read.integer(3)};
     read.reset();
     return std::optional<KeyValue>(std::move(kv));
@@ -95,9 +100,11 @@ Result<void> SqliteStore::catch_up(WatchHub::Watcher& watcher) {
   auto batch = std::make_shared<WatchBatch>();
   batch->revision = current_revision();
   auto filled = [&]() -> Result<void> {
-    RN_TRY(auto select, reader->prepare("SELECT id, key, value, create_revision, version, lease, previous FROM log"
-                                        " WHERE id >= ? AND id < ? ORDER BY id"));
-    RN_TRY(auto read, reader->prepare("SELECT value, create_revision, version, lease, previous FROM log WHERE id=?"));
+    RN_TRY(auto select,
+           reader->prepare("SELECT id, key, value, create_revision, version, lease, previous FROM log"
+                           " WHERE id >= ? AND id < ? ORDER BY id"));
+    RN_TRY(auto read,
+           reader->prepare("SELECT value, create_revision, version, lease, previous FROM log WHERE id=?"));
     select.bind(1, (delivered + 1) << sub_bits).bind(2, (batch->revision + 1) << sub_bits);
     int rows = 0;
     Revision last = delivered;

@@ -43,7 +43,8 @@ void WatchHub::leave(Watcher& watcher) {
     keys_.erase(key);
   } else if (const auto it = prefixes_.find(key); it != prefixes_.end() && it->second.get() == group) {
     prefixes_.erase(it);
-    if (const auto length = prefix_lengths_.find(key.size()); --length->second == 0) prefix_lengths_.erase(length);
+    if (const auto length = prefix_lengths_.find(key.size()); --length->second == 0)
+      prefix_lengths_.erase(length);
   } else {
     ranges_.erase({key, std::string(group->range_end)});
   }
@@ -119,8 +120,8 @@ void WatchHub::publish(std::vector<Committed> batch) {
 namespace {
 
 // The events after `delivered`; nothing if there is none.
-std::shared_ptr<const WatchBatch> make_batch(const std::vector<std::pair<Revision, const Event*>>& hits, bool previous,
-                                             Revision delivered, Revision last) {
+std::shared_ptr<const WatchBatch> make_batch(const std::vector<std::pair<Revision, const Event*>>& hits,
+                                             bool previous, Revision delivered, Revision last) {
   auto out = std::make_shared<WatchBatch>();
   out->revision = last;
   for (const auto& [revision, event] : hits) {

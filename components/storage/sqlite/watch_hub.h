@@ -1,6 +1,7 @@
 #pragma once
-// Who watches what. Committed batches go from the writer straight to every watcher that is in step; one that has no room,
-// or that started in the past, is behind and is served from disk by the catch-up thread until it is in step again.
+// Who watches what. Committed batches go from the writer straight to every watcher that is in step; one that
+// has no room, or that started in the past, is behind and is served from disk by the catch-up thread until it
+// is in step again.
 
 #include <condition_variable>
 #include <functional>
@@ -27,7 +28,7 @@ class WatchHub {
     WatchRequest request;
     Store::WatchCallback callback;
     std::mutex mutex;          // held while the callback runs; guards what follows
-    Revision delivered = 0;    // every event up to here has been accepted; in step, all that was published, too
+    Revision delivered = 0;  // every event up to here has been accepted; in step, all that was published, too
     bool in_step = false;
     bool refused = false;      // waits for resume()
     bool closed = false;
@@ -78,12 +79,13 @@ class WatchHub {
   void leave(Watcher& watcher);
   void find_groups(std::string_view key, const std::function<void(Group&)>& visit);
   // False: it has no room.
-  bool offer(Watcher& watcher, const Group& group, Revision first, Revision last, Shared& plain, Shared& with_previous);
+  bool offer(Watcher& watcher, const Group& group, Revision first, Revision last, Shared& plain,
+             Shared& with_previous);
 
   std::mutex mutex_;  // always taken before a watcher's own
   std::condition_variable wake_;
-  // Groups by what they watch, so that an event finds them without asking each: one key, a prefix (the usual range), and
-  // whatever else, which is asked.
+  // Groups by what they watch, so that an event finds them without asking each: one key, a prefix (the usual
+  // range), and whatever else, which is asked.
   ByKey keys_, prefixes_;
   std::map<std::size_t, std::size_t> prefix_lengths_;  // that occur, with how many groups have them
   std::map<std::pair<std::string, std::string>, std::unique_ptr<Group>> ranges_;

@@ -11,8 +11,10 @@ Result<void> Writer::prepare() {
     const char* sql;
   };
   const Entry all[] = {
-      {&insert_log_, "INSERT INTO log(id, key, value, create_revision, version, lease, previous) VALUES(?,?,?,?,?,?,?)"},
-      {&put_current_, "INSERT OR REPLACE INTO current(key, id, create_revision, version, lease) VALUES(?,?,?,?,?)"},
+      {&insert_log_,
+       "INSERT INTO log(id, key, value, create_revision, version, lease, previous) VALUES(?,?,?,?,?,?,?)"},
+      {&put_current_,
+       "INSERT OR REPLACE INTO current(key, id, create_revision, version, lease) VALUES(?,?,?,?,?)"},
       {&delete_current_, "DELETE FROM current WHERE key=?"},
       {&read_log_, "SELECT value, create_revision, version, lease FROM log WHERE id=?"},
       {&put_lease_, "INSERT OR REPLACE INTO lease(id, ttl) VALUES(?,?)"},
@@ -58,7 +60,8 @@ Result<void> Writer::commit() {
 }
 
 void Writer::roll_back() {
-  if (in_transaction_) (void)roll_back_.run();  // SQLite may have rolled back already; then this only complains
+  if (in_transaction_)
+    (void)roll_back_.run();  // SQLite may have rolled back already; then this only complains
   in_transaction_ = false;
   pending_.clear();
   committed_.clear();
@@ -102,7 +105,8 @@ void Writer::visit(std::string_view from, std::string_view to,
 }
 
 Result<KeyValue> Writer::read(const std::string& key, const State& state, bool keys_only) {
-  KeyValue kv{key, nullptr, state.entry.create_revision, revision_of(state.entry.log_id), state.entry.version, 0};
+  KeyValue kv{key, nullptr, state.entry.create_revision, revision_of(state.entry.log_id), state.entry.version,
+              0};
   if (state.is_pending) {
     const Pending& pending = pending_.find(key)->second;
     kv.lease = pending.lease;
@@ -146,7 +150,8 @@ Result<bool> Writer::holds(const Compare& compare) {
   Status error{200, "", ""};
   auto check = [&](const std::string& key, const State* state) {
     any = true;
-    const bool needs_row = compare.target == Compare::Target::value || compare.target == Compare::Target::lease;
+    const bool needs_row =
+        compare.target == Compare::Target::value || compare.target == Compare::Target::lease;
     std::int64_t number = 0;
     if (state && !needs_row) {
       number = compare.target == Compare::Target::version           ? state->entry.version
@@ -301,7 +306,8 @@ Result<RangeResponse> Writer::execute_range(const RangeRequest& request) {
 std::int64_t Writer::count(std::string_view from, std::string_view to) const {
   auto count = static_cast<std::int64_t>(store_.index_.count(from, to));
   for (auto it = pending_.lower_bound(from); it != pending_.end() && (to.empty() || it->first < to); ++it)
-    count += static_cast<int>(it->second.is_live) - static_cast<int>(store_.index_.find(it->first) != nullptr);
+    count +=
+        static_cast<int>(it->second.is_live) - static_cast<int>(store_.index_.find(it->first) != nullptr);
   return count;
 }
 
@@ -312,8 +318,8 @@ void Writer::set_pending(const std::string& key, Pending pending) {
 }
 
 // `value` null removes the key. `before` is what it was.
-Result<void> Writer::write(const std::string& key, std::shared_ptr<const std::string> value, const IndexEntry* before,
-                           LeaseId lease, std::optional<KeyValue> previous) {
+Result<void> Writer::write(const std::string& key, std::shared_ptr<const std::string> value,
+                           const IndexEntry* before, LeaseId lease, std::optional<KeyValue> previous) {
   const Revision revision = revision_ + 1;
   Pending next;
   next.is_live = value != nullptr;
@@ -329,7 +335,10 @@ Result<void> Writer::write(const std::string& key, std::shared_ptr<const std::st
     insert_log_.bind(3, std::string_view(*value));
   else
     insert_log_.bind_null(3);
-  insert_log_.bind(4, next.entry.create_revision).bind(5, std::int64_t{next.entry.version}).bind(6, lease).bind(7, before ? before->log_id : 0);
+  insert_log_.bind(4, next.entry.create_revision)
+      .bind(5, std::int64_t{next.entry.version})
+      .bind(6, lease)
+      .bind(7, before ? before->log_id : 0);
   RN_CHECK(insert_log_.run());
   if (value)
     RN_CHECK(put_current_.bind(1, key).bind(2, next.entry.log_id).bind(3, next.entry.create_revision)
@@ -345,8 +354,10 @@ Result<void> Writer::write(const std::string& key, std::shared_ptr<const std::st
   return {};
 }
 
-// What watchers are told that a key was: its state before the whole transaction, of which it may be the second change.
-std::optional<KeyValue> Writer::before_transaction(const std::string& key, std::optional<KeyValue> previous) const {
+// What watchers are told that a key was: its state before the whole transaction, of which it may be the
+// second change.
+std::optional<KeyValue> Writer::before_transaction(const std::string& key,
+                                                   std::optional<KeyValue> previous) const {
   if (!previous || previous->mod_revision <= revision_) return previous;
   for (const auto& event : events_)
     if (event.kv.key == key) return event.previous;
@@ -365,13 +376,15 @@ Result<PutResponse> Writer::execute_put(const PutRequest& request) {
   LeaseId lease = request.ignore_lease ? previous->lease : request.lease;
   if (lease) {
     std::lock_guard lock(store_.leases_mutex_);
-    if (!store_.leases_.contains(lease) || is_removed(lease)) return Status{404, "LeaseNotFound", "requested lease not found"};
+    if (!store_.leases_.contains(lease) || is_removed(lease))
+      return Status{404, "LeaseNotFound", "requested lease not found"};
   }
   auto value = request.ignore_value ? previous->value : request.value;
   if (!value) value = std::make_shared<const std::string>();
   PutResponse response;
   if (request.previous) response.previous = previous;
-  RN_CHECK(write(request.key, std::move(value), before ? &before->entry : nullptr, lease, std::move(previous)));
+  RN_CHECK(
+      write(request.key, std::move(value), before ? &before->entry : nullptr, lease, std::move(previous)));
   response.revision = shown_revision();
   return response;
 }
@@ -434,9 +447,12 @@ void Writer::publish() {
       std::map<std::string_view, LeaseId> within;  // a key may change more than once in a transaction
       for (const auto& event : committed.events) {
         const auto known = within.find(event.kv.key);
-        const LeaseId before = known != within.end() ? known->second : event.previous ? event.previous->lease : 0;
+        const LeaseId before = known != within.end() ? known->second
+                               : event.previous      ? event.previous->lease
+                                                     : 0;
         if (before && before != event.kv.lease)
-          if (auto it = store_.leases_.find(before); it != store_.leases_.end()) it->second.keys.erase(event.kv.key);
+          if (auto it = store_.leases_.find(before); it != store_.leases_.end())
+            it->second.keys.erase(event.kv.key);
         if (event.kv.lease)
           if (auto it = store_.leases_.find(event.kv.lease); it != store_.leases_.end())
             it->second.keys.insert(event.kv.key);

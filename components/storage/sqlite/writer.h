@@ -1,6 +1,6 @@
 #pragma once
-// One batch of writes inside one SQL transaction. The index is changed only after the commit; until then a batch sees its
-// own changes through `pending_`.
+// One batch of writes inside one SQL transaction. The index is changed only after the commit; until then a
+// batch sees its own changes through `pending_`.
 
 #include <map>
 #include <optional>
@@ -36,8 +36,8 @@ class Writer {
   // After the commit: index, leases, revision and watchers get what changed.
   void publish();
 
-  // Whether the last transaction reads a revision that only this batch has, which is none yet: it ran in vain, and must
-  // begin a batch of its own.
+  // Whether the last transaction reads a revision that only this batch has, which is none yet: it ran in
+  // vain, and must begin a batch of its own.
   bool take_postponed() { return std::exchange(is_postponed_, false); }
 
   // One slice of deferred compaction outside of batches; true when more is left.
@@ -66,12 +66,13 @@ class Writer {
   Result<bool> holds(const Compare& compare);
   bool number_holds(std::int64_t left, const Compare& compare) const;
   Result<void> choose(const TxnRequest& request, std::vector<bool>& path);
-  Result<void> execute(const TxnRequest& request, std::vector<bool>::const_iterator& path, TxnResponse& response);
+  Result<void> execute(const TxnRequest& request, std::vector<bool>::const_iterator& path,
+                       TxnResponse& response);
   Result<RangeResponse> execute_range(const RangeRequest& request);
   Result<PutResponse> execute_put(const PutRequest& request);
   Result<DeleteResponse> execute_delete(const DeleteRequest& request);
-  Result<void> write(const std::string& key, std::shared_ptr<const std::string> value, const IndexEntry* before,
-                     LeaseId lease, std::optional<KeyValue> previous);
+  Result<void> write(const std::string& key, std::shared_ptr<const std::string> value,
+                     const IndexEntry* before, LeaseId lease, std::optional<KeyValue> previous);
   // The revision that the transaction under way shows: of what it wrote, if it wrote.
   Revision shown_revision() const { return sub_ > 0 ? revision_ + 1 : revision_; }
   std::int64_t count(std::string_view from, std::string_view to) const;
@@ -92,8 +93,8 @@ class Writer {
   bool is_postponed_ = false;
   Revision compact_done_ = -1;  // deferred compaction has finished up to here
   bool in_transaction_ = false;
-  // Why nothing of this batch can be committed. SQLite ended its SQL transaction by itself, or undoing half a transaction
-  // failed: what came after would be committed one by one, behind the back of `pending_`.
+  // Why nothing of this batch can be committed. SQLite ended its SQL transaction by itself, or undoing half a
+  // transaction failed: what came after would be committed one by one, behind the back of `pending_`.
   std::optional<Status> broken_;
   Revision compacted_ = 0;  // asked for in this batch
   std::set<LeaseId> removed_leases_;
