@@ -47,7 +47,6 @@ def populate(api, big):
     api.service("close", {**web, "ports": PORTS[:1], "trafficDistribution": "PreferClose"})
     api.service("zone", {**web, "ports": PORTS[:1], "trafficDistribution": "PreferSameZone"})
     api.service("node", {**web, "ports": PORTS[:1], "trafficDistribution": "PreferSameNode"})
-    api.service("auto", {"selector": {"app": "zoned"}, "ports": PORTS[:1]}, None, {"service.kubernetes.io/topology-mode": "Auto"})
     api.service("both", {**web, "ipFamilyPolicy": "RequireDualStack", "ipFamilies": ["IPv4", "IPv6"], "ports": PORTS[:1]})
     api.service("six", {**web, "ipFamilies": ["IPv6"], "clusterIP": "None", "ports": PORTS[:1]})
     api.service("ext", {"type": "ExternalName", "externalName": "example.com", **web})
@@ -62,6 +61,10 @@ def populate(api, big):
         {"addresses": [{"ip": "10.9.0.3"}], "ports": [{"name": "c", "port": 82, "appProtocol": "http"}]}]})
     api.send("POST", f"{IN}/endpoints", {"metadata": {"name": "own2", "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}}, "subsets": one})
     api.send("POST", f"{IN}/endpoints", {"metadata": {"name": "own3", "annotations": {"control-plane.alpha.kubernetes.io/leader": "{}"}}, "subsets": one})
+
+
+def want_zones(api):
+    api.service("auto", {"selector": {"app": "zoned"}, "ports": PORTS[:1]}, None, {"service.kubernetes.io/topology-mode": "Auto"})
 
 
 def break_slice(api, service, how):
@@ -130,7 +133,7 @@ def strip(value):
             strip(item)
 
 
-def state(api, with_times):
+def state(api, with_times, is_peer=False):
     """What the controllers have written, without what differs from run to run: names, uids, times; and which endpoints of a
     large Service are in which slice, and so how many are in each."""
     out, large = [], {}
@@ -142,6 +145,10 @@ def state(api, with_times):
             if resource == "EndpointSlice":
                 metadata["name"] = metadata["labels"]["kubernetes.io/service-name"]
             strip(item)
+            if is_peer and with_times and resource == "EndpointSlice" and item.get("endpoints") and not item["ports"]:
+                # A slice without ports is none that kube-controller-manager v1.35 finds again: each later round, if there
+                # is one, writes it once more, without the time (kubernetes/kubernetes#133474). Ours has to keep it.
+                metadata.setdefault("annotations", {}).setdefault(TRIGGER, "<made>")
             notes = metadata.get("annotations", {})
             if not with_times:
                 notes.pop(TRIGGER, None)
@@ -187,14 +194,18 @@ def versions(api):
             for path in (SLICES, f"{IN}/endpoints") for item in api.send("GET", path)["items"] if item["metadata"]["name"].split("-")[0] != "mark"}
 
 
-def has_settled(context, apis, what, ready, with_times=False):
+def wait_for_mark(context, apis, what, ready):
     for api in apis:
         api.mark("mark", ready)
     for api in apis:
         context.wait_until(f"the controllers to see {what}", lambda one=api: one.marked("mark", ready), 60)
 
+
+def has_settled(context, apis, what, ready, with_times=False):
+    wait_for_mark(context, apis, what, ready)
+
     def is_same():
-        ours, theirs = (state(api, with_times) for api in apis)
+        ours, theirs = (state(api, with_times, is_peer=api is apis[1]) for api in apis)
         assert ours == theirs, difference(ours, theirs)
         return True
     context.wait_until(f"both to say the same of: {what}", is_same, 30)
@@ -210,7 +221,14 @@ def test_the_same_as_kube_controller_manager_writes(context):
         for api in apis:
             prepare(api)
             populate(api, 230)
+        want_zones(apis[0])
         manager, peer = start_ours(planes[0]), Peer(planes[1], program)
+        # kube-controller-manager may write slices before it has counted its nodes' zones: a Service that wants hints is then
+        # told "Nodes only ready in one zone", and has them after another round, without the time, or never. Ours has both
+        # from the first, so only the other is given the Service later.
+        for ready in (False, True):
+            wait_for_mark(context, apis, "the first changes", ready)
+        want_zones(apis[1])
         has_settled(context, apis, "what is there from the beginning", True, with_times=True)
         ready = True
         for what, step in STEPS.items():
