@@ -2,6 +2,9 @@
 
 #include <grpcpp/support/client_callback.h>
 
+#include <memory>
+#include <mutex>
+
 namespace rusternetes::storage::etcd {
 namespace {
 
@@ -13,31 +16,38 @@ class KeepAlive final : public grpc::ClientBidiReactor<etcdserverpb::LeaseKeepAl
       : endpoints_(endpoints), pending_(pending), endpoint_(endpoints.current()), done_(std::move(done)) {}
 
   void begin(LeaseId id, std::chrono::milliseconds timeout) {
-    prepare(context_);
-    context_.set_deadline(std::chrono::system_clock::now() + timeout);
+    prepare(*context_);
+    context_->set_deadline(std::chrono::system_clock::now() + timeout);
     request_.set_id(id);
-    endpoint_->lease->async()->LeaseKeepAlive(&context_, this);
+    endpoint_->lease->async()->LeaseKeepAlive(context_.get(), this);
     StartWriteLast(&request_, grpc::WriteOptions());
     StartRead(&response_);
     StartCall();
   }
-  void cancel() override { context_.TryCancel(); }
+  void cancel() override {
+    std::lock_guard lock(mutex_);
+    if (context_) context_->TryCancel();
+  }
   void refuse() { done_(Status{503, "Closed", "the store is closing"}); }
   void OnReadDone(bool ok) override {
     if (!ok) return;
     has_answer_ = true;
   }
   void OnDone(const grpc::Status& status) override {
-    if (has_answer_) {
-      done_(response_.ttl());
+    const std::unique_ptr<KeepAlive> self(this);  // cancel() may be called until remove() has returned
+    if (const auto done = std::move(done_); has_answer_) {
+      done(response_.ttl());
     } else {
       if (is_server_failing(status)) endpoints_.failed(endpoint_);
-      done_(status.ok() ? internal_error("etcd: a lease's renewal was not answered") : to_status(status));
+      done(status.ok() ? internal_error("etcd: a lease's renewal was not answered") : to_status(status));
     }
-    auto& pending = pending_;
-    PendingCalls::Pending* const self = this;
-    delete this;  // on this thread of gRPC's nobody may be the last to hold a channel
-    pending.remove(self);
+    {
+      std::lock_guard lock(mutex_);
+      // On this thread of gRPC's nobody may be the last to hold a channel.
+      context_.reset();
+      endpoint_.reset();
+    }
+    pending_.remove(this);
   }
 
  private:
@@ -45,7 +55,8 @@ class KeepAlive final : public grpc::ClientBidiReactor<etcdserverpb::LeaseKeepAl
   PendingCalls& pending_;
   std::shared_ptr<Endpoint> endpoint_;
   std::function<void(Result<std::int64_t>)> done_;
-  grpc::ClientContext context_;
+  std::mutex mutex_;  // guards what cancel() looks at
+  std::unique_ptr<grpc::ClientContext> context_ = std::make_unique<grpc::ClientContext>();
   etcdserverpb::LeaseKeepAliveRequest request_;
   etcdserverpb::LeaseKeepAliveResponse response_;
   bool has_answer_ = false;

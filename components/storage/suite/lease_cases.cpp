@@ -1,6 +1,8 @@
 // Leases: keys that go together, in one revision, when nobody keeps them.
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <string>
 
 #include "storage/suite/steps.h"
 #include "storage/suite/suite.h"
@@ -169,6 +171,25 @@ STORE_CASE("a lease and its keys outlive a restart, and it still ends") {
   CHECK(revision_of(again) == 4);
   REQUIRE(revoke(again, 21));
   CHECK(shape_of(again, "a", "z") == "");
+}
+
+STORE_CASE("what is under way when a store closes is answered once, before it is gone") {
+  granted(store, 1000, 21);
+  for (int round = 0; round < 4; ++round) {
+    Store& open = subject.store();
+    std::atomic<int> answers{0};
+    constexpr int each = 150;
+    for (int i = 0; i < each; ++i) {
+      open.lease_keep_alive(21, [&](Result<LeaseInfo>) { ++answers; });
+      open.txn({.success = {put_of("k" + std::to_string(i), "x", 21)}},
+               [&](Result<TxnResponse>) { ++answers; });
+      open.range({.key = "k"}, [&](Result<RangeResponse>) { ++answers; });
+    }
+    // Some rounds end while nothing is answered yet, some while answers come.
+    wait_until([&] { return answers >= each * round / 2; });
+    subject.restart();
+    CHECK(answers == each * 3);
+  }
 }
 
 }  // namespace rusternetes::storage::suite
