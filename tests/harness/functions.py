@@ -186,6 +186,8 @@ def main():
     parser.add_argument("--slowness", type=float, default=1.0)
     options = parser.parse_args()
     sys.path.insert(0, options.folder)
+    # A shell that runs tests in the background has them ignore it, and all that they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     results = Results(options.results, options.phase)
     work = tempfile.mkdtemp(prefix="rusternetes-test-")
     try:
