@@ -9,7 +9,8 @@ namespace rusternetes::launcher {
 std::span<const Command> commands() {
   static const std::vector<Command> all = [] {
     std::vector<Command> list{create_command(), list_command(),  status_command(),
-                              stop_command(),   start_command(), delete_command()};
+                              stop_command(),   start_command(), restart_command(), delete_command()};
+    for (Command& command : certs_commands()) list.push_back(std::move(command));
     for (Command& command : kubeconfig_commands()) list.push_back(std::move(command));
     list.push_back(logs_command());
     list.push_back(image_load_command());

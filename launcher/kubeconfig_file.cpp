@@ -128,6 +128,15 @@ Result<std::string> merge_kubeconfig_file(const fs::path& path, const fs::path& 
                      path.string(), modes.before, modes.after);
 }
 
+Result<> renew_kubeconfig_file(const fs::path& path, const fs::path& addition) {
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) return {};
+  RN_TRY(const std::string added, certs::read_text(addition));
+  RN_TRY([[maybe_unused]] const Modes modes,
+         edit_file(path, false, [&](std::string_view text) { return renew_kubeconfig(text, added); }));
+  return {};
+}
+
 Result<> check_kubeconfig_file(const fs::path& path) {
   const auto text = certs::read_text(path);
   if (!text && text.error().code == 404) return {};

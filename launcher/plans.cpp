@@ -49,8 +49,27 @@ Plan start_plan(const Context& context) {
   plan.steps.push_back(set_phase(context, "starting", "stopped"));
   plan.steps.push_back(make_certificates(context));
   plan.steps.push_back(write_kubeconfigs(context));
+  plan.steps.push_back(renew_user_kubeconfig(context));
   add_start_steps(context, plan, false);
   plan.steps.push_back(set_phase(context, "running", ""));
+  return plan;
+}
+
+Plan restart_plan(const Context& context) {
+  Plan plan{.kind = "restart", .cluster = context->settings.name, .steps = {}, .point_of_no_return = 0};
+  plan.steps.push_back(make_certificates(context));
+  plan.steps.push_back(write_kubeconfigs(context));
+  plan.steps.push_back(renew_user_kubeconfig(context));
+  plan.steps.push_back(restart_process(context));
+  return plan;
+}
+
+Plan rotate_plan(const Context& context) {
+  Plan plan{.kind = "rotate", .cluster = context->settings.name, .steps = {}, .point_of_no_return = 0};
+  plan.steps.push_back(rotate_certificates(context));
+  plan.steps.push_back(write_kubeconfigs(context));
+  plan.steps.push_back(renew_user_kubeconfig(context));
+  plan.steps.push_back(restart_process(context));
   return plan;
 }
 
@@ -101,6 +120,8 @@ Result<Plan> plan_from_record(const state::PlanRecord& record, Environment& envi
   const Context context = make_context(environment, state, home, std::move(settings), progress);
   if (record.kind == "create") return create_plan(context);
   if (record.kind == "start") return start_plan(context);
+  if (record.kind == "restart") return restart_plan(context);
+  if (record.kind == "rotate") return rotate_plan(context);
   if (record.kind == "stop") return stop_plan(context);
   if (record.kind == "delete") return delete_plan(context);
   if (record.kind == "revive-engine") return revive_engine_plan(context);

@@ -8,6 +8,10 @@ namespace rusternetes::launcher {
 
 Plan create_plan(const Context& context);
 Plan start_plan(const Context& context);
+// The process alone: Pods run on.
+Plan restart_plan(const Context& context);
+// The same with new certificates.
+Plan rotate_plan(const Context& context);
 Plan stop_plan(const Context& context);
 Plan delete_plan(const Context& context);
 // Starts the cluster's own Podman again, which ended beside a running cluster.

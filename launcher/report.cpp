@@ -38,6 +38,23 @@ json::object describe_json(const ClusterSettings& s) {
           {"createdAtMs", s.created_at_ms}};
 }
 
+std::string date_text(SystemTime time) {
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
+  std::tm parts{};
+  ::gmtime_r(&seconds, &parts);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", parts.tm_year + 1900, parts.tm_mon + 1,
+                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
+}
+
+Result<> check_runs(Session& session, StepContext& context) {
+  const std::string& name = context.settings.name;
+  RN_TRY(const ProcessStatus process, context.environment.process.status(process_spec(context)));
+  if (process.is_running && process.is_released) return {};
+  RN_TRY(const std::string phase, session.phase(name));
+  if (phase == "stopped") return failure("ClusterStopped", fmt::format("cluster \"{}\" is stopped", name));
+  return failure("ClusterStopped", fmt::format("the process of cluster \"{}\" does not run", name));
+}
+
 void print_plan(const Invocation& invocation, const Plan& plan, const ClusterSettings& settings) {
   std::string text = fmt::format("{} \"{}\" would do:\n", plan.kind, plan.cluster);
   json::array steps;

@@ -10,6 +10,10 @@
 namespace rusternetes::launcher {
 
 boost::json::object describe_json(const ClusterSettings& settings);
+// RFC 3339, in UTC and whole seconds.
+std::string date_text(SystemTime time);
+// ClusterStopped for a cluster whose process does not run.
+Result<> check_runs(Session& session, StepContext& context);
 
 // The steps of a plan, for --dry-run.
 void print_plan(const Invocation& invocation, const Plan& plan, const ClusterSettings& settings);

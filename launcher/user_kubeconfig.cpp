@@ -140,6 +140,28 @@ Result<std::string> merge_kubeconfig(std::string_view text, std::string_view add
   return to_text(root);
 }
 
+Result<std::string> renew_kubeconfig(std::string_view text, std::string_view addition) {
+  RN_TRY(const Document document, parse(text));
+  RN_TRY(const Document additional, parse(addition));
+  YAML::Node root = document.root;
+  bool is_changed = false;
+  for (const char* list : lists) {
+    if (!root[list] || !root[list].IsSequence()) continue;
+    YAML::Node renewed(YAML::NodeType::Sequence);
+    for (const YAML::Node& entry : root[list]) {
+      YAML::Node kept = entry;
+      for (const YAML::Node& fresh : without(additional.root[list], "")) {
+        if (name_of(fresh) != name_of(entry) || to_text(fresh) == to_text(entry)) continue;
+        kept.reset(fresh);
+        is_changed = true;
+      }
+      renewed.push_back(kept);
+    }
+    root[list] = renewed;
+  }
+  return is_changed ? to_text(root) : std::string(text);
+}
+
 Result<std::string> remove_from_kubeconfig(std::string_view text, std::string_view name) {
   RN_TRY(const Document document, parse(text));
   YAML::Node root = document.root;

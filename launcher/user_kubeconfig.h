@@ -24,6 +24,9 @@ bool has_secrets(std::string_view text);
 // Puts the clusters, users and contexts of `addition` into `text` (which may be empty), replacing those of
 // the same name, and takes over its current-context. Pure. KubeconfigBroken when either is not a kubeconfig.
 Result<std::string> merge_kubeconfig(std::string_view text, std::string_view addition);
+// Replaces those clusters, users and contexts of `text` that `addition` has, too, by their names, and adds none;
+// the current context stays. Pure. The text itself when nothing differs.
+Result<std::string> renew_kubeconfig(std::string_view text, std::string_view addition);
 // Takes the context `name`, its cluster and its user out, and the current-context if it was this one. Pure;
 // what is not there is no error. Empty when nothing but the empty lists would be left.
 Result<std::string> remove_from_kubeconfig(std::string_view text, std::string_view name);
@@ -36,6 +39,8 @@ Result<std::string> remove_from_kubeconfig(std::string_view text, std::string_vi
 // A merge returns what the user is to be told, one sentence, or nothing.
 Result<std::string> merge_kubeconfig_file(const std::filesystem::path& path,
                                           const std::filesystem::path& addition);
+// A file that is not there is no error.
+Result<> renew_kubeconfig_file(const std::filesystem::path& path, const std::filesystem::path& addition);
 // KubeconfigBroken when the file is there and cannot be merged into; it is not changed.
 Result<> check_kubeconfig_file(const std::filesystem::path& path);
 Result<> remove_from_kubeconfig_file(const std::filesystem::path& path, const std::string& name);

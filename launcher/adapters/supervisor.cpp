@@ -246,6 +246,25 @@ Result<> SupervisorPort::stop(const ProcessSpec& spec, milliseconds grace) {
   return {};
 }
 
+Result<> SupervisorPort::restart(const ProcessSpec& spec, milliseconds grace) {
+  const int pid = supervisor_pid(spec.pid_file);
+  if (pid <= 0) return failure("ProcessFailed", "the supervisor of the cluster does not run");
+  const Descriptor supervisor(open_pid(pid));
+  const int child_pid = read_status_file(spec.status_file).child_pid;  // 0 while it waits to start one
+  const Descriptor child(open_pid(child_pid));
+  signal_pid(child.get(), SIGTERM);
+  if (!has_ended_by(child, std::chrono::steady_clock::now() + grace)) signal_pid(child.get(), SIGKILL);
+  RN_TRY(const bool is_up, wait_for_folder(
+                               spec.status_file.parent_path(), start_patience,
+                               [&] {
+                                 const int now = read_status_file(spec.status_file).child_pid;
+                                 return now > 0 && now != child_pid;
+                               },
+                               supervisor.get()));
+  if (!is_up) return failure("ProcessFailed", "the supervisor has not started the process again");
+  return {};
+}
+
 Result<> SupervisorPort::forget(const ProcessSpec& spec) {
   std::error_code ignored;
   std::filesystem::remove(spec.hold_file, ignored);

@@ -14,14 +14,6 @@
 namespace rusternetes::launcher {
 namespace {
 
-std::string date_of(SystemTime time) {
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", parts.tm_year + 1900, parts.tm_mon + 1,
-                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
-}
-
 Result<> run_status(Invocation& invocation) {
   RN_TRY(auto session, Session::open(invocation, Session::Access::read));
   RN_TRY(const ClusterSettings settings, session->cluster(invocation.name));
@@ -35,7 +27,7 @@ Result<> run_status(Invocation& invocation) {
     health.message = "the process does not run";
   std::string expiry = "unknown";
   if (const auto list = certs::expiries(context->paths.pki()); list && !list->empty())
-    expiry = fmt::format("{} ({})", date_of(list->front().info.not_after), list->front().file);
+    expiry = fmt::format("{} ({})", date_text(list->front().info.not_after), list->front().file);
   const auto yes = [](bool is) { return is ? "yes" : "no"; };
   std::string text;
   const auto line = [&](std::string_view key, const std::string& value) {

@@ -46,6 +46,9 @@ class ProcessPort {
   // TERM, and KILL after `grace`, to supervisor and child; it is not started again. Both have ended on
   // return, also a child whose supervisor was killed before. Absent: no error.
   virtual Result<> stop(const ProcessSpec& spec, std::chrono::milliseconds grace) = 0;
+  // Ends the running child as stop() does, and waits until its supervisor has started the next one, held no
+  // more. ProcessFailed without a supervisor.
+  virtual Result<> restart(const ProcessSpec& spec, std::chrono::milliseconds grace) = 0;
   // What an init system remembers about it. Absent: no error.
   virtual Result<> forget(const ProcessSpec& spec) = 0;
   virtual Result<ProcessStatus> status(const ProcessSpec& spec) = 0;

@@ -44,6 +44,29 @@ class MakeCertificates final : public Step {
   Context context_;
 };
 
+// Done twice when it was cut off: a leaf that is new already is made once more.
+class RotateCertificates final : public Step {
+ public:
+  explicit RotateCertificates(Context context) : context_(std::move(context)) {}
+  std::string id() const override { return "rotate-certificates"; }
+  std::string describe() const override { return "Issue every certificate anew, with a new key"; }
+  Result<> apply() override {
+    RN_TRY(const certs::PkiOptions options, pki_options(context_->settings));
+    const SystemTime now = context_->environment.clock.now();
+    // What was cut off, or is missing, first: a leaf is rotated only where all is whole.
+    RN_TRY([[maybe_unused]] auto written, certs::ensure_cluster_pki(context_->paths.pki(), options, now));
+    RN_TRY(const auto leaves, certs::cluster_leaves(options));
+    for (const certs::PkiLeaf& leaf : leaves)
+      RN_CHECK(context_->call("rotate " + leaf.file, [&] {
+        return certs::rotate_leaf(context_->paths.pki(), options, leaf.file, now);
+      }));
+    return {};
+  }
+
+ private:
+  Context context_;
+};
+
 class WriteKubeconfigs final : public Step {
  public:
   explicit WriteKubeconfigs(Context context) : context_(std::move(context)) {}
@@ -82,6 +105,9 @@ class WriteKubeconfigs final : public Step {
 }  // namespace
 
 StepPtr make_certificates(Context context) { return std::make_unique<MakeCertificates>(std::move(context)); }
+StepPtr rotate_certificates(Context context) {
+  return std::make_unique<RotateCertificates>(std::move(context));
+}
 StepPtr write_kubeconfigs(Context context) { return std::make_unique<WriteKubeconfigs>(std::move(context)); }
 
 }  // namespace rusternetes::launcher

@@ -33,6 +33,28 @@ class MergeUserKubeconfig final : public Step {
   Context context_;
 };
 
+class RenewUserKubeconfig final : public Step {
+ public:
+  explicit RenewUserKubeconfig(Context context) : context_(std::move(context)) {}
+  std::string id() const override { return "renew-kubeconfig"; }
+  std::string describe() const override {
+    return fmt::format("Renew the certificate in {} if the context \"{}\" is there",
+                       context_->settings.user_kubeconfig, context_->settings.context());
+  }
+  Result<> apply() override {
+    const auto renewed = context_->call("kubeconfig renew", [&] {
+      return renew_kubeconfig_file(context_->settings.user_kubeconfig, context_->paths.kubeconfig());
+    });
+    if (!renewed && context_->progress != nullptr)
+      context_->progress->note(fmt::format("The user's kubeconfig keeps the old certificate: {}",
+                                           renewed.error().message));
+    return {};
+  }
+
+ private:
+  Context context_;
+};
+
 // What is gone by then does not wait for somebody to correct a file that is no kubeconfig any more.
 class RemoveUserKubeconfig final : public Step {
  public:
@@ -63,6 +85,9 @@ class RemoveUserKubeconfig final : public Step {
 
 StepPtr merge_user_kubeconfig(Context context) {
   return std::make_unique<MergeUserKubeconfig>(std::move(context));
+}
+StepPtr renew_user_kubeconfig(Context context) {
+  return std::make_unique<RenewUserKubeconfig>(std::move(context));
 }
 StepPtr remove_user_kubeconfig(Context context) {
   return std::make_unique<RemoveUserKubeconfig>(std::move(context));

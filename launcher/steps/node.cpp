@@ -184,6 +184,24 @@ class StopProcess final : public Step {
   bool is_forgotten_;
 };
 
+class RestartProcess final : public Step {
+ public:
+  explicit RestartProcess(Context context) : context_(std::move(context)) {}
+  std::string id() const override { return "restart-process"; }
+  std::string describe() const override { return "End rusternetes, which its supervisor starts again"; }
+  Result<> apply() override {
+    // After a reboot there is nothing to be ended, and `start` goes on from here.
+    RN_TRY(const ProcessStatus status, context_->environment.process.status(process_spec(*context_)));
+    if (!status.is_running) return {};
+    return context_->call("process restart", [&] {
+      return context_->environment.process.restart(process_spec(*context_), process_grace);
+    });
+  }
+
+ private:
+  Context context_;
+};
+
 class RemoveNetwork final : public Step {
  public:
   explicit RemoveNetwork(Context context) : context_(std::move(context)) {}
@@ -231,6 +249,7 @@ StepPtr release_process(Context context) { return std::make_unique<ReleaseProces
 StepPtr stop_process(Context context, bool is_forgotten) {
   return std::make_unique<StopProcess>(std::move(context), is_forgotten);
 }
+StepPtr restart_process(Context context) { return std::make_unique<RestartProcess>(std::move(context)); }
 StepPtr remove_network(Context context) { return std::make_unique<RemoveNetwork>(std::move(context)); }
 
 }  // namespace rusternetes::launcher

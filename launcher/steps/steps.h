@@ -49,6 +49,7 @@ StepPtr remove_folder(Context context);
 // certificates.cpp
 StepPtr make_certificates(Context context);
 StepPtr write_kubeconfigs(Context context);
+StepPtr rotate_certificates(Context context);  // every leaf anew, with a new key
 
 // engine.cpp
 StepPtr start_private_engine(Context context);
@@ -70,11 +71,16 @@ StepPtr link_node(Context context);
 StepPtr unlink_node(Context context);
 StepPtr release_process(Context context);
 StepPtr stop_process(Context context, bool is_forgotten);
+// The process alone: its node, and Pods' containers, stay as they are.
+StepPtr restart_process(Context context);
 StepPtr remove_network(Context context);
 
 // kubeconfig.cpp
 StepPtr merge_user_kubeconfig(Context context);
 StepPtr remove_user_kubeconfig(Context context);
+// What the user's file has of the cluster gets the certificates that are valid now. A file that cannot be
+// changed is told and left: the old ones are good until they expire.
+StepPtr renew_user_kubeconfig(Context context);
 
 // The supervised process of a cluster.
 ProcessSpec process_spec(const StepContext& context);

@@ -166,6 +166,27 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("a restart and a rotation of certificates killed anywhere are finished by the next command") {
+  for (const Words& words : {Words{"restart", "a"}, Words{"certs", "rotate", "a"}}) {
+    int n = 1, finished = 0;
+    for (;; ++n) {
+      World world;
+      REQUIRE(world.run({"create", "a"}) == 0);
+      if (!crashes_at(world, words, n)) break;
+      INFO(words[0] << " killed at point " << n);
+      REQUIRE(is_recorded(world));
+      const std::string said = verdict(world);
+      CHECK(said != "undone");
+      finished += said == "finished";
+      CHECK(world.run({"certs", "check", "a"}) == 0);
+      check_is_running(world);
+      delete_and_check(world);
+    }
+    CHECK(n > 8);
+    CHECK(finished >= n - 6);
+  }
+}
+
 TEST_CASE("a recovery that is killed too is completed by the command after it") {
   // A sample of both points: each pair stands for a create killed at n and its recovery killed at m.
   for (int n = 4;; n += 7) {

@@ -243,6 +243,7 @@ class FakeProcess final : public ProcessPort {
  public:
   FakeProcess(Things& things, Faults& faults) : things_(things), faults_(faults) {}
   long restarts = 0;
+  int restarted = 0;  // by the launcher
 
   Result<> start_held(const ProcessSpec& spec) override {
     RN_CHECK(faults_.check("start"));
@@ -267,6 +268,12 @@ class FakeProcess final : public ProcessPort {
     for (const char* kind : {"process", "netns", "drop-node", "released"}) things_.remove(kind, spec.cluster);
     // A veth goes with either end's namespace.
     if (spec.has_own_netns) things_.remove("link", spec.cluster);
+    return {};
+  }
+  Result<> restart(const ProcessSpec& spec, std::chrono::milliseconds) override {
+    RN_CHECK(faults_.check("restart"));
+    if (!things_.has("process", spec.cluster)) return failure("ProcessFailed", "no supervisor");
+    ++restarted;
     return {};
   }
   Result<> forget(const ProcessSpec& spec) override {

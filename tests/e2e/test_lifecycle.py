@@ -80,6 +80,37 @@ def test_stop_and_start_bring_the_same_pods_back(context):
         cluster.remove()
 
 
+@time_limit(240)
+def test_restart_and_new_certificates_leave_pods_and_kubectl_alone(context):
+    context.binary("rusternetes-ctl")
+    need_kubectl(context)
+    cluster = Cluster(context, name="anew", home=os.path.join(context.work, "anew")).create()
+    try:
+        cluster.load_image()
+        cluster.apply(cluster.deployment("web"))
+        def alive():
+            return [(p["metadata"]["uid"], p["status"]["podIP"], p["status"]["containerStatuses"][0]["containerID"],
+                     p["status"]["containerStatuses"][0]["restartCount"]) for p in cluster.running_pods("app=web", 1)]
+        before, kubeconfig = alive(), cluster.run_ctl("kubeconfig", "anew").stdout
+        pid = json.loads(cluster.run_ctl("status", "anew", "--output", "json").stdout)["process"]["pid"]
+        for words in (("restart", "anew"), ("certs", "rotate", "anew")):
+            assert_matches("Its Pods ran on|are new, and the cluster is ready", cluster.run_ctl(*words).stdout)
+            now = json.loads(cluster.run_ctl("status", "anew", "--output", "json").stdout)["process"]["pid"]
+            assert now not in (0, pid), words
+            pid = now
+            assert alive() == before
+        assert cluster.run_ctl("kubeconfig", "anew").stdout != kubeconfig
+        assert_matches("are good for 30 days", cluster.run_ctl("certs", "check", "anew").stdout)
+        # Who kept a copy of the old kubeconfig still gets in.
+        old = os.path.join(context.work, "anew-old.conf")
+        with open(old, "w", encoding="utf-8") as out:
+            out.write(kubeconfig)
+        context.run(context.kubectl.path, "--kubeconfig", old, "get", "nodes")
+        context.run(context.kubectl.path, "--kubeconfig", os.path.join(cluster.home, "clusters", "anew", "kubeconfig"), "get", "nodes")
+    finally:
+        cluster.remove()
+
+
 def test_deleting_a_cluster_that_is_not_there_fails_in_one_sentence(context):
     cluster = Cluster(context, name="nobody", home=os.path.join(context.work, "nobody"))
     done = cluster.run_ctl("delete", "nobody", "--yes", check=False)
