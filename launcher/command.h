@@ -71,6 +71,7 @@ std::vector<Command> certs_commands();
 std::vector<Command> kubeconfig_commands();
 Command logs_command();
 Command image_load_command();
+Command doctor_command();
 Command version_command();
 std::vector<Command> completion_commands();
 

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <iosfwd>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -17,6 +18,7 @@ class NetworkPort;
 class ProcessPort;
 class HttpPort;
 class HostPort;
+class FactsPort;
 
 struct Environment {
   std::istream& in;
@@ -35,6 +37,8 @@ struct Environment {
   Hooks& hooks;
   // True after the user asked to stop (SIGINT): a plan ends between two steps and undoes what it can.
   std::function<bool()> is_interrupted = [] { return false; };
+  // Shared with checks that take too long, which outlive the command.
+  std::shared_ptr<FactsPort> facts = nullptr;
 };
 
 }  // namespace rusternetes::launcher

@@ -55,6 +55,8 @@ constexpr std::array kinds{
     ErrorKind{"KubeconfigBroken", 10,
               "Correct or move the file; `rusternetes-ctl kubeconfig` prints the cluster's own."},
     ErrorKind{"KubeconfigLocked", 10, "If no kubectl is writing it, remove the lock file."},
+    ErrorKind{"HostProblem", 11,
+              "Do what `rusternetes-ctl doctor` says below each problem, and run it again."},
     ErrorKind{"Interrupted", 130, ""},
     ErrorKind{"InternalError", 1, ""},
 };

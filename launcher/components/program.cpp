@@ -16,6 +16,7 @@
 #include "launcher/adapters/supervisor.h"
 #include "launcher/cli.h"
 #include "launcher/components/engine.h"
+#include "launcher/components/facts.h"
 #include "launcher/components/network.h"
 
 namespace rusternetes::launcher {
@@ -49,6 +50,7 @@ int run_program_main(int argc, char** argv, Hooks& hooks, std::filesystem::path 
   LinuxNetwork network;
   LinuxHost host;
   CurlHttp http;
+  auto facts = std::make_shared<LinuxFacts>(binary_dir, variable);
   std::unique_ptr<ProcessPort> process;
   if (is_systemd_host())
     process = std::make_unique<SystemdPort>();
@@ -68,7 +70,8 @@ int run_program_main(int argc, char** argv, Hooks& hooks, std::filesystem::path 
                           .http = http,
                           .host = host,
                           .hooks = hooks,
-                          .is_interrupted = [] { return is_interrupted.load(); }};
+                          .is_interrupted = [] { return is_interrupted.load(); },
+                          .facts = std::move(facts)};
   return run({argv + 1, argv + argc}, environment);
 }
 

@@ -18,6 +18,7 @@
 #include "launcher/environment.h"
 #include "launcher/failure.h"
 #include "launcher/ports/engine_port.h"
+#include "launcher/ports/facts_port.h"
 #include "launcher/ports/host_port.h"
 #include "launcher/ports/http_port.h"
 #include "launcher/ports/network_port.h"
@@ -391,6 +392,7 @@ struct World {
   std::ostringstream err;
   bool is_input_terminal = false;
   std::function<bool()> is_interrupted = [] { return false; };
+  std::shared_ptr<FactsPort> facts;  // for `doctor`
 
   fs::path home() const { return folder.path / "home"; }
   fs::path kubeconfig() const { return folder.path / "kube" / "config"; }
@@ -419,7 +421,8 @@ struct World {
                             .http = http,
                             .host = host,
                             .hooks = hooks,
-                            .is_interrupted = is_interrupted};
+                            .is_interrupted = is_interrupted,
+                            .facts = facts};
     return launcher::run(words, environment);
   }
 
