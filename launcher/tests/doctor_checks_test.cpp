@@ -221,11 +221,11 @@ TEST_CASE("doctor: Docker's FORWARD DROP is no problem once DOCKER-USER accepts 
 TEST_CASE("doctor: another party's drop on forward is a problem, and on input a warning") {
   FirewallFacts facts;
   facts.chains = {
-      {.family = "inet", .table = "firewall", .name = "fwd", .hook = "forward", .is_policy_drop = true},
+      {.family = "inet", .table = "firewall", .name = "crossing", .hook = "forward", .is_policy_drop = true},
       {.family = "ip", .table = "filter", .name = "INPUT", .hook = "input", .ends_in_drop = true}};
   Finding found = the(check_firewall(facts), "firewall-forward");
   CHECK(found.level == Level::problem);
-  CHECK(contains(found.fix, "nft insert rule inet firewall fwd iifname \"rn*\" accept"));
+  CHECK(contains(found.fix, "nft insert rule inet firewall crossing iifname \"rn*\" accept"));
   CHECK(the(check_firewall(facts), "firewall-input").level == Level::warning);
   for (FilterChain& chain : facts.chains) chain.accepted_in = chain.accepted_out = {"rn*"};
   CHECK(the(check_firewall(facts), "firewall-forward").level == Level::ok);
