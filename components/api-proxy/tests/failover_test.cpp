@@ -183,9 +183,10 @@ TEST_CASE("a server that resets connections before their first byte gets no more
   std::atomic<int> resets = 0;
   std::thread resets_all([&] {
     for (;;) {
-      const int fd = ::accept4(resetting.fd(), nullptr, nullptr, SOCK_CLOEXEC);
-      if (is_over || fd < 0) return;
-      Socket(fd).reset();
+      Socket taken(::accept4(resetting.fd(), nullptr, nullptr, SOCK_CLOEXEC));
+      if (is_over || taken.fd() < 0) return;
+      (void)taken.read(1);  // so that it stands, beyond doubt
+      taken.reset();
       ++resets;
     }
   });

@@ -137,6 +137,7 @@ std::string Socket::read(std::size_t size) const {
   std::vector<char> buffer(64 << 10);
   while (all.size() < size) {
     const ssize_t n = ::recv(fd_, buffer.data(), std::min(buffer.size(), size - all.size()), 0);
+    if (n < 0) all += errno == ECONNRESET ? "(reset)" : "(nothing in time)";
     if (n <= 0) break;
     all.append(buffer.data(), static_cast<std::size_t>(n));
   }

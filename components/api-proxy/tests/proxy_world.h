@@ -67,7 +67,8 @@ class Socket {
   int fd() const { return fd_; }
   bool send(std::string_view bytes) const;
   void end() const { ::shutdown(fd_, SHUT_WR); }
-  std::string read(std::size_t size) const;  // fewer: the end came, or too little in time
+  // Fewer bytes: the end came. What else went wrong is said behind them.
+  std::string read(std::size_t size) const;
   std::string read_to_end() const { return read(SIZE_MAX); }
   // Waits for it: an end or a reset.
   bool is_at_end() const;
