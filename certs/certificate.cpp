@@ -212,16 +212,38 @@ Result<bool> key_matches(const KeyPair& pair) {
 
 Result<> verify(std::string_view leaf_pem, std::string_view authority_pem, SystemTime now) {
   RN_TRY(Certificate leaf, read_certificate(leaf_pem));
-  RN_TRY(Certificate authority, read_certificate(authority_pem));
-  if (X509_check_issued(authority.get(), leaf.get()) != X509_V_OK ||
-      X509_verify(leaf.get(), X509_get0_pubkey(authority.get())) != 1) {
-    (void)openssl_error("");  // empties the queue
-    return internal_error("the certificate is not signed by the given authority");
+  std::vector<std::string> authorities = pem_blocks(authority_pem);
+  if (authorities.empty()) authorities.emplace_back(authority_pem);  // its error is the reader's
+  bool is_signed = false;
+  for (const std::string& each : authorities) {
+    RN_TRY(Certificate authority, read_certificate(each));
+    is_signed = is_signed || (X509_check_issued(authority.get(), leaf.get()) == X509_V_OK &&
+                              X509_verify(leaf.get(), X509_get0_pubkey(authority.get())) == 1);
   }
+  (void)openssl_error("");  // empties the queue
+  if (!is_signed) return internal_error("the certificate is not signed by the given authority");
   RN_TRY(CertificateInfo info, inspect(leaf_pem));
   if (now < info.not_before) return internal_error("the certificate is not valid yet");
   if (now >= info.not_after) return internal_error("the certificate has expired");
   return {};
+}
+
+std::vector<std::string> pem_blocks(std::string_view text) {
+  constexpr std::string_view begin = "-----BEGIN ", end = "-----END ", dashes = "-----";
+  std::vector<std::string> out;
+  while (true) {
+    const auto from = text.find(begin);
+    if (from == std::string_view::npos) return out;
+    text.remove_prefix(from);
+    const auto last = text.find(end);
+    if (last == std::string_view::npos) return out;
+    auto until = text.find(dashes, last + end.size());
+    if (until == std::string_view::npos) return out;
+    until += dashes.size();
+    out.emplace_back(text.substr(0, until));
+    out.back() += '\n';
+    text.remove_prefix(until);
+  }
 }
 
 }  // namespace rusternetes::certs

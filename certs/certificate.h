@@ -67,7 +67,12 @@ Result<KeyPair> issue(const KeyPair& authority, const LeafRequest& request, Syst
 Result<CertificateInfo> inspect(std::string_view certificate_pem);
 // True when the private key belongs to the certificate.
 Result<bool> key_matches(const KeyPair& pair);
-// An error says why `leaf` is not a certificate that `authority` signed and that is valid at `now`.
+// An error says why `leaf` is not valid at `now` or not signed by an authority of the text, which may hold
+// several certificates.
 Result<> verify(std::string_view leaf_pem, std::string_view authority_pem, SystemTime now);
+
+// The blocks (-----BEGIN to -----END) of a text one by one, each with its last newline; what stands between
+// them is left out. Nothing is decoded.
+std::vector<std::string> pem_blocks(std::string_view text);
 
 }  // namespace rusternetes::certs

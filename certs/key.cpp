@@ -31,6 +31,14 @@ Result<std::string> public_key_of(std::string_view key_pem) {
   return take_text(std::move(bio));
 }
 
+Result<bool> public_key_matches(std::string_view public_pem, std::string_view key_pem) {
+  RN_TRY(Key key, read_private_key(key_pem));
+  Bio bio = bio_over(public_pem);
+  const Key found(PEM_read_bio_PUBKEY(bio.get(), nullptr, nullptr, nullptr));
+  if (!found) return openssl_error("not a public key in PEM");
+  return EVP_PKEY_eq(found.get(), key.get()) == 1;
+}
+
 Result<KeyAlgorithm> key_algorithm_of(std::string_view key_pem) {
   RN_TRY(Key key, read_private_key(key_pem));
   if (EVP_PKEY_is_a(key.get(), "EC") == 1 && EVP_PKEY_get_bits(key.get()) == 256)

@@ -19,6 +19,9 @@ Result<std::string> generate_key(KeyAlgorithm algorithm);
 // The `PUBLIC KEY` (SubjectPublicKeyInfo) that belongs to a private key, as sa.pub holds it.
 Result<std::string> public_key_of(std::string_view key_pem);
 
+// True when the `PUBLIC KEY` is that of the private key.
+Result<bool> public_key_matches(std::string_view public_pem, std::string_view key_pem);
+
 // What kind of key it is; other kinds than our two are refused.
 Result<KeyAlgorithm> key_algorithm_of(std::string_view key_pem);
 
