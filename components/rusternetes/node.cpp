@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "addons/addons.h"
 #include "apimachinery/time.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -14,7 +15,6 @@
 #include "kubelet/kubelet.h"
 #include "kubelet/node/node_status.h"
 #include "pause/embedded_pause.h"
-#include "rusternetes/addons.h"
 #include "rusternetes/idle_cgroups.h"
 
 namespace rusternetes {
@@ -81,7 +81,7 @@ kubelet::KubeletOptions Node::Impl::kubelet_options() const {
   out.cluster_cidrs = split_list(options.pod_cidr);
   for (const auto& range : split_list(options.service_cluster_ip_range)) out.cluster_cidrs.push_back(range);
   // settle() has seen to it that the range has room for it.
-  if (const auto dns = dns_service_address(options)) out.cluster_dns = {*dns};
+  if (const auto dns = addons::dns_service_address(options.service_cluster_ip_range)) out.cluster_dns = {*dns};
   out.no_masquerade_cidrs = split_list(options.host_address);
   out.serving_certificate_pem = pki.kubelet_certificate_pem;
   out.serving_key_pem = pki.kubelet_key_pem;

@@ -8,11 +8,11 @@
 
 #include <boost/asio/post.hpp>
 
+#include "addons/addons.h"
 #include "api-server/instance.h"
 #include "api-server/store_copy.h"
 #include "base/log.h"
 #include "controller-manager/manager.h"
-#include "rusternetes/addons.h"
 #include "rusternetes/host_rules.h"
 #include "rusternetes/node.h"
 #include "rusternetes/node_setup.h"
@@ -47,6 +47,7 @@ struct Process::Impl {
 
   Result<void> open_store();
   Result<void> start_host_side(const network::NetworkNamespace& host);
+  Result<void> add_addons(api_server::InstanceOptions& api_options) const;
   Result<void> start_api();
   void tell_how_to_connect(const std::string& kubeconfig, const std::string& waits_for) const;
   void start_control();
@@ -75,6 +76,22 @@ Result<void> Process::Impl::open_store() {
   return {};
 }
 
+Result<void> Process::Impl::add_addons(api_server::InstanceOptions& api_options) const {
+  addons::DnsOptions names;
+  names.service_cluster_ip_range = options.service_cluster_ip_range;
+  names.server_addresses = split_list(options.node_address);
+  if (names.server_addresses.size() > 1) names.server_addresses.resize(1);
+  names.port = traffic->dns_port();
+  names.node_name = options.node_name;
+  RN_TRY(auto objects, addons::dns(names));
+  for (auto& object : addons::network_policy()) objects.push_back(std::move(object));
+  for (auto& object : objects) {
+    const auto& kind = *object.kind;
+    api_options.addons.push_back({{kind.group_version.group, kind.group_version.version, kind.resource}, std::move(object.document)});
+  }
+  return {};
+}
+
 Result<void> Process::Impl::start_api() {
   api_server::InstanceOptions api_options;
   api_options.bind_address = options.bind_address;
@@ -97,8 +114,7 @@ Result<void> Process::Impl::start_api() {
   api_options.admin_group = "kubeadm:cluster-admins";
   const auto node_addresses = split_list(options.node_address);
   if (options.tls && !node_addresses.empty()) api_options.advertise_address = node_addresses.front();
-  RN_TRY(api_options.addons, dns_addon(options, traffic->dns_port()));
-  for (auto& addon : network_policy_addon()) api_options.addons.push_back(std::move(addon));
+  RN_CHECK(add_addons(api_options));
   api = std::make_unique<api_server::Instance>(*store, std::move(api_options));
   RN_CHECK(api->start());
   // Pods reach the API even when the host's firewall keeps them from the host. Plain HTTP stays on loopback.
