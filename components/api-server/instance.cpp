@@ -13,17 +13,15 @@
 #include "api-server/authn/request_authenticator.h"
 #include "api-server/authz/modes.h"
 #include "api-server/bootstrap/policy.h"
-#include "api-server/bootstrap/reconcile.h"
 #include "api-server/default_service_cidr.h"
 #include "api-server/in_process_client.h"
+#include "api-server/initial_objects.h"
 #include "api-server/kubernetes_service.h"
 #include "api-server/openapi/openapi_paths.h"
 #include "api-server/review_actions.h"
 #include "api-server/token_action.h"
 #include "apimachinery/api/rbac_v1.h"
-#include "apimachinery/edit.h"
 #include "base/log.h"
-#include "client/ensure.h"
 #include "client/informer.h"
 #include "client/object_builder.h"
 
@@ -78,7 +76,6 @@ struct Instance::Impl {
   Result<void> make_server();
   void serve_openid();
   Task<> bootstrap(std::unique_ptr<client::ApiClient> client, Result<void>& outcome);
-  Task<Result<void>> ensure_object(client::ApiClient& client, const Kind& kind, Document wanted);
 };
 
 Instance::Instance(storage::Store& store, InstanceOptions options) : impl_(std::make_unique<Impl>(store, std::move(options))) {}
@@ -260,47 +257,20 @@ Task<> Instance::Impl::stop_services() {
   upkeep.reset();
 }
 
-Task<Result<void>> Instance::Impl::ensure_object(client::ApiClient& client, const Kind& kind, Document wanted) {
-  const client::Resource resource{kind.group_version.group, kind.group_version.version, kind.resource};
-  const meta_v1::ObjectMeta metadata(wanted.root().get(2));
-  const std::string name(metadata.name()), name_space(metadata.namespace_());
-  auto present = co_await client.get(resource, name_space, name);
-  if (!present && !present.error().is("NotFound")) co_return present.error();
-  Arena arena;
-  Value object = deep_copy(arena, wanted.root());
-  erase_field(object, 0);
-  erase_field(object, 1);
-  if (present) {
-    const auto reconciled = bootstrap::reconcile(arena, kind, present->root(), object);
-    if (reconciled.change == bootstrap::Change::none) co_return Result<void>{};
-    if (reconciled.change == bootstrap::Change::update) {
-      auto updated = co_await client.update(resource, name_space, name, "", Document::freeze(reconciled.object, *kind.type), {});
-      if (!updated) co_return updated.error();
-      co_return Result<void>{};
-    }
-    client::RemoveOptions options;
-    options.uid = meta_v1::ObjectMeta(present->root().get(2)).uid();
-    auto removed = co_await client.remove(resource, name_space, name, options);
-    if (!removed) co_return removed.error();
-    object = reconciled.object;
-  }
-  auto created = co_await client.create(resource, name_space, "", "", Document::freeze(object, *kind.type), {});
-  if (!created && !created.error().is("AlreadyExists")) co_return created.error();
-  co_return Result<void>{};
-}
-
 // What a new cluster holds; later starts put back what a release added.
 Task<> Instance::Impl::bootstrap(std::unique_ptr<client::ApiClient> client, Result<void>& outcome) {
   for (const auto& object : bootstrap::objects_with_service_cidrs(options.service_cluster_ip_ranges)) {
-    auto done = co_await ensure_object(*client, *object.kind, object.document);
+    auto done = co_await write_bootstrap_object(*client, *object.kind, object.document);
     if (!done) {
       outcome = internal_error(fmt::format("{} of a new cluster was not written: {}", object.kind->kind, done.error().message));
       co_return;
     }
   }
   for (const auto& addon : options.addons) {
-    auto done = co_await client::ensure_object(*client, addon.resource, addon.object, true);
-    if (!done) {
+    auto done = co_await write_addon(*client, addon);
+    if (!done && addon.is_left_alone) {  // a cluster whose objects stand in the way serves nevertheless
+      log::error("api-server", "the add-on {} {} was not made: {}", addon.resource.resource, client::name_of(addon.object), done.error().message);
+    } else if (!done) {
       outcome = internal_error(fmt::format("{} {}: {}", addon.resource.resource, client::name_of(addon.object), done.error().message));
       co_return;
     }
@@ -310,7 +280,7 @@ Task<> Instance::Impl::bootstrap(std::unique_ptr<client::ApiClient> client, Resu
   const Document binding = client::ObjectBuilder::from_json(B::schema_type(), fmt::format(
       R"({{"metadata":{{"name":"{0}"}},"roleRef":{{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":"cluster-admin"}},"subjects":[{{"apiGroup":"rbac.authorization.k8s.io","kind":"Group","name":"{0}"}}]}})",
       options.admin_group));
-  auto done = co_await ensure_object(*client, *client->registry()->find_kind("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"), binding);
+  auto done = co_await write_bootstrap_object(*client, *client->registry()->find_kind("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"), binding);
   if (!done) outcome = done.error();
 }
 

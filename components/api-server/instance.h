@@ -47,11 +47,11 @@ struct InstanceOptions {
   std::size_t max_requests_inflight = 400, max_mutating_requests_inflight = 200;
   // Whether client certificates of this group are cluster administrators by a binding of ours (kubeadm's scheme).
   std::string admin_group;
-  // What this cluster holds beside what every one does, addresses of its own programs for one. Written at each start, and
-  // written over where it says something else.
+  // What this cluster holds beside what every one does, addresses of its own programs for one. Looked for at each start.
   struct Addon {
     client::Resource resource;
     apimachinery::Document object;
+    bool is_left_alone = false;  // once there; else it is written over where it says something else
   };
   std::vector<Addon> addons;
 };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "api-server/initial_objects.h"
 #include "api-server/storage_codec.h"
 #include "api-server/store_call.h"
 #include "apimachinery/api/core_v1.h"
@@ -25,6 +26,9 @@ constexpr client::Resource namespaces{"", "v1", "namespaces"}, services{"", "v1"
 constexpr std::string_view leases_prefix = "/registry/masterleases/";
 constexpr const char* name_space = "default";
 constexpr const char* name = "kubernetes";
+// Servers that start together write the same objects.
+constexpr int kRaces = 6;
+constexpr std::chrono::milliseconds kLeastPause{10};
 
 }  // namespace
 
@@ -59,6 +63,15 @@ Task<> KubernetesService::stop() {
 }
 
 Task<Result<void>> KubernetesService::reconcile() {
+  auto pause = kLeastPause;
+  for (int race = 1;; ++race, pause *= 2) {
+    auto tried = co_await try_reconcile();
+    if (tried || race == kRaces || !may_be_race(tried.error())) co_return tried;
+    co_await sleep_for(pause);
+  }
+}
+
+Task<Result<void>> KubernetesService::try_reconcile() {
   auto service = co_await ensure_service();
   if (!service) co_return service;
   if (stands_behind()) {

@@ -39,6 +39,7 @@ class KubernetesService {
 
  private:
   Task<> run();
+  Task<Result<void>> try_reconcile();
   bool stands_behind() const;
   Task<Result<void>> keep_lease();
   Task<Result<void>> grant_lease();

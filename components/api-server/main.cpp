@@ -11,6 +11,7 @@
 #include <iostream>
 #include <sstream>
 
+#include "addons/manifest.h"
 #include "api-server/flags.h"
 #include "api-server/instance.h"
 #include "base/duration.h"
@@ -32,7 +33,7 @@ struct Flags {
   std::uint16_t secure_port = 6443;
   std::string tls_cert, tls_key, client_ca;
   std::vector<std::string> modes, enable, disable, issuers, audiences, key_files, service_ranges, etcd_servers;
-  std::string signing_key, token_file, kubelet_cert, kubelet_key, kubelet_ca;
+  std::string addon_manifest, signing_key, token_file, kubelet_cert, kubelet_key, kubelet_ca;
   std::string request_timeout = "1m0s", event_ttl = "1h0m0s";
   std::string etcd_ca, etcd_certificate, etcd_key, etcd_prefix = "/registry", compaction_interval = "5m0s", storage_backend;
   bool anonymous = true, allow_privileged = false;
@@ -73,9 +74,26 @@ Result<void> ensure_serving_certificate(Flags& flags) {
   return certs::write_atomically(flags.tls_cert, leaf.certificate_pem + authority.certificate_pem, 0644);
 }
 
+Result<std::vector<api_server::InstanceOptions::Addon>> read_addons(const std::string& path) {
+  const auto text = read_file(path);
+  if (!text) return internal_error(fmt::format("--addon-manifest: {}", text.error().message));
+  auto objects = addons::parse_manifest(*text);
+  if (!objects) return internal_error(fmt::format("--addon-manifest {}: {}", path, objects.error().message));
+  std::vector<api_server::InstanceOptions::Addon> out;
+  for (auto& object : *objects) {
+    const auto& kind = *object.kind;
+    const client::Resource resource{kind.group_version.group, kind.group_version.version, kind.resource};
+    out.push_back({resource, std::move(object.document), true});
+  }
+  return out;
+}
+
 Result<api_server::InstanceOptions> to_options(Flags& flags) {
-  RN_CHECK(ensure_serving_certificate(flags));
   api_server::InstanceOptions options;
+  if (!flags.addon_manifest.empty()) {
+    RN_TRY(options.addons, read_addons(flags.addon_manifest));
+  }
+  RN_CHECK(ensure_serving_certificate(flags));
   options.bind_address = flags.bind_address;
   options.advertise_address = flags.advertise_address;
   options.secure_port = flags.secure_port;
@@ -149,6 +167,7 @@ void define(CLI::App& app, Flags& flags) {
   app.add_option("--kubelet-client-key", flags.kubelet_key, "Its key");
   app.add_option("--kubelet-certificate-authority", flags.kubelet_ca, "Authority of the kubelets' serving certificates");
   app.add_option("--allow-privileged", flags.allow_privileged, "Privileged containers may be asked for")->capture_default_str();
+  app.add_option("--addon-manifest", flags.addon_manifest, "YAML or JSON: objects that are made where the cluster does not have them");
   app.add_option("--max-requests-inflight", flags.max_requests, "Reading requests at once")->capture_default_str();
   app.add_option("--max-mutating-requests-inflight", flags.max_mutating, "Writing requests at once")->capture_default_str();
   app.add_option("--request-timeout", flags.request_timeout, "How long a request that does not stream may take, such as 1m0s")->capture_default_str();
@@ -163,6 +182,36 @@ void define(CLI::App& app, Flags& flags) {
   app.add_option("-v,--v", flags.verbosity, "Verbosity of the log; from 4 on, details")->capture_default_str();
 }
 
+// Those that end the process; blocked in every thread.
+sigset_t end_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  return signals;
+}
+
+bool is_told_to_end() {
+  const sigset_t signals = end_signals();
+  const timespec now{};
+  return ::sigtimedwait(&signals, nullptr, &now) > 0;
+}
+
+// Containers start in any order: a store that does not answer is waited for. Absent where the process is to end.
+Result<std::unique_ptr<storage::etcd::EtcdStore>> wait_for_etcd(const storage::etcd::EtcdOptions& options) {
+  storage::etcd::EtcdOptions probe = options;
+  probe.read_timeout = std::chrono::milliseconds(1'000);
+  probe.start_timeout = std::chrono::milliseconds(0);
+  for (bool is_first = true;; is_first = false) {
+    auto probed = storage::etcd::EtcdStore::open(probe);
+    if (probed) break;
+    if (!probed.error().is("InternalError")) return probed.error();
+    if (is_first) log::warn("api-server", "waiting for the store: {}", probed.error().message);
+    if (is_told_to_end()) return std::unique_ptr<storage::etcd::EtcdStore>();
+  }
+  return storage::etcd::EtcdStore::open(options);
+}
+
 Result<std::unique_ptr<storage::Store>> open_etcd(const Flags& flags) {
   storage::etcd::EtcdOptions options;
   options.servers = flags.etcd_servers;
@@ -172,11 +221,13 @@ Result<std::unique_ptr<storage::Store>> open_etcd(const Flags& flags) {
     if (!file->empty()) {
       RN_TRY(*pem, read_file(*file));
     }
-  RN_TRY(auto store, storage::etcd::EtcdStore::open(std::move(options)));
+  RN_TRY(auto store, wait_for_etcd(options));
+  if (!store) return std::unique_ptr<storage::Store>();
   log::info("api-server", "the store is etcd {}", store->server_version());
   return std::unique_ptr<storage::Store>(std::move(store));
 }
 
+// Null where the process was told to end before the store answered.
 Result<std::unique_ptr<storage::Store>> open_store(const Flags& flags) {
   if (flags.etcd_servers.empty() == flags.data_dir.empty())
     return internal_error("one of --data-dir (the embedded store) and --etcd-servers is needed, and not both");
@@ -203,13 +254,11 @@ int run(Flags flags) {
   if (!options) return fail(options.error());
   auto store = open_store(flags);
   if (!store) return fail(store.error());
+  if (!*store) return 0;
   api_server::Instance instance(**store, std::move(*options));
   if (auto started = instance.start(); !started) return fail(started.error());
   log::info("api-server", "serving on {}:{}", flags.bind_address, instance.port());
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
+  const sigset_t signals = end_signals();
   int received = 0;
   sigwait(&signals, &received);
   log::info("api-server", "stopping: requests under way end first");
@@ -221,10 +270,7 @@ int run(Flags flags) {
 
 int main(int argc, char** argv) {
   raise_open_files();
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
+  const sigset_t signals = end_signals();
   sigprocmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   Flags flags;
