@@ -22,6 +22,16 @@ Result<std::vector<IpPrefix>> ranges(const char* flag, const std::vector<std::st
   return out;
 }
 
+Result<std::vector<IpAddress>> addresses(const char* flag, const std::vector<std::string>& texts) {
+  std::vector<IpAddress> out;
+  for (const auto& text : texts) {
+    const auto address = IpAddress::parse(text);
+    if (!address) return wrong(fmt::format("--{}: \"{}\" is no address", flag, text));
+    out.push_back(*address);
+  }
+  return out;
+}
+
 Result<std::optional<BindAddress>> bind_address(const char* flag, const std::string& text,
                                                 std::uint16_t port) {
   if (text.empty()) return std::optional<BindAddress>{};
@@ -64,6 +74,8 @@ Result<KubeProxyOptions> options_of(const Flags& flags) {
   if (!flags.network_policy && !flags.network_policy_kubeconfig.empty())
     return wrong("--network-policy-kubeconfig: with --network-policy=false nobody needs it");
   out.network_policy = flags.network_policy;
+  RN_TRY(out.host_addresses, addresses("host-address", flags.host_addresses));
+  RN_TRY(out.node_addresses, addresses("node-address", flags.node_addresses));
   if (flags.masquerade_bit < 0 || flags.masquerade_bit > 31)
     return wrong("--iptables-masquerade-bit: a bit is from 0 to 31");
   out.masquerade_bit = flags.masquerade_bit;

@@ -22,6 +22,7 @@ struct Flags {
   std::string min_sync_period = "20ms";
   bool network_policy = true;
   std::string network_policy_kubeconfig;  // empty: the proxy's own
+  std::vector<std::string> host_addresses, node_addresses;
 };
 
 // An error is one sentence that names the flag.

@@ -7,6 +7,7 @@
 #include "kube-proxy/flags.h"
 #include "kube-proxy/kube_proxy.h"
 #include "program/program.h"
+#include "uplink/uplink_watch.h"
 
 using namespace rusternetes;
 
@@ -73,7 +74,8 @@ class ProxyService final : public program::Service {
   kube_proxy::KubeProxy proxy_;
 };
 
-void add_flags(CLI::App& app, program::CommonFlags& common, kube_proxy::Flags& flags, bool& is_cleanup) {
+void add_flags(CLI::App& app, program::CommonFlags& common, kube_proxy::Flags& flags, std::string& uplink,
+               bool& is_cleanup) {
   app.allow_extras();
   app.add_option("--kubeconfig", common.kubeconfig, "How to reach the API, and as whom");
   app.add_option("--master", common.masters, "Address of the API instead of the kubeconfig's")
@@ -81,6 +83,16 @@ void add_flags(CLI::App& app, program::CommonFlags& common, kube_proxy::Flags& f
   app.add_option("--hostname-override", flags.node_name, "Name of the node; default: the host's name");
   app.add_option("--node-netns", flags.node_netns,
                  "The node's network namespace; default: that of the process");
+  app.add_option("--node-uplink", uplink,
+                 "The node's link to the outside: without it for 2 s the program ends with code 1, so that who "
+                 "restarts it puts it into the node's new namespace; empty: it is not watched");
+  app.add_option("--node-address", flags.node_addresses,
+                 "The node's own addresses, where connections of published ports go: for these the host is like "
+                 "anybody else")
+      ->delimiter(',');
+  app.add_option("--host-address", flags.host_addresses,
+                 "Addresses of the node's host, which no NetworkPolicy keeps from the node's Pods")
+      ->delimiter(',');
   app.add_option("--cluster-name", flags.cluster_name, "Tells clusters of one host apart")
       ->capture_default_str();
   app.add_option("--proxy-mode", flags.proxy_mode, "nftables is the one there is")->capture_default_str();
@@ -135,11 +147,12 @@ int main(int argc, char** argv) {
   program::CommonFlags common;
   common.leader_elect = false;  // every node has one of its own
   kube_proxy::Flags flags;
+  std::string uplink;
   bool is_cleanup = false;
   CLI::App app{"The proxy of a node: Services' addresses lead to their endpoints", "kube-proxy"};
   app.footer(
       "Example:\n  kube-proxy --kubeconfig /etc/kubernetes/kube-proxy.conf --cluster-cidr 10.244.0.0/16");
-  add_flags(app, common, flags, is_cleanup);
+  add_flags(app, common, flags, uplink, is_cleanup);
   if (const auto code = program::parse(app, argc, argv, unsupported)) return *code;
   auto options = kube_proxy::options_of(flags);
   if (!options) return fail(options.error());
@@ -150,10 +163,19 @@ int main(int argc, char** argv) {
     const auto done = kube_proxy::KubeProxy::cleanup(*node, options->cluster);
     return done ? 0 : fail(done.error());
   }
+  std::unique_ptr<uplink::UplinkWatch> watch;
+  if (!uplink.empty()) {
+    auto started = uplink::end_without(*node, uplink, "kube-proxy");
+    if (!started) return fail(started.error());
+    watch = *std::move(started);
+  }
   program::CommonFlags policy_flags = common;
   if (!flags.network_policy_kubeconfig.empty()) policy_flags.kubeconfig = flags.network_policy_kubeconfig;
   auto policy_remote = program::remote_options(policy_flags, "kube-proxy-network-policy");
   if (!policy_remote) return fail(policy_remote.error());
+  // Before any Pod is there: they are open else until policies are known. Not where they may never be.
+  if (!flags.network_policy_kubeconfig.empty())
+    if (const auto shut = kube_proxy::KubeProxy::shut_pods(*node, *options); !shut) return fail(shut.error());
   auto make = [&](const program::ClientMaker& clients) -> std::unique_ptr<program::Service> {
     const program::ClientMaker policies(clients.executor(), *policy_remote);
     return std::make_unique<ProxyService>(clients, policies, *node, *options);

@@ -16,6 +16,7 @@
 #include "engine/detect.h"
 #include "kubelet/kubelet.h"
 #include "pause/embedded_pause.h"
+#include "uplink/uplink_watch.h"
 
 using namespace rusternetes;
 
@@ -24,7 +25,7 @@ namespace {
 struct Flags {
   std::string kubeconfig, node_kubeconfig, runtime_endpoint, engine, pause_image = "localhost/rusternetes/pause:1";
   std::string serving_certificate, serving_key, client_ca, host_network_container;
-  std::vector<std::string> labels, cluster_dns, node_dns;
+  std::vector<std::string> masters, labels, cluster_dns, node_dns;
   int verbosity = 0;
 };
 
@@ -36,6 +37,31 @@ Result<std::string> read_file(const std::string& path) {
   return text.str();
 }
 
+constexpr std::chrono::milliseconds kLeastRetry{100}, kMostRetry{2'000};
+
+// Blocked before any thread begins, so that all inherit it.
+sigset_t end_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  return signals;
+}
+
+bool is_told_to_end() {
+  const sigset_t signals = end_signals();
+  const timespec now{};
+  return ::sigtimedwait(&signals, nullptr, &now) > 0;
+}
+
+// Null where there is none to watch.
+Result<std::unique_ptr<uplink::UplinkWatch>> watch_uplink(const kubelet::KubeletOptions& options) {
+  if (options.uplink.empty()) return std::unique_ptr<uplink::UplinkWatch>();
+  RN_TRY(const auto node, options.netns_path.empty() ? network::NetworkNamespace::current()
+                                                     : network::NetworkNamespace::open(options.netns_path));
+  return uplink::end_without(node, options.uplink, "kubelet");
+}
+
 std::string host_name() {
   char text[256] = {};
   ::gethostname(text, sizeof text - 1);
@@ -44,6 +70,7 @@ std::string host_name() {
 
 void add_flags(CLI::App& app, Flags& flags, kubelet::KubeletOptions& options) {
   app.add_option("--kubeconfig", flags.kubeconfig, "How to reach the API, as system:node:NAME")->required();
+  app.add_option("--master", flags.masters, "Address of the API instead of the kubeconfig's; several, by commas, stand in for each other")->delimiter(',');
   app.add_option("--routes-kubeconfig", flags.node_kubeconfig, "An identity that may list Nodes: keeps routes to the other nodes' Pods");
   app.add_option("--hostname-override", options.node_name, "Name of the node; default: the host's name");
   app.add_option("--node-ip", options.node_ip, "Address of the node; default: that of the link with the default route");
@@ -67,8 +94,9 @@ void add_flags(CLI::App& app, Flags& flags, kubelet::KubeletOptions& options) {
   app.add_option("--pod-infra-container-image", flags.pause_image, "Image of sandboxes")->capture_default_str();
   app.add_option("--cluster-name", options.cluster, "Tells clusters of one host apart")->capture_default_str();
   app.add_option("--cluster-cidr", options.cluster_cidrs, "Ranges of the cluster that Pods reach with their own address")->delimiter(',');
+  app.add_option("--non-masquerade-cidr", options.no_masquerade_cidrs, "Ranges and addresses beside --cluster-cidr that Pods reach with their own address: the host's, for one")->delimiter(',');
   app.add_option("--node-netns", options.netns_path, "The node's network namespace; default: that of the process");
-  app.add_option("--node-uplink", options.uplink, "The node's link to the outside; empty: the host is the node")->capture_default_str();
+  app.add_option("--node-uplink", options.uplink, "The node's link to the outside: without it for 2 s the kubelet ends with code 1, so that who restarts it puts it into the node's new namespace; empty: the host is the node")->capture_default_str();
   app.add_option("--host-network-container", flags.host_network_container, "Container whose network is that of host-network Pods; default: with --node-netns one that the kubelet makes, else the host's");
   app.add_option("-v,--v", flags.verbosity, "Verbosity of the log; from 4 on, details")->capture_default_str();
 }
@@ -108,6 +136,8 @@ class Program {
     run_blocking(thread_.executor(), run(outcome));
     return outcome;
   }
+  // Start() failed since there was no need to go on.
+  bool was_told_to_end() const { return is_told_to_end_; }
   void stop() {
     run_blocking(thread_.executor(), end());
     thread_.stop();
@@ -117,15 +147,27 @@ class Program {
   Result<std::unique_ptr<client::ApiClient>> make_client(const std::string& kubeconfig) {
     RN_TRY(auto remote, client::read_kubeconfig(kubeconfig));
     remote.user_agent = "kubelet";
+    if (!flags_.masters.empty()) remote.servers = flags_.masters;
     return client::make_remote_client(thread_.executor(), std::move(remote), apimachinery::Registry::builtin());
   }
 
-  Task<> run(Result<void>& outcome) {
+  // Started before the engine, or while that one restarts, it is waited for.
+  Task<Result<std::unique_ptr<engine::Engine>>> find_engine() {
     engine::DetectOptions detect;
     if (flags_.engine == "podman") detect.kind = engine::EngineKind::podman;
     if (flags_.engine == "docker") detect.kind = engine::EngineKind::docker;
     detect.socket_path = flags_.runtime_endpoint.starts_with("unix://") ? flags_.runtime_endpoint.substr(7) : flags_.runtime_endpoint;
-    auto found = co_await engine::detect_engine(thread_.executor(), detect);
+    for (auto pause = kLeastRetry; !(is_told_to_end_ = is_told_to_end()); pause = std::min(pause * 2, kMostRetry)) {
+      auto found = co_await engine::detect_engine(thread_.executor(), detect);
+      if (found || !found.error().is(engine::reason::kUnreachable)) co_return found;
+      if (pause == kLeastRetry) log::warn("kubelet", "waiting for the container engine: {}", found.error().message);
+      co_await sleep_for(pause);
+    }
+    co_return internal_error("told to end before there was a container engine");
+  }
+
+  Task<> run(Result<void>& outcome) {
+    auto found = co_await find_engine();
     if (!found) {
       outcome = found.error();
       co_return;
@@ -166,6 +208,7 @@ class Program {
 
   Flags flags_;
   kubelet::KubeletOptions options_;
+  bool is_told_to_end_ = false;
   EventThread thread_{"kubelet"};
   std::unique_ptr<engine::Engine> engine_;
   std::unique_ptr<engine::Runtime> runtime_;
@@ -177,11 +220,8 @@ class Program {
 
 int main(int argc, char** argv) {
   raise_open_files();
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
-  sigprocmask(SIG_BLOCK, &signals, nullptr);  // before any thread, so that all inherit it
+  const sigset_t signals = end_signals();
+  sigprocmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   Flags flags;
   kubelet::KubeletOptions options;
@@ -194,15 +234,20 @@ int main(int argc, char** argv) {
     std::cerr << "kubelet: " << completed.error().message << "\n";
     return 1;
   }
+  const auto watch = watch_uplink(options);
+  if (!watch) {
+    std::cerr << "kubelet: " << watch.error().message << "\n";
+    return 1;
+  }
   Program program(std::move(flags), std::move(options));
   auto started = program.start();
-  if (!started)
+  if (!started && !program.was_told_to_end())
     std::cerr << "kubelet: " << started.error().message << "\n";
-  else {
+  else if (started) {
     int received = 0;
     sigwait(&signals, &received);
     log::info("kubelet", "stopping; Pods run on");
   }
   program.stop();
-  return started ? 0 : 1;
+  return started || program.was_told_to_end() ? 0 : 1;
 }

@@ -21,8 +21,15 @@ TEST_CASE("flags become options, and what cannot be is said with the flag's name
   CHECK(options->min_sync_period == std::chrono::milliseconds(20));
   CHECK(options->network_policy);
   CHECK(options->nodeport_addresses == std::vector<std::string>{"primary"});
+  CHECK(options->host_addresses.empty());
   flags.network_policy = false;
   CHECK_FALSE(options_of(flags)->network_policy);
+  flags.host_addresses = {"172.20.0.1", "fd00::1"};
+  flags.node_addresses = {"172.20.0.5"};
+  const auto with_addresses = options_of(flags);
+  REQUIRE(with_addresses);
+  CHECK(with_addresses->host_addresses[1].to_string() == "fd00::1");
+  CHECK(with_addresses->node_addresses[0].to_string() == "172.20.0.5");
 
   const auto refused = [](auto change) {
     Flags flags;
@@ -39,6 +46,8 @@ TEST_CASE("flags become options, and what cannot be is said with the flag's name
           f.nodeport_addresses = {"primary", "10.0.0.0/8"};
         }).find("--nodeport-addresses") == 0);
   CHECK(refused([](Flags& f) { f.nodeport_addresses = {"primary"}; }).empty());
+  CHECK(refused([](Flags& f) { f.host_addresses = {"172.20.0.0/16"}; }).find("--host-address") == 0);
+  CHECK(refused([](Flags& f) { f.node_addresses = {"node-1"}; }).find("--node-address") == 0);
   CHECK(refused([](Flags& f) {
           f.network_policy = false;
           f.network_policy_kubeconfig = "/etc/kubernetes/network-policy.conf";

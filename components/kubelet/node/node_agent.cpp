@@ -154,7 +154,14 @@ Task<> NodeAgent::keep_status() {
     if (done) done = co_await ensure_registered();
     if (done) done = co_await report();
     milliseconds pause = options_.node_status_update_frequency;
-    if (!done) log::warn("kubelet", "node status: {}", done.error().message);
+    const std::string problem = done ? std::string() : done.error().message;
+    if (problem != status_problem_) {
+      if (done)
+        log::info("kubelet", "node status: told again");
+      else
+        log::warn("kubelet", "node status: {}", problem);
+    }
+    status_problem_ = problem;
     if (done && input_.not_ready.empty()) {
       retry = kLeastRetry;
     } else {
@@ -220,10 +227,12 @@ Task<> NodeAgent::keep_lease() {
   for (;;) {
     auto done = co_await renew_lease();
     milliseconds pause = options_.lease_duration / 4;
+    const std::string problem = done ? std::string() : done.error().message;
+    if (!done && problem != lease_problem_) log::warn("kubelet", "node lease: {}", problem);
+    lease_problem_ = problem;
     if (done) {
       retry = kLeastRetry;
     } else {
-      log::warn("kubelet", "node lease: {}", done.error().message);
       pause = retry;
       retry = std::min(retry * 2, kMostRetry);
     }

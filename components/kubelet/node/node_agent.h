@@ -59,6 +59,7 @@ class NodeAgent {
   Document node_;
   SteadyTime reported_at_{};
   Document lease_;
+  std::string status_problem_, lease_problem_;  // each is told once
 };
 
 // Greater by resourceVersion.

@@ -71,6 +71,7 @@ Task<Result<std::string>> FakeRuntime::run_pod_sandbox(engine::SandboxConfig con
   made.annotations = config.annotations;
   made.network = config.network;
   made.pid = 1;
+  made.netns_path = sandbox_netns;
   sandboxes[id] = made;
   sandbox_configs[id] = std::move(config);
   co_return id;
