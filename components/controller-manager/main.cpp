@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <fstream>
 #include <iostream>
 #include <sstream>
@@ -62,6 +63,8 @@ struct Flags {
   std::string node_monitor_grace_period = "50s", node_monitor_period = "5s", node_startup_grace_period = "1m0s";
   controller_manager::NodeLifecycleOptions node_lifecycle;
   int terminated_pod_gc_threshold = 12'500;
+  bool node_load_balancer = false;
+  std::vector<std::string> reserved_node_ports = {"10250/TCP", "10249/TCP", "10256/TCP"};
 };
 
 void add_flags(CLI::App& app, Flags& flags) {
@@ -106,6 +109,14 @@ void add_node_flags(CLI::App& app, Flags& flags) {
   app.add_option("--unhealthy-zone-threshold", flags.node_lifecycle.unhealthy_zone_threshold,
                  "The share of nodes (3 at least) that are not ready in an unhealthy zone")
       ->capture_default_str();
+  app.add_flag("--node-load-balancer", flags.node_load_balancer,
+               "Services of type LoadBalancer answer on the nodes' own addresses; for nodes that are network "
+               "namespaces of their own")
+      ->default_str("false");
+  app.add_option("--reserved-node-ports", flags.reserved_node_ports,
+                 "Ports of the nodes' own that --node-load-balancer gives to no Service, as PORT/PROTOCOL")
+      ->delimiter(',')
+      ->capture_default_str();
   app.add_option("--terminated-pod-gc-threshold", flags.terminated_pod_gc_threshold,
                  "So many terminated Pods may stay; 0: all")
       ->capture_default_str();
@@ -124,6 +135,18 @@ Result<void> read_node_flags(const Flags& flags, controller_manager::ManagerOpti
   RN_CHECK(read("--node-monitor-grace-period", flags.node_monitor_grace_period, node.monitor_grace_period));
   RN_CHECK(read("--node-monitor-period", flags.node_monitor_period, node.monitor_period));
   return read("--node-startup-grace-period", flags.node_startup_grace_period, node.startup_grace_period);
+}
+
+Result<controller_manager::NodePortKey> node_port(const std::string& text) {
+  const auto slash = text.find('/');
+  int port = 0;
+  const char* end = text.data() + std::min(slash, text.size());
+  const auto read = std::from_chars(text.data(), end, port);
+  const std::string protocol = slash == text.npos ? std::string() : text.substr(slash + 1);
+  const bool is_port = read.ec == std::errc() && read.ptr == end && port > 0 && port < 65536;
+  if (!is_port || (protocol != "TCP" && protocol != "UDP" && protocol != "SCTP"))
+    return internal_error(fmt::format("--reserved-node-ports: \"{}\" is no port such as 10250/TCP", text));
+  return controller_manager::NodePortKey(protocol, port);
 }
 
 Result<void> check_controllers(const std::vector<std::string>& words) {
@@ -147,6 +170,11 @@ Result<controller_manager::ManagerOptions> manager_options(const Flags& flags) {
   RN_CHECK(check_controllers(flags.controllers));
   options.controllers = flags.controllers;
   RN_CHECK(read_node_flags(flags, options));
+  options.has_node_balancer = flags.node_load_balancer;
+  for (const auto& text : flags.reserved_node_ports) {
+    RN_TRY(const auto port, node_port(text));
+    options.reserved_node_ports.insert(port);
+  }
   if (flags.allocate_node_cidrs) {
     if (flags.cluster_cidr.empty())
       return internal_error("--allocate-node-cidrs takes them out of --cluster-cidr, which is missing");

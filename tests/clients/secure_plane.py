@@ -126,7 +126,9 @@ class SecurePlane:
 
     def stop(self):
         problems = []
-        for program in reversed(self.programs):
+        # The store last: who stops takes back what it holds.
+        last = ("controller-manager", "api-server", "rhino")
+        for program in sorted(self.programs, key=lambda one: last.index(one.name) if one.name in last else -1):
             try:
                 code = program.stop()
                 if code != 0:

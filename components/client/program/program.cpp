@@ -48,6 +48,9 @@ std::unique_ptr<client::ApiClient> ClientMaker::make(std::string user_agent,
 
 namespace {
 
+constexpr client::Resource namespaces{"", "v1", "namespaces"};
+constexpr std::chrono::milliseconds kLeastPause{100}, kMostPause{2'000};
+
 // Everything that lives on the program's one thread.
 class Runner {
  public:
@@ -91,6 +94,7 @@ class Runner {
       log::info(name_, "health is served on {}:{}", flags_.bind_address, port);
     }
     tasks_.spawn(name_, elector_ ? lead_when_elected() : act());
+    if (!elector_) tasks_.spawn(name_ + " greeting", tell_of_api());
     return {};
   }
 
@@ -101,6 +105,19 @@ class Runner {
 
   Task<> lead_when_elected() {
     for (;;) co_await elector_->run([this] { return act(); });
+  }
+
+  // Informers try again without a word. An elector says by itself that it waits.
+  Task<> tell_of_api() {
+    const auto client = clients_.make();
+    for (auto pause = kLeastPause;; pause = std::min(2 * pause, kMostPause)) {
+      auto answer = co_await client->get(namespaces, "", "default");
+      const bool is_there = answer || (answer.error().code >= 400 && answer.error().code < 500);
+      if (is_there && pause > kLeastPause) log::info(name_, "the API answers");
+      if (is_there) co_return;
+      if (pause == kLeastPause) log::warn(name_, "waiting for the API: {}", answer.error().message);
+      co_await sleep_for(pause);
+    }
   }
 
   // Until it is cancelled.
