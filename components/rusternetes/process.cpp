@@ -13,11 +13,11 @@
 #include "api-server/store_copy.h"
 #include "base/log.h"
 #include "controller-manager/manager.h"
+#include "network/port_forwarder.h"
 #include "rusternetes/host_rules.h"
 #include "rusternetes/node.h"
 #include "rusternetes/node_setup.h"
 #include "rusternetes/pki.h"
-#include "rusternetes/port_forwarder.h"
 #include "rusternetes/service_ranges.h"
 #include "rusternetes/settings.h"
 #include "rusternetes/traffic.h"
@@ -35,7 +35,7 @@ struct Process::Impl {
   std::unique_ptr<NodeSetup> node_setup;
   std::shared_ptr<ServiceRanges> service_ranges;
   std::unique_ptr<network::RuleKeeper> host_rules;
-  std::unique_ptr<PortForwarder> published;
+  std::unique_ptr<network::PortForwarder> published;
   std::unique_ptr<storage::sqlite::SqliteStore> store;
   std::unique_ptr<api_server::Instance> api;
   std::unique_ptr<EventThread> control;  // scheduler and controllers
@@ -135,7 +135,7 @@ Result<void> Process::Impl::start_host_side(const network::NetworkNamespace& hos
   RN_CHECK(host_rules->start());
   RN_TRY(auto ports, published_ports(options));
   if (ports.empty()) return {};
-  published = std::make_unique<PortForwarder>(split_list(options.node_address), std::move(ports));
+  published = std::make_unique<network::PortForwarder>(split_list(options.node_address), std::move(ports));
   published->start();
   return {};
 }

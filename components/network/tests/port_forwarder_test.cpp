@@ -1,4 +1,4 @@
-#include "rusternetes/port_forwarder.h"
+#include "network/port_forwarder.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -13,6 +13,7 @@
 #include "network/namespace.h"
 
 using namespace rusternetes;
+using network::PortForwarder;
 
 namespace {
 
@@ -86,7 +87,8 @@ TEST_CASE("a published port carries both directions, and each ends by itself") {
   in_namespace([] {
     const int server = listen_on("127.0.0.2", 30080);
     REQUIRE(server >= 0);
-    PortForwarder forwarder({"127.0.0.3", "127.0.0.2"}, {{8080, 30080}});  // the first address does not answer
+    PortForwarder forwarder({"127.0.0.3", "127.0.0.2"},
+                            {{8080, 30080}});  // the first address does not answer
     forwarder.start();
     const int client = connect_to("127.0.0.1", 8080);
     REQUIRE(client >= 0);
@@ -177,5 +179,28 @@ TEST_CASE("it stops with connections open") {
     forwarder.stop();
     CHECK(read_to_the_end(peer) == "");
     for (const int fd : {client, peer, server}) ::close(fd);
+  });
+}
+
+TEST_CASE("other nodes are for the connections that come after, and without any they are refused") {
+  in_namespace([] {
+    const int first = listen_on("127.0.0.2", 30080), second = listen_on("127.0.0.3", 30080);
+    PortForwarder forwarder({}, {{8080, 30080}});
+    forwarder.start();
+    const int refused = connect_to("127.0.0.1", 8080);
+    REQUIRE(refused >= 0);
+    CHECK(read_to_the_end(refused) == " (" + std::to_string(ECONNRESET) + ")");
+    forwarder.set_node_addresses({"127.0.0.2"});
+    const int before = connect_to("127.0.0.1", 8080);
+    const int before_peer = accept_one(first);
+    REQUIRE(before_peer >= 0);
+    forwarder.set_node_addresses({"127.0.0.3"});
+    const int after = connect_to("127.0.0.1", 8080);
+    const int after_peer = accept_one(second);
+    REQUIRE(after_peer >= 0);
+    REQUIRE(::write(before_peer, "still", 5) == 5);
+    ::close(before_peer);
+    CHECK(read_to_the_end(before) == "still");
+    for (const int fd : {refused, before, after, after_peer, first, second}) ::close(fd);
   });
 }

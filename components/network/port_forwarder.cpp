@@ -1,9 +1,10 @@
-#include "rusternetes/port_forwarder.h"
+#include "network/port_forwarder.h"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/v6_only.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
@@ -13,7 +14,7 @@
 #include "base/log.h"
 #include "base/task.h"
 
-namespace rusternetes {
+namespace rusternetes::network {
 
 namespace {
 
@@ -56,7 +57,8 @@ Task<> copy(std::shared_ptr<Pair> pair, tcp::socket& from, tcp::socket& to) {
       to.shutdown(tcp::socket::shutdown_send, ignored);
       co_return;
     }
-    if (!error) std::tie(error, size) = co_await asio::async_write(to, asio::buffer(piece.data(), size), kQuietly);
+    if (!error)
+      std::tie(error, size) = co_await asio::async_write(to, asio::buffer(piece.data(), size), kQuietly);
     if (error == asio::error::operation_aborted) co_return;  // the other direction, or stop(), ends the pair
     if (error) {
       refuse(from);
@@ -70,7 +72,7 @@ Task<> copy(std::shared_ptr<Pair> pair, tcp::socket& from, tcp::socket& to) {
 
 struct PortForwarder::Impl {
   std::vector<std::string> node_addresses;
-  std::vector<network::PublishedPort> ports;
+  std::vector<PublishedPort> ports;
   std::unique_ptr<EventThread> thread;
   std::unique_ptr<TaskGroup> tasks;
   int connections = 0;
@@ -82,7 +84,7 @@ struct PortForwarder::Impl {
   Task<> forward(std::shared_ptr<Pair> pair, std::uint16_t node_port);
 };
 
-PortForwarder::PortForwarder(std::vector<std::string> node_addresses, std::vector<network::PublishedPort> ports)
+PortForwarder::PortForwarder(std::vector<std::string> node_addresses, std::vector<PublishedPort> ports)
     : impl_(std::make_unique<Impl>()) {
   impl_->node_addresses = std::move(node_addresses);
   impl_->ports = std::move(ports);
@@ -104,7 +106,8 @@ Task<> PortForwarder::Impl::listen(tcp::endpoint at, std::uint16_t node_port) {
       co_return;
     }
     if (error == asio::error::address_family_not_supported || error.value() == EADDRNOTAVAIL) co_return;
-    if (!is_told) log::error("rusternetes", "the published port {} cannot be had: {}", at.port(), error.message());
+    if (!is_told)
+      log::error("network", "the published port {} cannot be had: {}", at.port(), error.message());
     is_told = true;
     co_await sleep_for(kRetry);
   }
@@ -119,13 +122,15 @@ Task<> PortForwarder::Impl::accept(tcp::acceptor& acceptor, std::uint16_t node_p
     } else if (connections >= kMostConnections) {
       refuse(socket);
     } else {
-      tasks->spawn("published port", forward(std::make_shared<Pair>(std::move(socket), connections), node_port));
+      tasks->spawn("published port",
+                   forward(std::make_shared<Pair>(std::move(socket), connections), node_port));
     }
   }
 }
 
 Task<> PortForwarder::Impl::forward(std::shared_ptr<Pair> pair, std::uint16_t node_port) {
-  for (const auto& address : node_addresses) {
+  const auto candidates = node_addresses;  // others may be set meanwhile
+  for (const auto& address : candidates) {
     boost::system::error_code ignored;
     pair->node = tcp::socket(thread->executor());
     const tcp::endpoint endpoint(asio::ip::make_address(address, ignored), node_port);
@@ -143,7 +148,8 @@ Task<> PortForwarder::Impl::forward(std::shared_ptr<Pair> pair, std::uint16_t no
 Task<> PortForwarder::Impl::begin() {
   tasks = std::make_unique<TaskGroup>(thread->executor());
   for (const auto& port : ports)
-    for (const auto& protocol : {tcp::v4(), tcp::v6()}) tasks->spawn("published port", listen(tcp::endpoint(protocol, port.host_port), port.node_port));
+    for (const auto& protocol : {tcp::v4(), tcp::v6()})
+      tasks->spawn("published port", listen(tcp::endpoint(protocol, port.host_port), port.node_port));
   co_return;
 }
 
@@ -166,4 +172,14 @@ void PortForwarder::stop() {
   i.thread.reset();
 }
 
-}  // namespace rusternetes
+void PortForwarder::set_node_addresses(std::vector<std::string> node_addresses) {
+  Impl& i = *impl_;
+  if (!i.thread) {
+    i.node_addresses = std::move(node_addresses);
+    return;
+  }
+  asio::post(i.thread->executor(),
+             [&i, all = std::move(node_addresses)]() mutable { i.node_addresses = std::move(all); });
+}
+
+}  // namespace rusternetes::network
