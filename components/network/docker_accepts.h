@@ -9,9 +9,12 @@
 
 namespace rusternetes::network {
 
-// Adds what is missing of the two accepts (from and to the cluster's links, whose names begin alike), in each family that
-// has the chain; behind the rules that the user put there. True when something was added. Without the chain nothing is done.
-Result<bool> ensure_docker_accepts(const NetworkNamespace& host, std::string_view cluster);
+// Adds what is missing of the two accepts (from and to the cluster's links), in each family that has the
+// chain; behind the rules that the user put there. True when something was changed. Without the chain nothing
+// is done. `bridge`: the cluster's, where its links are not told by how their names begin (names.h); accepts
+// of another one go.
+Result<bool> ensure_docker_accepts(const NetworkNamespace& host, std::string_view cluster,
+                                   std::string_view bridge = {});
 // Exactly the cluster's; absent is success.
 Result<> remove_docker_accepts(const NetworkNamespace& host, std::string_view cluster);
 

@@ -1,5 +1,7 @@
 #include "network/host_side.h"
 
+#include "network/bridge/cluster_bridge.h"
+#include "network/bridge/cluster_routes.h"
 #include "network/docker_accepts.h"
 #include "network/isolation.h"
 #include "network/masquerade.h"
@@ -82,6 +84,16 @@ Result<> remove_host_translations(const NetworkNamespace& host, std::string_view
   const auto accepts = remove_docker_accepts(host, cluster);
   RN_CHECK(delete_tables(host, table_name(cluster) + "-"));  // whatever Docker's chain is like
   return accepts;
+}
+
+Result<> remove_cluster_host_side(const NetworkNamespace& host, std::string_view cluster) {
+  const auto routes = remove_cluster_routes(host, cluster);
+  const auto marks = unmark_bridges(host, cluster);
+  const auto translations = remove_host_translations(host, cluster);
+  RN_CHECK(routes);  // while they stand, so does the drop rule
+  RN_CHECK(remove_service_drop(host, cluster));
+  RN_CHECK(marks);
+  return translations;
 }
 
 }  // namespace rusternetes::network

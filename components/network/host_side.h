@@ -30,4 +30,9 @@ Result<std::vector<std::string>> mend_host_rules(const NetworkNamespace& host, c
 // accepts in Docker's chain. Absent is success.
 Result<> remove_host_translations(const NetworkNamespace& host, std::string_view cluster);
 
+// All that the host-agent of a cluster has put on the host: routes, rules, marks, the drop rule last. Needs
+// no more than the name, whatever became of the cluster's network. Absent is success; what cannot be removed
+// keeps nothing else, and is returned.
+Result<> remove_cluster_host_side(const NetworkNamespace& host, std::string_view cluster);
+
 }  // namespace rusternetes::network

@@ -2,24 +2,25 @@
 
 #include <fmt/format.h>
 
+#include "network/bridge/cluster_bridge.h"
 #include "network/names.h"
-#include "network/nft.h"
 #include "network/nft_state.h"
 
 namespace rusternetes::network {
 
 // A published port was translated on the host: that shows on the connection, in both directions.
+RuleTable isolation_of(std::string_view cluster, std::string_view links) {
+  const std::string own =
+      fmt::format("iifname != \"{0}\" oifname \"{0}\" ct status & dnat == 0 counter drop", links);
+  return {table_name(cluster, "isolation"),
+          {{"forward",
+            "type filter hook forward priority -10",
+            {fmt::format("iifname \"{}*\" {}", link_prefix, own),
+             fmt::format("iifgroup {} {}", cluster_link_group, own)}}}};
+}
+
 Result<> load_isolation(const NetworkNamespace& host, std::string_view cluster) {
-  const std::string commands = fmt::format(
-      "add table inet {0}\ndelete table inet {0}\ntable inet {0} {{\n  chain forward {{\n"
-      "    type filter hook forward priority -10; policy accept;\n"
-      "    iifname \"{1}*\" iifname != \"{2}*\" oifname \"{2}*\" ct status & dnat == 0 counter drop\n  }}\n}}\n",
-      table_name(cluster, "isolation"), link_prefix, interface_prefix(cluster));
-  return inside(host, [&]() -> Result<> {
-    RN_TRY(auto nft, Nft::open());
-    RN_CHECK(nft.run(commands));
-    return {};
-  });
+  return load_table(host, isolation_of(cluster, cluster_links(cluster)));
 }
 
 Result<bool> has_isolation(const NetworkNamespace& host, std::string_view cluster) {

@@ -6,10 +6,15 @@
 
 #include "base/status.h"
 #include "network/namespace.h"
+#include "network/rule_table.h"
 
 namespace rusternetes::network {
 
-// Replaces the rule in one transaction.
+// `links`: the cluster's own (names.h). Others' are told by how their names begin, or by their group
+// (cluster_bridge.h).
+RuleTable isolation_of(std::string_view cluster, std::string_view links);
+
+// Of a cluster whose links have its names. Replaces the rules in one transaction.
 Result<> load_isolation(const NetworkNamespace& host, std::string_view cluster);
 Result<bool> has_isolation(const NetworkNamespace& host, std::string_view cluster);
 

@@ -36,6 +36,11 @@ std::string cluster_hash(std::string_view cluster) { return hash(cluster); }
 
 std::string interface_prefix(std::string_view cluster) { return std::string(link_prefix) + hash(cluster); }
 
+std::string cluster_links(std::string_view cluster, std::string_view bridge) {
+  const std::string prefix = interface_prefix(cluster);
+  return bridge.empty() || bridge.starts_with(prefix) ? prefix + "*" : std::string(bridge);
+}
+
 std::string interface_name(std::string_view cluster, LinkPurpose purpose, std::string_view id) {
   return interface_prefix(cluster) + static_cast<char>(purpose) + hash(id);
 }

@@ -16,6 +16,9 @@ inline constexpr std::string_view link_prefix = "rn";
 std::string cluster_hash(std::string_view cluster);
 // "rn" + cluster_hash: what every link of the cluster begins with.
 std::string interface_prefix(std::string_view cluster);
+// A pattern of nftables that matches the cluster's links: "rnabcdef*". `bridge`: its bridge, which is matched
+// by its own name where an engine has named it; empty: it has none.
+std::string cluster_links(std::string_view cluster, std::string_view bridge = {});
 // 15 characters: interface_prefix, the purpose's letter, six characters that stand for `id`.
 std::string interface_name(std::string_view cluster, LinkPurpose purpose, std::string_view id);
 // The link's alias, in full words: shown by `ip link`, and what tells a hash collision from a link of ours.

@@ -45,6 +45,7 @@ Link from_nl(rtnl_link* link) {
   result.mtu = static_cast<int>(rtnl_link_get_mtu(link));
   result.is_up = rtnl_link_get_flags(link) & IFF_UP;
   result.is_running = result.is_up && rtnl_link_get_operstate(link) == IF_OPER_UP;
+  result.group = rtnl_link_get_group(link);
   result.peer_index = rtnl_link_get_link(link);
   return result;
 }
@@ -136,6 +137,12 @@ Result<> Netlink::set_alias(std::string_view name, const std::string& alias) {
   const LinkPtr changes(rtnl_link_alloc());
   rtnl_link_set_ifalias(changes.get(), alias.c_str());
   return change_link(name, changes.get(), "set alias");
+}
+
+Result<> Netlink::set_group(std::string_view name, std::uint32_t group) {
+  const LinkPtr changes(rtnl_link_alloc());
+  rtnl_link_set_group(changes.get(), group);
+  return change_link(name, changes.get(), fmt::format("set group {}", group));
 }
 
 Result<> Netlink::rename_link(std::string_view name, const std::string& new_name) {

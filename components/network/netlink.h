@@ -26,6 +26,7 @@ struct Link {
   int mtu = 0;
   bool is_up = false;       // as asked for
   bool is_running = false;  // and as it is: packets get through
+  std::uint32_t group = 0;  // a mark that `ip link` and nftables' iifgroup know
   int peer_index = 0;       // of a veth: the other end's index in its namespace; 0 for none
 };
 
@@ -78,6 +79,7 @@ class Netlink {
                               std::chrono::milliseconds limit = std::chrono::seconds{2});
   Result<> set_mtu(std::string_view name, int mtu);
   Result<> set_alias(std::string_view name, const std::string& alias);
+  Result<> set_group(std::string_view name, std::uint32_t group);
   Result<> rename_link(std::string_view name, const std::string& new_name);  // the link must be down
   Result<> delete_link(std::string_view name);                               // absent is success
   // Deletes every link whose name begins so, and returns their names.

@@ -2,44 +2,12 @@
 
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <array>
-#include <cerrno>
 
 namespace rusternetes::network {
 
 Result<NftEvents> NftEvents::open(const NetworkNamespace& where) {
-  return inside(where, []() -> Result<NftEvents> {
-    NftEvents events(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_NETFILTER));
-    if (events.fd_ < 0) return errno_error("nftables: a socket for events", errno);
-    sockaddr_nl address{};
-    address.nl_family = AF_NETLINK;
-    address.nl_groups = 1u << (NFNLGRP_NFTABLES - 1);
-    if (::bind(events.fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-      return errno_error("nftables: listen to events", errno);
-    return events;
-  });
-}
-
-NftEvents::~NftEvents() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
-bool NftEvents::drain() {
-  std::array<char, 8192> buffer;
-  bool has_changed = false;
-  for (;;) {
-    const auto got = ::recv(fd_, buffer.data(), buffer.size(), MSG_TRUNC);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) {
-      if (errno != ENOBUFS) return has_changed;  // nothing more
-      has_changed = true;                        // events were lost
-      continue;
-    }
-    has_changed = true;
-  }
+  RN_TRY(auto socket, EventSocket::open(where, NETLINK_NETFILTER, 1u << (NFNLGRP_NFTABLES - 1)));
+  return NftEvents(std::move(socket));
 }
 
 }  // namespace rusternetes::network

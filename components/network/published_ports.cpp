@@ -17,15 +17,18 @@ std::uint16_t parse_port(std::string_view text) {
   return error == std::errc() && end == text.data() + text.size() && port <= 65535 ? static_cast<std::uint16_t>(port) : 0;
 }
 
-std::string render(const PublishedPorts& wanted, std::string_view from) {
-  std::string text;
+// One for each port and family.
+std::vector<std::string> rules(const PublishedPorts& wanted, std::string_view from) {
+  std::vector<std::string> out;
   for (const IpAddress& node : wanted.node_addresses)
     for (const PublishedPort& port : wanted.ports)
-      text += node.is_v4() ? fmt::format("    {}ip daddr != 127.0.0.0/8 fib daddr type local tcp dport {} dnat ip to {}:{}\n", from,
-                                         port.host_port, node.to_string(), port.node_port)
-                           : fmt::format("    {}ip6 daddr != ::1 fib daddr type local tcp dport {} dnat ip6 to [{}]:{}\n", from,
-                                         port.host_port, node.to_string(), port.node_port);
-  return text;
+      out.push_back(
+          node.is_v4()
+              ? fmt::format("{}ip daddr != 127.0.0.0/8 fib daddr type local tcp dport {} dnat ip to {}:{}",
+                            from, port.host_port, node.to_string(), port.node_port)
+              : fmt::format("{}ip6 daddr != ::1 fib daddr type local tcp dport {} dnat ip6 to [{}]:{}", from,
+                            port.host_port, node.to_string(), port.node_port));
+  return out;
 }
 }  // namespace
 
@@ -40,19 +43,17 @@ Result<PublishedPort> PublishedPort::parse(std::string_view text) {
 
 std::string PublishedPort::to_string() const { return fmt::format("{}:{}", host_port, node_port); }
 
+RuleTable published_table(const PublishedPorts& wanted) {
+  const std::string links = wanted.links.empty() ? cluster_links(wanted.cluster) : wanted.links;
+  return {table_name(wanted.cluster, "publish"),
+          {{"prerouting", "type nat hook prerouting priority -100",
+            rules(wanted, fmt::format("iifname != \"{}\" ", links))},
+           {"output", "type nat hook output priority -100", rules(wanted, "")}}};
+}
+
 Result<> load_published_ports(const NetworkNamespace& host, const PublishedPorts& wanted) {
   if (wanted.ports.empty()) return remove_published_ports(host, wanted.cluster);
-  const std::string commands = fmt::format(
-      "add table inet {0}\ndelete table inet {0}\ntable inet {0} {{\n"
-      "  chain prerouting {{\n    type nat hook prerouting priority -100; policy accept;\n{1}  }}\n"
-      "  chain output {{\n    type nat hook output priority -100; policy accept;\n{2}  }}\n}}\n",
-      table_name(wanted.cluster, "publish"), render(wanted, fmt::format("iifname != \"{}*\" ", interface_prefix(wanted.cluster))),
-      render(wanted, ""));
-  return inside(host, [&]() -> Result<> {
-    RN_TRY(auto nft, Nft::open());
-    RN_CHECK(nft.run(commands));
-    return {};
-  });
+  return load_table(host, published_table(wanted));
 }
 
 Result<bool> has_published_ports(const NetworkNamespace& host, std::string_view cluster) {

@@ -10,6 +10,7 @@
 
 #include "network/address.h"
 #include "network/namespace.h"
+#include "network/rule_table.h"
 
 namespace rusternetes::network {
 
@@ -26,7 +27,10 @@ struct PublishedPorts {
   std::string cluster;
   std::vector<IpAddress> node_addresses;  // at most one of each family; the host's addresses of that family are meant
   std::vector<PublishedPort> ports;
+  std::string links = {};  // the cluster's own (names.h), where they do not have its names
 };
+
+RuleTable published_table(const PublishedPorts& wanted);
 
 // Replaces the cluster's translations in one transaction; connections keep theirs. What comes from the cluster's own
 // links is left to the host's sockets, since the answer would not come back by the host. Without ports nothing is loaded.

@@ -59,7 +59,7 @@ Result<> narrow(const NetworkNamespace& where, const ServiceDrop& wanted) {
 
 }  // namespace
 
-Result<> check_service_range(const NetworkNamespace& host, const NodeLink& link, const IpPrefix& range) {
+Result<> check_range_kind(const std::vector<IpPrefix>& pod_ranges, const IpPrefix& range) {
   const std::string text = range.masked().to_string();
   if (range.length() < kShortestLength)
     return Status{400, "BadRequest",
@@ -72,24 +72,35 @@ Result<> check_service_range(const NetworkNamespace& host, const NodeLink& link,
     if (one.overlaps(range))
       return Status{400, "BadRequest",
                     fmt::format("{} overlaps {}, which is not for services", text, one.to_string())};
-  for (const auto& pods : link.pod_cidrs)
+  for (const auto& pods : pod_ranges)
     if (pods.overlaps(range))
       return Status{400, "BadRequest",
                     fmt::format("{} overlaps the Pods' range {}", text, pods.masked().to_string())};
-  RN_TRY(auto netlink, Netlink::open(host));
-  RN_TRY(const int index, link_index(netlink, link));
-  RN_TRY(const auto routes, netlink.routes());
+  return {};
+}
+
+Result<> check_range_unused(Netlink& host, std::string_view whose, const IpPrefix& range,
+                            const std::function<bool(const Route&)>& is_own) {
+  RN_TRY(const auto routes, host.routes());
   const Route* used = nullptr;  // the widest says most
   for (const auto& route : routes) {
     if (route.type == RTN_BROADCAST || route.type == RTN_MULTICAST || route.destination.is_everything())
       continue;
-    if (is_service_route(route, index, link) || !route.destination.overlaps(range)) continue;
+    if (is_own(route) || !route.destination.overlaps(range)) continue;
     if (!used || route.destination.length() < used->destination.length()) used = &route;
   }
   if (!used) return {};
   return Status{409, "AlreadyExists",
-                fmt::format("{} overlaps {}, which the host of node {} uses already", text,
-                            used->destination.masked().to_string(), link.node)};
+                fmt::format("{} overlaps {}, which the host of {} uses already", range.masked().to_string(),
+                            used->destination.masked().to_string(), whose)};
+}
+
+Result<> check_service_range(const NetworkNamespace& host, const NodeLink& link, const IpPrefix& range) {
+  RN_CHECK(check_range_kind(link.pod_cidrs, range));
+  RN_TRY(auto netlink, Netlink::open(host));
+  RN_TRY(const int index, link_index(netlink, link));
+  return check_range_unused(netlink, fmt::format("node {}", link.node), range,
+                            [&](const Route& route) { return is_service_route(route, index, link); });
 }
 
 Result<> add_service_ranges(const NetworkNamespace& host, const NetworkNamespace& node, const NodeLink& link,
