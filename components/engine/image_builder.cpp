@@ -1,7 +1,5 @@
 #include "engine/image_builder.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <openssl/evp.h>
 
 #include <algorithm>
@@ -9,71 +7,16 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
-#include <fstream>
 #include <memory>
 #include <set>
-#include <sstream>
 
 #include "engine/json_read.h"
 #include "engine/reference.h"
+#include "engine/tar_writer.h"
 
 namespace rusternetes::engine {
 namespace json = boost::json;
 namespace {
-
-la_ssize_t append_bytes(struct archive*, void* out, const void* bytes, size_t size) {
-  static_cast<std::string*>(out)->append(static_cast<const char*>(bytes), size);
-  return static_cast<la_ssize_t>(size);
-}
-
-// A tar in memory. libarchive's errors are kept by the archive; each step reports the first.
-class TarWriter {
- public:
-  TarWriter() : archive_(::archive_write_new(), &::archive_write_free) {
-    // pax only where ustar cannot say it: plain entries stay readable by everything.
-    ::archive_write_set_format_pax_restricted(archive_.get());
-    ::archive_write_set_bytes_per_block(archive_.get(), 0);
-    ::archive_write_open(archive_.get(), &out_, nullptr, &append_bytes, nullptr);
-  }
-
-  Result<void> add(const LayerEntry& item, std::string_view content) {
-    std::unique_ptr<archive_entry, decltype(&::archive_entry_free)> entry(::archive_entry_new(),
-                                                                          &::archive_entry_free);
-    bool is_directory = item.kind == LayerEntry::Kind::directory;
-    ::archive_entry_set_pathname(entry.get(), (is_directory ? item.path + "/" : item.path).c_str());
-    ::archive_entry_set_perm(entry.get(), item.mode);
-    ::archive_entry_set_uid(entry.get(), item.uid);
-    ::archive_entry_set_gid(entry.get(), item.gid);
-    ::archive_entry_set_mtime(entry.get(), 0, 0);  // the same input, the same digest
-    if (item.kind == LayerEntry::Kind::symlink) {
-      ::archive_entry_set_filetype(entry.get(), AE_IFLNK);
-      ::archive_entry_set_symlink(entry.get(), item.content.c_str());
-      content = {};
-    } else {
-      ::archive_entry_set_filetype(entry.get(), is_directory ? AE_IFDIR : AE_IFREG);
-    }
-    ::archive_entry_set_size(entry.get(), static_cast<la_int64_t>(is_directory ? 0 : content.size()));
-    if (::archive_write_header(archive_.get(), entry.get()) != ARCHIVE_OK) return failure(item.path);
-    if (item.kind == LayerEntry::Kind::file && !content.empty() &&
-        ::archive_write_data(archive_.get(), content.data(), content.size()) !=
-            static_cast<la_ssize_t>(content.size()))
-      return failure(item.path);
-    return {};
-  }
-
-  Result<std::string> finish() {
-    if (::archive_write_close(archive_.get()) != ARCHIVE_OK) return failure("end of archive");
-    return std::move(out_);
-  }
-
- private:
-  Status failure(const std::string& path) {
-    const char* text = ::archive_error_string(archive_.get());
-    return internal_error("tar " + path + ": " + (text ? text : "unknown"));
-  }
-  std::string out_;
-  std::unique_ptr<struct archive, int (*)(struct archive*)> archive_;
-};
 
 std::string relative_path(std::string path) {
   while (path.starts_with('/')) path.erase(0, 1);
@@ -81,15 +24,84 @@ std::string relative_path(std::string path) {
   return path;
 }
 
-Result<std::string> file_bytes(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return errno_error("open " + path, errno);
-  std::ostringstream out;
-  out << in.rdbuf();
-  return std::move(out).str();
+std::string hex(const unsigned char* digest, unsigned int size) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string out;
+  for (unsigned int i = 0; i < size; ++i) {
+    out += kHex[digest[i] >> 4];
+    out += kHex[digest[i] & 15];
+  }
+  return out;
 }
 
-Result<std::string> image_config(const ImageSpec& image) {
+class Sha256 {
+ public:
+  Sha256() : context_(::EVP_MD_CTX_new(), &::EVP_MD_CTX_free) {
+    ::EVP_DigestInit_ex(context_.get(), ::EVP_sha256(), nullptr);
+  }
+  void update(std::string_view bytes) { ::EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()); }
+  std::string finish() {
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned int size = 0;
+    ::EVP_DigestFinal_ex(context_.get(), digest, &size);
+    return hex(digest, size);
+  }
+
+ private:
+  std::unique_ptr<EVP_MD_CTX, decltype(&::EVP_MD_CTX_free)> context_;
+};
+
+ByteSink append_to(std::string& out) {
+  return [&out](std::string_view bytes) {
+    out.append(bytes);
+    return Result<void>();
+  };
+}
+
+// Sorted by path, with the directories above each entry.
+Result<std::vector<LayerEntry>> completed(std::vector<LayerEntry> entries) {
+  std::set<std::string> named;
+  for (auto& entry : entries) {
+    entry.path = relative_path(std::move(entry.path));
+    if (entry.path.empty()) return Status{400, "Invalid", "a layer entry has no path", nullptr};
+    if (!named.insert(entry.path).second)
+      return Status{400, "Invalid", "a layer names " + entry.path + " twice", nullptr};
+  }
+  for (std::size_t i = 0, count = entries.size(); i < count; ++i) {
+    std::string path = entries[i].path;
+    for (auto slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1))
+      if (named.insert(path.substr(0, slash)).second)
+        entries.push_back(LayerEntry::directory(path.substr(0, slash)));
+  }
+  std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
+  return entries;
+}
+
+// The layer's tar out of its entries.
+Result<void> write_entries(const std::vector<LayerEntry>& entries, const ByteSink& sink) {
+  TarWriter writer(sink);
+  for (const auto& entry : entries) {
+    if (entry.kind == LayerEntry::Kind::file && !entry.host_path.empty())
+      RN_CHECK(add_host_file(writer, entry));
+    else
+      RN_CHECK(writer.add(entry, entry.content));
+  }
+  return writer.finish();
+}
+
+Result<void> write_layer(const Layer& layer, const ByteSink& sink) {
+  if (!layer.tar.empty()) return sink(layer.tar);
+  Sha256 sum;
+  RN_CHECK(write_entries(layer.entries, [&](std::string_view bytes) {
+    sum.update(bytes);
+    return sink(bytes);
+  }));
+  if ("sha256:" + sum.finish() != layer.digest)
+    return Status{409, "Conflict", "a file of the image changed after it was looked at", nullptr};
+  return {};
+}
+
+std::string image_config(const ImageSpec& image) {
   json::object config;
   if (!image.entrypoint.empty()) config["Entrypoint"] = to_json(image.entrypoint);
   if (!image.cmd.empty()) config["Cmd"] = to_json(image.cmd);
@@ -159,48 +171,44 @@ std::string sha256_hex(std::string_view bytes) {
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned int size = 0;
   ::EVP_Digest(bytes.data(), bytes.size(), digest, &size, EVP_sha256(), nullptr);
-  static constexpr char kHex[] = "0123456789abcdef";
-  std::string out;
-  for (unsigned int i = 0; i < size; ++i) {
-    out += kHex[digest[i] >> 4];
-    out += kHex[digest[i] & 15];
-  }
-  return out;
+  return hex(digest, size);
 }
 
 Result<Layer> build_layer(std::vector<LayerEntry> entries) {
-  std::set<std::string> named;
-  for (auto& entry : entries) {
-    entry.path = relative_path(std::move(entry.path));
-    if (entry.path.empty()) return Status{400, "Invalid", "a layer entry has no path", nullptr};
-    if (!named.insert(entry.path).second)
-      return Status{400, "Invalid", "a layer names " + entry.path + " twice", nullptr};
-  }
-  for (std::size_t i = 0, count = entries.size(); i < count; ++i) {
-    std::string path = entries[i].path;
-    for (auto slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1))
-      if (named.insert(path.substr(0, slash)).second)
-        entries.push_back(LayerEntry::directory(path.substr(0, slash)));
-  }
-  std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
-  TarWriter writer;
-  for (const auto& entry : entries) {
-    if (entry.kind == LayerEntry::Kind::file && !entry.host_path.empty()) {
-      RN_TRY(auto bytes, file_bytes(entry.host_path));
-      RN_CHECK(writer.add(entry, bytes));
-    } else {
-      RN_CHECK(writer.add(entry, entry.content));
-    }
-  }
+  RN_TRY(entries, completed(std::move(entries)));
   Layer layer;
-  RN_TRY(layer.tar, writer.finish());
+  RN_CHECK(write_entries(entries, append_to(layer.tar)));
   layer.digest = "sha256:" + sha256_hex(layer.tar);
+  layer.size = layer.tar.size();
   return layer;
 }
 
-Result<ImageArchive> build_archive(const std::vector<ImageSpec>& images) {
-  ImageArchive out;
-  TarWriter writer;
+Result<Layer> measure_layer(std::vector<LayerEntry> entries) {
+  Layer layer;
+  RN_TRY(layer.entries, completed(std::move(entries)));
+  Sha256 sum;
+  RN_CHECK(write_entries(layer.entries, [&](std::string_view bytes) {
+    sum.update(bytes);
+    layer.size += bytes.size();
+    return Result<void>();
+  }));
+  layer.digest = "sha256:" + sum.finish();
+  return layer;
+}
+
+Result<Layer> known_layer(std::vector<LayerEntry> entries, std::string digest, std::uint64_t size) {
+  Layer layer;
+  RN_TRY(layer.entries, completed(std::move(entries)));
+  layer.digest = std::move(digest);
+  layer.size = size;
+  return layer;
+}
+
+std::string image_id(const ImageSpec& image) { return "sha256:" + sha256_hex(image_config(image)); }
+
+Result<std::vector<std::string>> write_archive(const std::vector<ImageSpec>& images, const ByteSink& sink) {
+  std::vector<std::string> ids;
+  TarWriter writer(sink);
   std::set<std::string> written;
   json::array manifest;
   for (const auto& image : images) {
@@ -211,19 +219,30 @@ Result<ImageArchive> build_archive(const std::vector<ImageSpec>& images) {
     }
     for (const auto* layer : image.layers) {
       std::string name = layer->digest.substr(7) + "/layer.tar";
-      if (written.insert(name).second) RN_CHECK(writer.add(LayerEntry::file(name, {}), layer->tar));
+      if (written.insert(name).second) {
+        RN_CHECK(
+            writer.begin(LayerEntry::file(name, {}), layer->tar.empty() ? layer->size : layer->tar.size()));
+        RN_CHECK(write_layer(*layer, [&writer](std::string_view piece) { return writer.write(piece); }));
+        RN_CHECK(writer.end());
+      }
       layers.emplace_back(name);
     }
-    RN_TRY(auto config, image_config(image));
-    auto id = sha256_hex(config);
+    const std::string config = image_config(image);
+    const std::string id = sha256_hex(config);
     std::string name = id + ".json";
     if (written.insert(name).second) RN_CHECK(writer.add(LayerEntry::file(name, {}), config));
-    out.ids.push_back("sha256:" + id);
+    ids.push_back("sha256:" + id);
     manifest.push_back(
         json::object{{"Config", name}, {"RepoTags", std::move(tags)}, {"Layers", std::move(layers)}});
   }
   RN_CHECK(writer.add(LayerEntry::file("manifest.json", {}), json::serialize(manifest)));
-  RN_TRY(out.tar, writer.finish());
+  RN_CHECK(writer.finish());
+  return ids;
+}
+
+Result<ImageArchive> build_archive(const std::vector<ImageSpec>& images) {
+  ImageArchive out;
+  RN_TRY(out.ids, write_archive(images, append_to(out.tar)));
   return out;
 }
 

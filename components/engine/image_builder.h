@@ -3,13 +3,18 @@
 // input gives the same bytes and so the same image id, on every host.
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/status.h"
 
 namespace rusternetes::engine {
+
+// Takes bytes in order; an error ends the writing and is what the writer returns.
+using ByteSink = std::function<Result<void>(std::string_view)>;
 
 struct LayerEntry {
   enum class Kind { file, directory, symlink };
@@ -28,8 +33,10 @@ struct LayerEntry {
 
 // A finished layer; images that share it share it in the engine too.
 struct Layer {
-  std::string tar;
-  std::string digest;  // "sha256:...", of the tar
+  std::string tar;         // empty: made anew from `entries` whenever it is written
+  std::string digest;      // "sha256:...", of the tar
+  std::uint64_t size = 0;  // of the tar
+  std::vector<LayerEntry> entries;
 };
 
 struct ImageSpec {
@@ -46,9 +53,20 @@ struct ImageArchive {
   std::vector<std::string> ids;  // "sha256:...", as the specs were given
 };
 
-// Parent directories that are not named are added with 0755. Sorted by path.
+// Parent directories that are not named are added with 0755. Sorted by path. The tar is in memory.
 Result<Layer> build_layer(std::vector<LayerEntry> entries);
-// One archive for all; each layer is in it once. Status Invalid when a tag is no reference.
+// The same layer, read and hashed in pieces; nothing of it is kept.
+Result<Layer> measure_layer(std::vector<LayerEntry> entries);
+// The same again for who knows from before what measure_layer says of these entries.
+Result<Layer> known_layer(std::vector<LayerEntry> entries, std::string digest, std::uint64_t size);
+
+// The image's name by content: of its configuration, labels among it, and so of all its layers.
+std::string image_id(const ImageSpec& image);
+// One archive for all; each layer is in it once. Of a layer without its tar a piece at a time is in memory.
+// Returns the ids. Status Invalid when a tag is no reference, Conflict when a file of a layer is not any more
+// what its digest says.
+Result<std::vector<std::string>> write_archive(const std::vector<ImageSpec>& images, const ByteSink& sink);
+// The same in memory.
 Result<ImageArchive> build_archive(const std::vector<ImageSpec>& images);
 // The sandbox's image: one static program that is its entrypoint.
 Result<ImageArchive> build_pause_image(std::string pause_program, std::string tag);

@@ -1,8 +1,12 @@
 #include <archive.h>
 #include <archive_entry.h>
 
+#include <algorithm>
 #include <boost/json/value.hpp>
 #include <catch2/catch.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <map>
 
 #include "engine/image_builder.h"
@@ -160,6 +164,68 @@ TEST_CASE("images in one archive share their layer and are named by their config
   CHECK(entries[archive->ids[0].substr(7) + ".json"].find(layer.digest) != std::string::npos);
   one.tags = {"Not A Reference"};
   CHECK_FALSE(build_archive({one}));
+}
+
+TEST_CASE("an archive written in pieces is the one made in memory, byte for byte") {
+  char folder[] = "/tmp/image-builder-XXXXXX";
+  REQUIRE(::mkdtemp(folder));
+  const std::string path = std::string(folder) + "/big";
+  const std::vector<LayerEntry> entries = {LayerEntry::from_host("usr/big", path),
+                                           LayerEntry::directory("tmp", 01777),
+                                           LayerEntry::symlink("bin", "usr/bin")};
+  std::string content(3'000'001, 'x');
+  for (std::size_t i = 0; i < content.size(); i += 997) content[i] = static_cast<char>(i);
+  std::ofstream(path) << content;
+  auto whole = *build_layer(entries);
+  auto measured = measure_layer(entries);
+  REQUIRE(measured);
+  CHECK(measured->digest == whole.digest);
+  CHECK(measured->size == whole.tar.size());
+  CHECK(measured->tar.empty());
+
+  auto spec = [](const Layer& layer) {
+    ImageSpec image;
+    image.tags = {"localhost/one:1"};
+    image.layers = {&layer};
+    return image;
+  };
+  auto in_memory = build_archive({spec(whole)});
+  std::string streamed;
+  std::size_t largest = 0;
+  const ByteSink append = [&](std::string_view piece) {
+    streamed += piece;
+    largest = std::max(largest, piece.size());
+    return Result<void>();
+  };
+  auto ids = write_archive({spec(*measured)}, append);
+  REQUIRE(ids);
+  CHECK(*ids == in_memory->ids);
+  CHECK(ids->front() == image_id(spec(*measured)));
+  CHECK(streamed == in_memory->tar);
+  CHECK(largest <= 1 << 20);
+  auto known = known_layer(entries, whole.digest, whole.tar.size());
+  streamed.clear();
+  REQUIRE(write_archive({spec(*known)}, append));
+  CHECK(streamed == in_memory->tar);
+
+  SECTION("what the sink refuses ends the writing with the sink's own error") {
+    int pieces = 0;
+    auto refused = write_archive({spec(*measured)}, [&](std::string_view) -> Result<void> {
+      if (++pieces < 3) return {};
+      return Status{507, "NoSpace", "the disk is full", nullptr};
+    });
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().is("NoSpace"));
+  }
+  SECTION("a file that changed after it was measured is no part of an image") {
+    for (const std::string& other : {content + "more", content.substr(1), "y" + content.substr(1)}) {
+      std::ofstream(path, std::ios::trunc) << other;
+      auto refused = write_archive({spec(*measured)}, append);
+      REQUIRE_FALSE(refused);
+      CHECK(refused.error().is("Conflict"));
+    }
+  }
+  std::filesystem::remove_all(folder);
 }
 
 TEST_CASE("sha256 is the known one") {
