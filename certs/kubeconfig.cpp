@@ -46,6 +46,13 @@ std::string quoted(std::string_view text) {
   }
   return out + '"';
 }
+std::string extensions(const std::vector<std::string>& servers) {
+  if (servers.empty()) return {};
+  std::string list;
+  for (const std::string& server : servers) list += (list.empty() ? "" : ", ") + quoted(server);
+  return fmt::format(
+      "    extensions:\n    - name: rusternetes.io/servers\n      extension:\n        servers: [{}]\n", list);
+}
 }  // namespace
 
 std::string render_kubeconfig(const KubeconfigRequest& request) {
@@ -53,6 +60,7 @@ std::string render_kubeconfig(const KubeconfigRequest& request) {
                                              {"user", quoted(request.user)},
                                              {"context", quoted(request.context)},
                                              {"server", quoted(request.server)},
+                                             {"extensions", extensions(request.further_servers)},
                                              {"authority", base64(request.authority_pem)},
                                              {"certificate", base64(request.client.certificate_pem)},
                                              {"key", base64(request.client.key_pem)}});

@@ -14,6 +14,8 @@ struct KubeconfigRequest {
   std::string user;
   std::string context;
   std::string server;  // "https://127.0.0.1:6443"
+  // Asked by our own components when it cannot be reached: an extension, which others leave alone.
+  std::vector<std::string> further_servers;
   std::string authority_pem;
   KeyPair client;
 };

@@ -33,6 +33,15 @@ YAML::Node named(const YAML::Node& list, const std::string& name, const char* co
   return {};
 }
 
+// The other servers of the cluster; kubectl knows but one, and leaves extensions alone.
+std::vector<std::string> further_servers(const YAML::Node& cluster) {
+  std::vector<std::string> out;
+  const YAML::Node extension = named(cluster["extensions"], servers_extension, "extension");
+  if (!extension.IsDefined() || !extension.IsMap()) return out;
+  for (const auto& server : extension["servers"]) out.push_back(server.as<std::string>());
+  return out;
+}
+
 }  // namespace
 
 Result<RemoteOptions> read_kubeconfig(const std::string& path) {
@@ -50,6 +59,7 @@ Result<RemoteOptions> read_kubeconfig(const std::string& path) {
       return internal_error(fmt::format("{}: the context's cluster is not there", path));
     RemoteOptions options;
     options.servers = {cluster["server"].as<std::string>()};
+    for (auto& server : further_servers(cluster)) options.servers.push_back(std::move(server));
     RN_TRY(options.tls.ca_pem, material(cluster, "certificate-authority", folder));
     options.tls.insecure_skip_verify = cluster["insecure-skip-tls-verify"].as<bool>(false);
     options.tls.server_name = cluster["tls-server-name"].as<std::string>("");

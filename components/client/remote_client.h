@@ -34,7 +34,10 @@ struct RemoteOptions {
 Result<std::unique_ptr<ApiClient>> make_remote_client(asio::any_io_executor executor, RemoteOptions options,
                                                       std::shared_ptr<const apimachinery::Registry> registry);
 
-// A kubeconfig's current context (certificates inline or in files, token, insecure-skip-tls-verify).
+// Of a kubeconfig's cluster: `{servers: [URL, ...]}`, which are asked when its `server` cannot be reached.
+inline constexpr const char* servers_extension = "rusternetes.io/servers";
+
+// A kubeconfig's current context (certificates inline or in files, token, insecure-skip-tls-verify, further servers).
 Result<RemoteOptions> read_kubeconfig(const std::string& path);
 
 }  // namespace rusternetes::client
