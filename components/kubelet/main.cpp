@@ -15,6 +15,7 @@
 #include "client/remote_client.h"
 #include "engine/detect.h"
 #include "kubelet/kubelet.h"
+#include "kubelet/mount_namespace.h"
 #include "pause/embedded_pause.h"
 #include "uplink/uplink_watch.h"
 
@@ -24,7 +25,8 @@ namespace {
 
 struct Flags {
   std::string kubeconfig, node_kubeconfig, runtime_endpoint, engine, pause_image = "localhost/rusternetes/pause:1";
-  std::string serving_certificate, serving_key, client_ca, host_network_container;
+  std::string serving_certificate, serving_key, client_ca, host_network_container, mount_namespace;
+  client::RemoteOptions api, node_reader;  // of the kubeconfigs
   std::vector<std::string> masters, labels, cluster_dns, node_dns;
   int verbosity = 0;
 };
@@ -98,10 +100,16 @@ void add_flags(CLI::App& app, Flags& flags, kubelet::KubeletOptions& options) {
   app.add_option("--node-netns", options.netns_path, "The node's network namespace; default: that of the process");
   app.add_option("--node-uplink", options.uplink, "The node's link to the outside: without it for 2 s the kubelet ends with code 1, so that who restarts it puts it into the node's new namespace; empty: the host is the node")->capture_default_str();
   app.add_option("--host-network-container", flags.host_network_container, "Container whose network is that of host-network Pods; default: with --node-netns one that the kubelet makes, else the host's");
+  app.add_option("--mount-namespace", flags.mount_namespace, "Mount namespace to work in, such as /proc/1/ns/mnt, the host's, for a kubelet in a container; kubeconfigs and certificates are read before");
   app.add_option("-v,--v", flags.verbosity, "Verbosity of the log; from 4 on, details")->capture_default_str();
 }
 
-Result<void> complete(const Flags& flags, kubelet::KubeletOptions& options) {
+// Before any thread begins.
+Result<void> complete(Flags& flags, kubelet::KubeletOptions& options) {
+  RN_TRY(flags.api, client::read_kubeconfig(flags.kubeconfig));
+  if (!flags.node_kubeconfig.empty()) {
+    RN_TRY(flags.node_reader, client::read_kubeconfig(flags.node_kubeconfig));
+  }
   if (options.node_name.empty()) options.node_name = host_name();
   options.cluster_dns = flags.cluster_dns;
   options.node_dns = flags.node_dns;
@@ -123,7 +131,7 @@ Result<void> complete(const Flags& flags, kubelet::KubeletOptions& options) {
     options.host_network = engine::SandboxNetwork::container;
     options.holder_container = flags.host_network_container;
   }
-  return {};
+  return flags.mount_namespace.empty() ? Result<void>() : kubelet::enter_mount_namespace(flags.mount_namespace);
 }
 
 // Everything of one node, on one thread.
@@ -144,8 +152,7 @@ class Program {
   }
 
  private:
-  Result<std::unique_ptr<client::ApiClient>> make_client(const std::string& kubeconfig) {
-    RN_TRY(auto remote, client::read_kubeconfig(kubeconfig));
+  Result<std::unique_ptr<client::ApiClient>> make_client(client::RemoteOptions remote) {
     remote.user_agent = "kubelet";
     if (!flags_.masters.empty()) remote.servers = flags_.masters;
     return client::make_remote_client(thread_.executor(), std::move(remote), apimachinery::Registry::builtin());
@@ -179,14 +186,14 @@ class Program {
     const auto pause = pause_binary();
     runtime.pause_program.assign(reinterpret_cast<const char*>(pause.data()), pause.size());
     runtime_ = engine::make_runtime(*engine_, std::move(runtime));
-    auto client = make_client(flags_.kubeconfig);
+    auto client = make_client(flags_.api);
     if (!client) {
       outcome = client.error();
       co_return;
     }
     client_ = *std::move(client);
     if (!flags_.node_kubeconfig.empty()) {
-      auto reader = make_client(flags_.node_kubeconfig);
+      auto reader = make_client(flags_.node_reader);
       if (!reader) {
         outcome = reader.error();
         co_return;
