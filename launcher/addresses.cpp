@@ -4,6 +4,7 @@
 
 #include <charconv>
 
+#include "launcher/containers/topology.h"
 #include "launcher/failure.h"
 #include "launcher/ports/host_port.h"
 #include "launcher/ports/network_port.h"
@@ -146,6 +147,27 @@ Result<std::uint16_t> choose_port(Session& session, const Taken& taken, std::uin
   return wanted;
 }
 
+// The engine's network, and on it the nodes.
+Result<> choose_network(Session& session, Taken& taken, const AddressRequest& request,
+                        ClusterSettings& settings) {
+  constexpr int length = 24;
+  const std::string& text = request.network_cidr;
+  if (const auto wanted = Range::parse(text);
+      !text.empty() && (!wanted || !wanted->first.is_v4() || wanted->prefix != length))
+    return failure("BadRequest", fmt::format("--network-cidr \"{}\" is not an IPv4 block of /{}", text, length));
+  const auto pool = [](Family) { return state::network_pool(); };
+  RN_TRY(const std::vector<Range> networks,
+         choose_ranges(taken, "--network-cidr", text, length, pool, {Family::ipv4}));
+  settings.network_cidr = networks.front().to_string();
+  settings.bridge = session.environment().network.bridge_name(settings.name);
+  settings.host_addresses = {gateway_of(settings)};
+  if (request.nodes > most_nodes())
+    return failure("BadRequest", fmt::format("--nodes {}: the network has addresses for {}", request.nodes,
+                                             most_nodes()));
+  for (std::size_t i = 0; i < request.nodes; ++i) settings.nodes.push_back(next_node(settings));
+  return {};
+}
+
 }  // namespace
 
 Result<> choose_addresses(Session& session, const AddressRequest& request, ClusterSettings& settings) {
@@ -166,7 +188,12 @@ Result<> choose_addresses(Session& session, const AddressRequest& request, Clust
                                state::to_string(pods), state::to_string(services)));
   settings.pod_cidrs = texts(pods);
   settings.service_cidrs = texts(services);
-  if (settings.has_own_node()) {
+  if (settings.has_containers()) {
+    if (families_of(pods) != std::vector<Family>{Family::ipv4})
+      return failure("NotSupported",
+                     fmt::format("--mode {} has no IPv6 in this release: choose IPv4 ranges", settings.mode));
+    RN_CHECK(choose_network(session, taken, request, settings));
+  } else if (settings.has_own_node()) {
     RN_TRY(const std::vector<Range> links,
            choose_ranges(taken, "node link", "", 28, state::link_pool, families_of(pods)));
     settings.node_links = texts(links);

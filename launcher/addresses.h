@@ -13,6 +13,8 @@ struct AddressRequest {
   std::string service_cidr;                  // of the same families
   std::uint16_t api_port = 0;                // 0: a free one
   std::vector<std::string> published_ports;  // "HOST:NODEPORT"
+  std::string network_cidr;                  // of a cluster of containers: an IPv4 /24; empty: a free one
+  std::size_t nodes = 1;                     // of such a cluster
 };
 
 // Fills the address fields of `settings`. AddressConflict names the cluster or route in the way; BadRequest,

@@ -53,6 +53,9 @@ struct Invocation {
   void print(const std::string& text, const std::string& json) const;
 };
 
+// Of this program: "0.1.0".
+std::string release_version();
+
 // Every command, in the order of the help.
 std::span<const Command> commands();
 bool is_command_word(std::string_view word);

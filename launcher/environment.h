@@ -19,6 +19,7 @@ class ProcessPort;
 class HttpPort;
 class HostPort;
 class FactsPort;
+class ImagePort;
 
 struct Environment {
   std::istream& in;
@@ -39,6 +40,7 @@ struct Environment {
   std::function<bool()> is_interrupted = [] { return false; };
   // Shared with checks that take too long, which outlive the command.
   std::shared_ptr<FactsPort> facts = nullptr;
+  ImagePort* images = nullptr;  // null only in tests of modes without containers
 };
 
 }  // namespace rusternetes::launcher

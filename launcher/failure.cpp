@@ -26,6 +26,8 @@ constexpr std::array kinds{
     ErrorKind{"NotRoot", 5, "Run the command as root, for example with sudo."},
     ErrorKind{"BinaryMissing", 5,
               "Build everything (scripts/build) or install the missing program beside rusternetes-ctl."},
+    ErrorKind{"EtcdMissing", 5,
+              "Install etcd, for example: apt install etcd-server; or name an image with --image etcd=REFERENCE."},
     ErrorKind{"EngineUnreachable", 5,
               "Install and start Podman or Docker, for example: apt install podman runc."},
     ErrorKind{"RootlessEngine", 5, "Use the engine that root runs."},

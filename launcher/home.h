@@ -19,6 +19,13 @@ struct ClusterPaths {
   std::filesystem::path kubelet() const { return root / "kubelet"; }
   std::filesystem::path logs() const { return root / "logs"; }
   std::filesystem::path engine() const { return root / "engine"; }
+  // Of a cluster of containers.
+  std::filesystem::path manifest() const { return root / "compose.yaml"; }
+  std::filesystem::path components() const { return root / "components"; }
+  // What a component's container has as /etc/kubernetes.
+  std::filesystem::path component(const std::string& key) const { return components() / key; }
+  // A kubelet's folder; all of them are below kubelet(), which is a shared mount.
+  std::filesystem::path node(const std::string& name) const { return kubelet() / name; }
   std::filesystem::path process_log() const { return logs() / "rusternetes.log"; }
 };
 
@@ -27,6 +34,7 @@ struct Home {
 
   std::filesystem::path state_file() const { return root / "state.db"; }
   std::filesystem::path lock_file() const { return root / "lock"; }
+  std::filesystem::path image_cache() const { return root / "images.json"; }
   std::filesystem::path clusters() const { return root / "clusters"; }
   ClusterPaths cluster(const std::string& name) const { return {clusters() / name}; }
 };

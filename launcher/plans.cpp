@@ -16,11 +16,27 @@ void add_start_steps(const Context& context, Plan& plan, bool is_new) {
   if (context->settings.engine.is_private) add(start_private_engine(context));
   add(share_folder(context));
   add(load_pause_image(context));
+  if (context->settings.has_containers()) {
+    add(load_images(context));
+    add(load_drop_rules(context, is_new));
+    add(make_network(context));
+    add(start_containers(context, is_new));
+    plan.point_of_no_return = static_cast<int>(plan.steps.size());
+    return;
+  }
   add(start_supervisor(context));
   add(load_drop_rules(context, is_new));
   if (context->settings.has_own_node()) add(link_node(context));
   plan.point_of_no_return = static_cast<int>(plan.steps.size());
   add(release_process(context));
+}
+
+// What is written into the cluster's folder out of its certificates.
+void add_files(const Context& context, Plan& plan) {
+  plan.steps.push_back(write_kubeconfigs(context));
+  if (!context->settings.has_containers()) return;
+  plan.steps.push_back(write_component_folders(context));
+  plan.steps.push_back(write_manifest(context));
 }
 
 }  // namespace
@@ -37,7 +53,7 @@ Plan create_plan(const Context& context) {
   plan.steps.push_back(record_cluster(context));
   plan.steps.push_back(make_folder_step(context));
   plan.steps.push_back(make_certificates(context));
-  plan.steps.push_back(write_kubeconfigs(context));
+  add_files(context, plan);
   add_start_steps(context, plan, true);
   plan.steps.push_back(merge_user_kubeconfig(context));
   plan.steps.push_back(set_phase(context, "running", ""));
@@ -48,7 +64,7 @@ Plan start_plan(const Context& context) {
   Plan plan{.kind = "start", .cluster = context->settings.name, .steps = {}};
   plan.steps.push_back(set_phase(context, "starting", "stopped"));
   plan.steps.push_back(make_certificates(context));
-  plan.steps.push_back(write_kubeconfigs(context));
+  add_files(context, plan);
   plan.steps.push_back(renew_user_kubeconfig(context));
   add_start_steps(context, plan, false);
   plan.steps.push_back(set_phase(context, "running", ""));
@@ -58,29 +74,34 @@ Plan start_plan(const Context& context) {
 Plan restart_plan(const Context& context) {
   Plan plan{.kind = "restart", .cluster = context->settings.name, .steps = {}, .point_of_no_return = 0};
   plan.steps.push_back(make_certificates(context));
-  plan.steps.push_back(write_kubeconfigs(context));
+  add_files(context, plan);
   plan.steps.push_back(renew_user_kubeconfig(context));
-  plan.steps.push_back(restart_process(context));
+  plan.steps.push_back(context->settings.has_containers() ? restart_components(context)
+                                                          : restart_process(context));
   return plan;
 }
 
 Plan rotate_plan(const Context& context) {
   Plan plan{.kind = "rotate", .cluster = context->settings.name, .steps = {}, .point_of_no_return = 0};
   plan.steps.push_back(rotate_certificates(context));
-  plan.steps.push_back(write_kubeconfigs(context));
+  add_files(context, plan);
   plan.steps.push_back(renew_user_kubeconfig(context));
-  plan.steps.push_back(restart_process(context));
+  plan.steps.push_back(context->settings.has_containers() ? restart_components(context)
+                                                          : restart_process(context));
   return plan;
 }
 
 Plan stop_plan(const Context& context) {
   Plan plan{.kind = "stop", .cluster = context->settings.name, .steps = {}, .point_of_no_return = 0};
   auto add = [&](StepPtr step) { plan.steps.push_back(std::move(step)); };
+  const bool has_containers = context->settings.has_containers();
   add(set_phase(context, "stopping", ""));
-  add(stop_process(context, true));
+  if (!has_containers) add(stop_process(context, true));
   // It may have died; without it no container can be stopped.
   if (context->settings.engine.is_private) add(start_private_engine(context));
+  if (has_containers) add(end_components(context));
   add(stop_pods(context));
+  if (has_containers) add(end_containers(context));
   add(remove_cgroups(context, false));
   // The host's drop rule stays: the addresses are still the cluster's.
   add(unlink_node(context));
@@ -93,10 +114,17 @@ Plan stop_plan(const Context& context) {
 Plan delete_plan(const Context& context) {
   Plan plan{.kind = "delete", .cluster = context->settings.name, .steps = {}, .point_of_no_return = 0};
   auto add = [&](StepPtr step) { plan.steps.push_back(std::move(step)); };
+  const bool has_containers = context->settings.has_containers();
   add(set_phase(context, "deleting", ""));
-  add(stop_process(context, true));
+  if (!has_containers) add(stop_process(context, true));
   if (context->settings.engine.is_private) add(start_private_engine(context));
+  if (has_containers) add(end_components(context));
   add(remove_containers(context));
+  if (has_containers) {
+    add(end_containers(context));
+    add(remove_engine_network(context));
+    add(remove_images(context));
+  }
   add(remove_pause_image(context));
   if (context->settings.engine.is_private) add(stop_private_engine(context));
   add(remove_cgroups(context, true));

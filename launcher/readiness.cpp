@@ -8,6 +8,9 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <ctime>
+#include <map>
+#include <optional>
+#include <thread>
 
 #include "certs/file.h"
 #include "certs/pki.h"
@@ -23,6 +26,8 @@ using std::chrono::milliseconds;
 
 // How long a try waits that meets a closed port, before the next one.
 constexpr milliseconds retry_delay{20};
+// From one look at an engine's containers to the next.
+constexpr milliseconds engine_pause{500};
 // A child that ended this often before it was ever ready will not be.
 constexpr long hopeless_restarts = 4;
 
@@ -92,12 +97,6 @@ bool shows_ready_node(std::string_view line, SystemTime started_at) {
   return says == NodeSays::ready || says == NodeSays::ready_perhaps_before;
 }
 
-// When the running process began; the epoch where a clock that was set back makes that useless.
-SystemTime start_of(const StepContext& context) {
-  const auto status = context.environment.process.status(process_spec(context));
-  return status && status->started_at <= context.environment.clock.now() ? status->started_at : SystemTime();
-}
-
 // kubeadm's ClusterRoleBinding. `rusternetes` makes it when it starts; one that somebody removed is put back
 // here as kubeadm does, with the break-glass certificate.
 Result<> ensure_admin_binding(StepContext& context) {
@@ -126,48 +125,44 @@ struct NodeAnswer {
 };
 
 // Whether the node's lease, which has microseconds, was renewed since.
-Result<bool> is_lease_renewed(StepContext& context, SystemTime started_at) {
+Result<bool> is_lease_renewed(StepContext& context, const std::string& name, SystemTime started_at) {
   RN_TRY(const HttpRequest request,
-         request_as(
-             context, "admin",
-             "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/" + context.settings.node_name));
+         request_as(context, "admin", "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/" + name));
   RN_TRY(const HttpResponse answer, context.environment.http.send(request));
   boost::system::error_code error;
   const json::value lease = json::parse(answer.body, error);
   return answer.status == 200 && !error && parse_time(text_at(lease, "/spec/renewTime")) > started_at;
 }
 
-Result<NodeAnswer> get_node(StepContext& context, SystemTime started_at) {
-  RN_TRY(const HttpRequest request,
-         request_as(context, "admin", "/api/v1/nodes/" + context.settings.node_name));
+Result<NodeAnswer> get_node(StepContext& context, const std::string& name, SystemTime started_at) {
+  RN_TRY(const HttpRequest request, request_as(context, "admin", "/api/v1/nodes/" + name));
   RN_TRY(const HttpResponse answer, context.environment.http.send(request));
   if (answer.status == 403) {
     RN_CHECK(ensure_admin_binding(context));
     return NodeAnswer{false, "the administrator's role binding was missing"};
   }
   if (answer.status == 404)
-    return NodeAnswer{false, fmt::format("node \"{}\" has not registered", context.settings.node_name)};
+    return NodeAnswer{false, fmt::format("node \"{}\" has not registered", name)};
   if (answer.status != 200)
     return NodeAnswer{false, fmt::format("the api-server answered {}", answer.status)};
   boost::system::error_code error;
   const json::value node = json::parse(answer.body, error);
   NodeSays says = error ? NodeSays::nothing : read_node(node, started_at);
   if (says == NodeSays::ready_perhaps_before) {
-    RN_TRY(const bool is_renewed, is_lease_renewed(context, started_at));
+    RN_TRY(const bool is_renewed, is_lease_renewed(context, name, started_at));
     says = is_renewed ? NodeSays::ready : NodeSays::nothing;
   }
   if (says == NodeSays::ready) return NodeAnswer{true, ""};
   if (says == NodeSays::nothing)
-    return NodeAnswer{false, fmt::format("node \"{}\" has said nothing since rusternetes started",
-                                         context.settings.node_name)};
-  return NodeAnswer{false, fmt::format("node \"{}\" is not Ready", context.settings.node_name)};
+    return NodeAnswer{false, fmt::format("node \"{}\" has said nothing since {} started", name,
+                                         context.settings.has_containers() ? "its kubelet" : "rusternetes")};
+  return NodeAnswer{false, fmt::format("node \"{}\" is not Ready", name)};
 }
 
 // Follows the node's events until it is Ready or the time is over.
-void watch_node(StepContext& context, SystemTime started_at, milliseconds timeout) {
-  auto request = request_as(
-      context, "admin",
-      fmt::format("/api/v1/nodes?watch=true&fieldSelector=metadata.name%3D{}", context.settings.node_name));
+void watch_node(StepContext& context, const std::string& name, SystemTime started_at, milliseconds timeout) {
+  auto request = request_as(context, "admin",
+                            "/api/v1/nodes?watch=true&fieldSelector=metadata.name%3D" + name);
   if (!request) return;
   request->timeout = timeout;
   (void)context.environment.http.stream(*request, [&](std::string_view line) {
@@ -175,30 +170,76 @@ void watch_node(StepContext& context, SystemTime started_at, milliseconds timeou
   });
 }
 
+// Tells a component that does not live long from one that waits for another.
+class EndCounter {
+ public:
+  // ProcessFailed once it is hopeless.
+  Result<> look(const StepContext& context, const Liveness& now) {
+    if (!first_restarts_) first_restarts_ = now.process.restarts;
+    if (now.process.restarts - *first_restarts_ >= hopeless_restarts)
+      return failure("ProcessFailed", fmt::format("rusternetes keeps ending ({}), see {}", now.process.last_exit,
+                                                  context.paths.process_log().string()));
+    for (const ComponentContainer& one : now.components) {
+      Seen& seen = seen_[one.key];
+      if (one.started_at != seen.started_at) ++seen.starts;
+      seen.started_at = one.started_at;
+      if (seen.starts > hopeless_restarts)
+        return failure("ProcessFailed",
+                       fmt::format("{} keeps ending (exit code {}), see `rusternetes-ctl logs {} --component {}`",
+                                   one.key, one.exit_code, context.settings.name, one.component));
+    }
+    return {};
+  }
+
+ private:
+  struct Seen {
+    SystemTime started_at;
+    long starts = 0;
+  };
+  std::optional<long> first_restarts_;
+  std::map<std::string, Seen> seen_;
+};
+
 }  // namespace
 
-ClusterHealth cluster_health(StepContext& context) {
+ClusterHealth cluster_health(StepContext& context, const Liveness& liveness) {
   ClusterHealth health;
+  const std::vector<std::string> names = node_names(context.settings);
   const auto ready = is_api_ready(context);
   health.is_api_ready = ready && *ready;
   if (!health.is_api_ready) {
-    health.message = ready ? "the api-server is not ready" : ready.error().message;
+    health.waiting_nodes = names;
+    health.message = !ready                     ? ready.error().message
+                     : liveness.problem.empty() ? "the api-server is not ready"
+                                                : "the api-server is not ready: " + liveness.problem;
     return health;
   }
-  const auto node = get_node(context, start_of(context));
-  health.is_node_ready = node && node->is_ready;
-  health.message = node ? node->message : node.error().message;
+  for (const std::string& name : names) {
+    const auto node = get_node(context, name, start_of(context, liveness, name));
+    if (node && node->is_ready) continue;
+    health.waiting_nodes.push_back(name);
+    if (health.message.empty()) health.message = node ? node->message : node.error().message;
+  }
+  health.is_node_ready = health.waiting_nodes.empty();
   return health;
 }
 
 Result<> wait_until_ready(StepContext& context, milliseconds timeout) {
   Environment& environment = context.environment;
-  const ProcessSpec spec = process_spec(context);
   const SteadyTime deadline = environment.clock.steady_now() + timeout;
-  RN_TRY(const ProcessStatus before, environment.process.status(spec));
+  EndCounter ends;
+  Liveness liveness;
+  SteadyTime looked_at;
   for (;;) {
-    const ClusterHealth health = cluster_health(context);
+    // Engines take some milliseconds for each container.
+    if (const SteadyTime now = environment.clock.steady_now();
+        !context.settings.has_containers() || now - looked_at > engine_pause) {
+      RN_TRY(liveness, look_at(context));
+      looked_at = now;
+    }
+    const ClusterHealth health = cluster_health(context, liveness);
     if (health.is_api_ready && health.is_node_ready) return {};
+    if (!health.is_api_ready) RN_CHECK(ends.look(context, liveness));
     if (environment.is_interrupted())
       return failure("Interrupted", "interrupted while waiting; the cluster is kept");
     const auto left = std::chrono::duration_cast<milliseconds>(deadline - environment.clock.steady_now());
@@ -208,16 +249,16 @@ Result<> wait_until_ready(StepContext& context, milliseconds timeout) {
           fmt::format("the cluster is not ready after {} s: {}",
                       std::chrono::duration_cast<std::chrono::seconds>(timeout).count(), health.message));
     if (health.is_api_ready) {
-      watch_node(context, start_of(context), std::min(left, milliseconds(5000)));
+      const std::string& name = health.waiting_nodes.front();
+      watch_node(context, name, start_of(context, liveness, name), std::min(left, milliseconds(5000)));
       // A watch that ends at once (a node that is not there yet, a server that stops) must not make this a
       // busy loop.
     }
-    if (environment.process.wait_for_end(spec, std::min(left, retry_delay)))
+    if (context.settings.has_containers()) {
+      std::this_thread::sleep_for(std::min(left, retry_delay));
+    } else if (environment.process.wait_for_end(process_spec(context), std::min(left, retry_delay))) {
       return failure("ProcessFailed", "the supervisor of the cluster ended");
-    RN_TRY(const ProcessStatus now, environment.process.status(spec));
-    if (now.restarts - before.restarts >= hopeless_restarts && !health.is_api_ready)
-      return failure("ProcessFailed", fmt::format("rusternetes keeps ending ({}), see {}", now.last_exit,
-                                                  context.paths.process_log().string()));
+    }
   }
 }
 

@@ -3,24 +3,27 @@
 
 #include <chrono>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
+#include "launcher/liveness.h"
 #include "launcher/steps/steps.h"
 
 namespace rusternetes::launcher {
 
 struct ClusterHealth {
   bool is_api_ready = false;
-  bool is_node_ready = false;
-  std::string message;  // why not
+  bool is_node_ready = false;              // every node
+  std::vector<std::string> waiting_nodes;  // those that are not
+  std::string message;                     // why not
 };
 
 // Looks once.
-ClusterHealth cluster_health(StepContext& context);
+ClusterHealth cluster_health(StepContext& context, const Liveness& liveness);
 
-// Waits until /readyz says ok and the node is Ready, by a status younger than the running process: what the
-// store has from before a stop does not count. NotReady after `timeout`; ProcessFailed when the supervised
-// process keeps ending; Interrupted.
+// Waits until /readyz says ok and every node is Ready, by a status younger than what runs: what the store has
+// from before a stop does not count. NotReady after `timeout`; ProcessFailed when a process or a component
+// keeps ending; Interrupted.
 Result<> wait_until_ready(StepContext& context, std::chrono::milliseconds timeout);
 
 }  // namespace rusternetes::launcher

@@ -22,6 +22,9 @@ json::object describe_json(const ClusterSettings& s) {
     for (const std::string& part : parts) out.emplace_back(part);
     return out;
   };
+  json::array nodes;
+  for (const NodeSettings& node : s.nodes)
+    nodes.push_back(json::object{{"name", node.name}, {"address", node.address}});
   return {{"name", s.name},
           {"mode", s.mode},
           {"engine", s.engine.kind},
@@ -30,6 +33,9 @@ json::object describe_json(const ClusterSettings& s) {
           {"context", s.context()},
           {"kubeconfig", s.user_kubeconfig},
           {"nodeName", s.node_name},
+          {"highlyAvailable", s.is_highly_available},
+          {"nodes", std::move(nodes)},
+          {"networkCIDR", s.network_cidr},
           {"nodeNetwork", s.node_network},
           {"nodeAddresses", list(s.node_addresses)},
           {"podCIDRs", list(s.pod_cidrs)},
@@ -48,11 +54,11 @@ std::string date_text(SystemTime time) {
 
 Result<> check_runs(Session& session, StepContext& context) {
   const std::string& name = context.settings.name;
-  RN_TRY(const ProcessStatus process, context.environment.process.status(process_spec(context)));
-  if (process.is_running && process.is_released) return {};
+  RN_TRY(const Liveness liveness, look_at(context));
+  if (context.settings.has_containers() ? liveness.is_running : liveness.is_whole) return {};
   RN_TRY(const std::string phase, session.phase(name));
   if (phase == "stopped") return failure("ClusterStopped", fmt::format("cluster \"{}\" is stopped", name));
-  return failure("ClusterStopped", fmt::format("the process of cluster \"{}\" does not run", name));
+  return failure("ClusterStopped", fmt::format("cluster \"{}\" does not run: {}", name, liveness.problem));
 }
 
 void print_plan(const Invocation& invocation, const Plan& plan, const ClusterSettings& settings) {
@@ -80,7 +86,11 @@ Result<std::chrono::milliseconds> wait_flag(const Invocation& invocation) {
 
 Result<> wait_with_progress(Session& session, StepContext& context, std::chrono::milliseconds timeout) {
   session.progress().begin(
-      fmt::format("Wait for the api-server and a Ready node (up to {} s)", timeout.count() / 1000));
+      fmt::format("Wait for the api-server and {} (up to {} s)",
+                  node_names(context.settings).size() == 1
+                      ? "a Ready node"
+                      : fmt::format("{} Ready nodes", node_names(context.settings).size()),
+                  timeout.count() / 1000));
   const Result<> result = wait_until_ready(context, timeout);
   result ? session.progress().done() : session.progress().failed();
   return result;

@@ -51,6 +51,7 @@ void Session::remove_empty_home() {
   state_.reset();
   std::error_code ignored;
   for (const char* suffix : {"", "-wal", "-shm"}) fs::remove(home().state_file().string() + suffix, ignored);
+  fs::remove(home().image_cache(), ignored);
   fs::remove(home().clusters(), ignored);  // only when empty, like the home itself
   lock_->remove_file();
   fs::remove(home().root, ignored);

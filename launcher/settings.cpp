@@ -22,6 +22,19 @@ json::array list_json(const std::vector<std::string>& parts) {
   return out;
 }
 
+json::array nodes_json(const std::vector<NodeSettings>& nodes) {
+  json::array out;
+  for (const NodeSettings& node : nodes)
+    out.push_back(json::object{{"name", node.name}, {"address", node.address}});
+  return out;
+}
+
+json::object map_json(const std::map<std::string, std::string>& values) {
+  json::object out;
+  for (const auto& [key, value] : values) out[key] = value;
+  return out;
+}
+
 std::string text_of(const json::object& object, std::string_view key) {
   const auto* value = object.if_contains(key);
   return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
@@ -38,6 +51,21 @@ std::vector<std::string> list_of(const json::object& object, std::string_view ke
   if (value == nullptr || !value->is_array()) return out;
   for (const json::value& part : value->get_array())
     if (part.is_string()) out.emplace_back(part.get_string());
+  return out;
+}
+
+bool bool_of(const json::object& object, std::string_view key, bool otherwise) {
+  const auto* value = object.if_contains(key);
+  return value != nullptr && value->is_bool() ? value->get_bool() : otherwise;
+}
+
+std::vector<NodeSettings> nodes_of(const json::object& object) {
+  std::vector<NodeSettings> out;
+  const auto* value = object.if_contains("nodes");
+  if (value == nullptr || !value->is_array()) return out;
+  for (const json::value& node : value->get_array())
+    if (node.is_object())
+      out.push_back({text_of(node.get_object(), "name"), text_of(node.get_object(), "address")});
   return out;
 }
 
@@ -73,6 +101,12 @@ std::string to_json(const ClusterSettings& s) {
       {"networkPolicy", s.has_network_policy},
       {"userKubeconfig", s.user_kubeconfig},
       {"createdAtMs", s.created_at_ms},
+      {"highlyAvailable", s.is_highly_available},
+      {"networkCIDR", s.network_cidr},
+      {"bridge", s.bridge},
+      {"nodes", nodes_json(s.nodes)},
+      {"registry", s.registry},
+      {"images", map_json(s.images)},
   });
 }
 
@@ -90,9 +124,8 @@ Result<ClusterSettings> settings_from_json(std::string_view text) {
   s.key_algorithm = text_of(object, "keyAlgorithm");
   if (const auto* engine = object.if_contains("engine"); engine != nullptr && engine->is_object()) {
     const json::object& fields = engine->get_object();
-    const auto* is_private = fields.if_contains("private");
     s.engine = {text_of(fields, "kind"), text_of(fields, "socket"), text_of(fields, "version"),
-                is_private != nullptr && is_private->is_bool() && is_private->get_bool()};
+                bool_of(fields, "private", false)};
   }
   s.bind_address = text_of(object, "bindAddress");
   s.api_port = static_cast<std::uint16_t>(integer_of(object, "apiPort"));
@@ -102,10 +135,17 @@ Result<ClusterSettings> settings_from_json(std::string_view text) {
   s.host_addresses = list_of(object, "hostAddresses");
   s.node_addresses = list_of(object, "nodeAddresses");
   s.published_ports = list_of(object, "publishedPorts");
-  const auto* policy = object.if_contains("networkPolicy");
-  s.has_network_policy = policy == nullptr || !policy->is_bool() || policy->get_bool();
+  s.has_network_policy = bool_of(object, "networkPolicy", true);
   s.user_kubeconfig = text_of(object, "userKubeconfig");
   s.created_at_ms = integer_of(object, "createdAtMs");
+  s.is_highly_available = bool_of(object, "highlyAvailable", false);
+  s.network_cidr = text_of(object, "networkCIDR");
+  s.bridge = text_of(object, "bridge");
+  s.nodes = nodes_of(object);
+  s.registry = text_of(object, "registry");
+  if (const auto* images = object.if_contains("images"); images != nullptr && images->is_object())
+    for (const auto& [key, value] : images->get_object())
+      if (value.is_string()) s.images[key] = value.get_string();
   return s;
 }
 
@@ -117,6 +157,7 @@ std::vector<state::Reservation> reservations_of(const ClusterSettings& s) {
   add("pod-cidr", s.pod_cidrs);
   add("service-cidr", s.service_cidrs);
   add("node-link", s.node_links);
+  if (!s.network_cidr.empty()) add("engine-network", {s.network_cidr});
   add("api-port", {std::to_string(s.api_port)});
   for (const std::string& text : s.published_ports)
     if (const auto port = parse_published_port(text)) add("published-port", {std::to_string(port->host)});
@@ -125,7 +166,7 @@ std::vector<state::Reservation> reservations_of(const ClusterSettings& s) {
 
 NodeNetwork node_network_of(const ClusterSettings& s, const std::string& netns) {
   return {s.name,           s.node_name, netns,           s.host_addresses,
-          s.node_addresses, s.pod_cidrs, s.service_cidrs, s.published_ports};
+          s.node_addresses, s.pod_cidrs, s.service_cidrs, s.published_ports, s.bridge};
 }
 
 std::optional<std::uint16_t> parse_port(std::string_view text) {

@@ -3,6 +3,7 @@
 // its plans.
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,9 +16,16 @@
 
 namespace rusternetes::launcher {
 
+// A node that is a container of its own.
+struct NodeSettings {
+  std::string name;     // of its Node object, and of its container behind the cluster's
+  std::string address;  // on the cluster's network
+  bool operator==(const NodeSettings&) const = default;
+};
+
 struct ClusterSettings {
   std::string name;
-  std::string mode = "all-in-one";
+  std::string mode = "all-in-one";  // or "sqlite", "etcd": a container for each component
   std::string node_network = "own";  // "own" or "host"
   std::string node_name;
   std::string key_algorithm = "ecdsa";
@@ -34,7 +42,15 @@ struct ClusterSettings {
   bool has_network_policy = true;            // whether NetworkPolicies have an effect
   std::string user_kubeconfig;               // the file that the context is merged into
   std::int64_t created_at_ms = 0;
+  // Of the modes with containers; empty in the other one, as node_name and node_links are here.
+  bool is_highly_available = false;
+  std::string network_cidr;         // of the engine's network, an IPv4 /24
+  std::string bridge;               // its interface on the host
+  std::vector<NodeSettings> nodes;  // in the order in which they were added
+  std::string registry;             // where images come from; empty: made of the binaries
+  std::map<std::string, std::string> images;  // component -> reference, instead of either
 
+  bool has_containers() const { return mode != "all-in-one"; }
   bool has_own_node() const { return node_network == "own"; }
   std::string server() const;   // "https://127.0.0.1:6443"
   std::string context() const;  // "rusternetes-NAME"

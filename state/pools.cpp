@@ -106,6 +106,8 @@ Pool link_pool(Family family) {
   return {range("10.213.0.0", 16), 28, 0};
 }
 
+Pool network_pool() { return {range("10.214.0.0", 16), 24, 0}; }
+
 Result<Range> pick_range(const Pool& pool, const std::vector<Range>& taken,
                          const std::vector<Range>& host_routes) {
   const int all = width(pool.base.first);

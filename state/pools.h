@@ -47,6 +47,8 @@ enum class Family { ipv4, ipv6 };
 Pool pod_pool(Family family);
 Pool service_pool(Family family);
 Pool link_pool(Family family);
+// Networks of an engine, a /24 each, for clusters whose components are containers.
+Pool network_pool();
 
 // Default routes (prefix 0) do not count: everything overlaps them. Exhausted: Status with reason
 // PoolExhausted.

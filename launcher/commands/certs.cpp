@@ -9,6 +9,7 @@
 #include "certs/file.h"
 #include "certs/pki.h"
 #include "launcher/failure.h"
+#include "launcher/liveness.h"
 #include "launcher/report.h"
 #include "launcher/session.h"
 
@@ -143,9 +144,9 @@ Result<> run_rotate(Invocation& invocation) {
     return {};
   }
   // A stopped cluster gets them, too, and uses them once it is started.
-  RN_TRY(const ProcessStatus process, invocation.environment.process.status(process_spec(*context)));
+  RN_TRY(const Liveness liveness, look_at(*context));
   RN_CHECK(session->run(rotate_plan(context), settings));
-  const bool is_waiting = wait.count() > 0 && process.is_running;
+  const bool is_waiting = wait.count() > 0 && liveness.is_running;
   if (is_waiting) RN_CHECK(wait_with_progress(*session, *context, wait));
   invocation.print(
       fmt::format(

@@ -1,13 +1,17 @@
 // create: an all-in-one cluster, from nothing to a Ready node.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
 #include "certs/key.h"
 #include "launcher/addresses.h"
+#include "launcher/containers/topology.h"
 #include "launcher/failure.h"
+#include "launcher/ports/engine_port.h"
 #include "launcher/ports/host_port.h"
+#include "launcher/ports/image_port.h"
 #include "launcher/ports/network_port.h"
 #include "launcher/readiness.h"
 #include "launcher/report.h"
@@ -22,6 +26,10 @@ namespace fs = std::filesystem;
 // What the flags ask for, before the host is looked at.
 struct Request {
   AddressRequest addresses;
+  std::string mode;
+  bool is_highly_available = false;
+  std::string registry;
+  std::map<std::string, std::string> images;  // component -> reference
   std::string engine;
   std::string node_network;
   std::string key_algorithm;
@@ -29,15 +37,43 @@ struct Request {
   std::chrono::milliseconds wait{};
 };
 
+// --mode, --ha and --nodes.
+Result<> parse_topology(const Invocation& invocation, Request& request) {
+  request.is_highly_available = invocation.has("--ha");
+  request.mode = invocation.text("--mode", request.is_highly_available ? "etcd" : "all-in-one");
+  if (request.mode != "all-in-one" && request.mode != "sqlite" && request.mode != "etcd")
+    return failure("BadRequest",
+                   fmt::format("--mode \"{}\" is not one of all-in-one, sqlite, etcd", request.mode));
+  if (request.is_highly_available && request.mode != "etcd")
+    return failure("BadRequest",
+                   fmt::format("--ha needs --mode etcd: a {} cluster has its data in one file", request.mode));
+  const bool has_containers = request.mode != "all-in-one";
+  for (const char* flag : {"--nodes", "--network-cidr", "--registry", "--image"})
+    if (invocation.has(flag) && !has_containers)
+      return failure("BadRequest", fmt::format("{} is for --mode sqlite and --mode etcd", flag));
+  if (has_containers && invocation.has("--node-network"))
+    return failure("BadRequest", "--node-network is for --mode all-in-one: here each node is a container");
+  request.addresses.nodes = has_containers ? 2 : 1;
+  if (const std::string text = invocation.text("--nodes"); !text.empty()) {
+    const auto number = parse_port(text);  // 1 to 65535
+    if (!number) return failure("BadRequest", fmt::format("--nodes \"{}\" is not a number of nodes", text));
+    request.addresses.nodes = *number;
+  }
+  request.addresses.network_cidr = invocation.text("--network-cidr");
+  request.registry = invocation.text("--registry");
+  if (const auto images = invocation.flags.find("--image"); images != invocation.flags.end())
+    for (const std::string& text : images->second) {
+      const auto equals = text.find('=');
+      if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
+        return failure("BadRequest", fmt::format("--image \"{}\" is not COMPONENT=REFERENCE", text));
+      request.images[text.substr(0, equals)] = text.substr(equals + 1);
+    }
+  return {};
+}
+
 Result<Request> parse_request(const Invocation& invocation) {
   Request request;
-  const std::string mode = invocation.text("--mode", "all-in-one");
-  if (mode == "sqlite" || mode == "etcd")
-    return failure(
-        "NotSupported",
-        fmt::format("--mode {} is not available in this release, which has all-in-one only", mode));
-  if (mode != "all-in-one")
-    return failure("BadRequest", fmt::format("--mode \"{}\" is not one of all-in-one", mode));
+  RN_CHECK(parse_topology(invocation, request));
   if (const auto published = invocation.flags.find("--publish"); published != invocation.flags.end())
     request.addresses.published_ports = published->second;
   for (const std::string& port : request.addresses.published_ports) RN_CHECK(parse_published_port(port));
@@ -69,12 +105,14 @@ Result<Request> parse_request(const Invocation& invocation) {
   return request;
 }
 
-Result<> check_host(Invocation& invocation) {
+Result<> check_host(Invocation& invocation, const Request& request) {
   HostPort& host = invocation.environment.host;
   if (!host.is_root())
     return failure("NotRoot",
                    "a cluster needs root: it makes network namespaces and drives a rootful engine");
-  for (const char* program : {"rusternetes", "supervisor"})
+  std::vector<const char*> programs{"rusternetes", "supervisor"};
+  if (request.mode != "all-in-one") programs.clear();  // those are looked at when images are made of them
+  for (const char* program : programs)
     if (const fs::path path = invocation.environment.binary_dir / program; !host.is_executable(path))
       return failure("BinaryMissing", fmt::format("{} is not there", path.string()));
   // The path of a unix socket has at most 107 bytes; the longest one of ours lies in data/ or engine/.
@@ -121,22 +159,50 @@ Result<> check_is_new(Invocation& invocation, Session& session, const EngineChoi
   return {};
 }
 
+// The components' images: as the user says, from a registry, or made of the programs.
+Result<> choose_images(Invocation& invocation, const Request& request, ClusterSettings& settings) {
+  if (!settings.has_containers()) return {};
+  settings.registry = request.registry;
+  settings.images = request.images;
+  settings.images["node"] = invocation.environment.engine.pause_image();
+  std::vector<std::string> ours;
+  for (const std::string& component : components_of(settings)) {
+    if (settings.images.contains(component)) continue;
+    if (request.registry.empty())
+      ours.push_back(component);
+    else
+      settings.images[component] =
+          fmt::format("{}/{}:{}", request.registry, component, release_version());
+  }
+  for (const auto& [component, reference] : request.images)
+    if (const auto all = components_of(settings); std::find(all.begin(), all.end(), component) == all.end())
+      return failure("BadRequest", fmt::format("--image {}={}: there is no component \"{}\" here; there are {}",
+                                               component, reference, component, joined(all, ", ")));
+  if (ours.empty()) return {};
+  RN_TRY(const auto made, invocation.environment.images->references(ours, invocation.home.image_cache()));
+  settings.images.insert(made.begin(), made.end());
+  return {};
+}
+
 Result<> run_create(Invocation& invocation) {
   const SteadyTime started = invocation.environment.clock.steady_now();
   RN_CHECK(check_cluster_name(invocation.name));
   RN_TRY(const Request request, parse_request(invocation));
-  RN_CHECK(check_host(invocation));
+  RN_CHECK(check_host(invocation, request));
   const bool is_dry = invocation.has("--dry-run");
   RN_TRY(auto session, Session::open(invocation, is_dry ? Session::Access::look : Session::Access::change));
   RN_CHECK(session->check_recovered(invocation.name));
   RN_TRY(const EngineChoice engine, choose_engine(invocation, request.engine));
   RN_CHECK(check_is_new(invocation, *session, engine));
   ClusterSettings settings{.name = invocation.name,
+                           .mode = request.mode,
                            .node_network = request.node_network,
                            .node_name = invocation.name,
                            .key_algorithm = request.key_algorithm,
                            .engine = engine,
-                           .has_network_policy = request.has_network_policy};
+                           .has_network_policy = request.has_network_policy,
+                           .is_highly_available = request.is_highly_available};
+  if (settings.has_containers()) settings.node_name.clear();
   settings.user_kubeconfig = user_kubeconfig_path(invocation.environment.variable).string();
   // The context is merged once the cluster runs, when nothing is undone any more.
   RN_CHECK(check_kubeconfig_file(settings.user_kubeconfig));
@@ -144,6 +210,7 @@ Result<> run_create(Invocation& invocation) {
                                invocation.environment.clock.now().time_since_epoch())
                                .count();
   RN_CHECK(choose_addresses(*session, request.addresses, settings));
+  RN_CHECK(choose_images(invocation, request, settings));
   const Context context = session->context(settings);
   if (is_dry) {
     print_plan(invocation, create_plan(context), settings);
@@ -177,10 +244,16 @@ Command create_command() {
           "rusternetes-ctl create\n"
           "rusternetes-ctl create dev --engine docker --wait 2m\n"
           "rusternetes-ctl create web --publish 8080:30080 --publish 8443:30443\n"
+          "rusternetes-ctl create three --mode sqlite --nodes 3\n"
+          "rusternetes-ctl create prod --ha\n"
           "rusternetes-ctl create two --pod-cidr 10.200.0.0/16 --api-port 7443\n"
           "rusternetes-ctl create --dry-run",
       .flags =
-          {{"--mode", "MODE", "topology: all-in-one"},
+          {{"--mode", "MODE",
+            "all-in-one: one process (the default); sqlite, etcd: a container for each component, on SQLite or "
+            "on etcd"},
+           {"--ha", "", "three etcd members and api-servers, two of the others (--mode etcd)"},
+           {"--nodes", "NUMBER", "nodes of a cluster of containers (2)"},
            {"--engine", "podman|docker",
             "engine to use; else a running Podman, a running Docker, a Podman of its own"},
            {"--node-network", "own|host", "own: the node is a network namespace; host: the host is the node"},
@@ -190,6 +263,9 @@ Command create_command() {
            {"--api-port", "PORT", "the api-server's port on 127.0.0.1; else a free one from 6443 on"},
            {"--pod-cidr", "CIDR[,CIDR]", "addresses for Pods, one block a family; else a free block"},
            {"--service-cidr", "CIDR[,CIDR]", "addresses for Services; else a free block"},
+           {"--network-cidr", "CIDR", "the engine's network of a cluster of containers, a /24; else a free block"},
+           {"--registry", "PREFIX", "take the components' images from PREFIX/COMPONENT:VERSION"},
+           {"--image", "COMPONENT=REFERENCE", "take one component's image from elsewhere; may be repeated", true},
            {"--network-policy", "on|off", "off: NetworkPolicies are kept as objects and have no effect"},
            {"--key-algorithm", "ecdsa|rsa", "ECDSA P-256 (the default) or RSA 2048"},
            {"--wait", "DURATION", "how long to wait for a Ready node (60s; 0 returns at once)"},

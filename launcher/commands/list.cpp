@@ -5,7 +5,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
-#include "launcher/ports/process_port.h"
+#include "launcher/liveness.h"
 #include "launcher/report.h"
 #include "launcher/session.h"
 
@@ -31,8 +31,8 @@ Result<> run_list(Invocation& invocation) {
   boost::json::array array;
   for (const ClusterSettings& one : clusters) {
     RN_TRY(std::string phase, session->phase(one.name));
-    const auto process = invocation.environment.process.status(process_spec(*session->context(one)));
-    if (phase == "running" && process && !process->is_running) phase = "ended";
+    const auto liveness = look_at(*session->context(one));
+    if (phase == "running" && liveness && !liveness->is_running) phase = "ended";
     text += fmt::format("{:<24} {:<12} {:<8} {:<10} {:<26} {}\n", one.name, one.mode, one.engine.kind, phase,
                         one.server(), age_text(one.created_at_ms, invocation.environment.clock.now()));
     boost::json::object object = describe_json(one);

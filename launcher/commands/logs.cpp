@@ -11,8 +11,10 @@
 #include <ostream>
 
 #include "base/nearest.h"
+#include "launcher/containers/topology.h"
 #include "launcher/failure.h"
 #include "launcher/file_wait.h"
+#include "launcher/liveness.h"
 #include "launcher/session.h"
 
 namespace rusternetes::launcher {
@@ -101,28 +103,65 @@ class Follower {
   std::streamoff offset_ = 0;
 };
 
-Result<> run_logs(Invocation& invocation) {
-  const std::string component = invocation.text("--component", "rusternetes");
-  if (std::find(components.begin(), components.end(), component) == components.end()) {
-    const std::string near = nearest(component, {components.begin(), components.end()});
-    return failure("BadRequest",
-                   fmt::format("there is no component \"{}\"; {}", component,
-                               near.empty() ? fmt::format("there are {}", fmt::join(components, ", "))
-                                            : fmt::format("did you mean \"{}\"?", near)));
-  }
+Result<long> tail_flag(const Invocation& invocation) {
   long tail = -1;
-  if (const std::string text = invocation.text("--tail"); !text.empty()) {
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), tail);
-    if (error != std::errc() || end != text.data() + text.size() || tail < -1)
-      return failure("BadRequest", fmt::format("--tail \"{}\" is not a number of lines", text));
+  const std::string text = invocation.text("--tail");
+  if (text.empty()) return tail;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), tail);
+  if (error != std::errc() || end != text.data() + text.size() || tail < -1)
+    return failure("BadRequest", fmt::format("--tail \"{}\" is not a number of lines", text));
+  return tail;
+}
+
+Status no_component(const std::string& component, const std::vector<std::string>& all) {
+  const std::string near = nearest(component, all);
+  return failure("BadRequest",
+                 fmt::format("there is no component \"{}\"; {}", component,
+                             near.empty() ? fmt::format("there are {}", fmt::join(all, ", "))
+                                          : fmt::format("did you mean \"{}\"?", near)));
+}
+
+// Where components' containers write, or wrote before the cluster was stopped.
+Result<std::vector<std::pair<std::string, std::string>>> log_files(const StepContext& context,
+                                                                   const std::string& component) {
+  std::vector<std::string> names = components_of(context.settings);
+  std::vector<std::pair<std::string, std::string>> out;
+  RN_TRY(const Liveness liveness, look_at(context));
+  for (const Member& member : members_of(context.settings)) {
+    if (member.key != member.component) names.push_back(member.key);
+    if (!component.empty() && component != member.component && component != member.key) continue;
+    std::string file = context.paths.logs() / (member.key + ".log");
+    for (const ComponentContainer& one : liveness.components)
+      if (one.key == member.key && !one.log_file.empty()) file = one.log_file;
+    out.emplace_back(member.key, file);
   }
-  fs::path file;
-  {
-    RN_TRY(auto session, Session::open(invocation, Session::Access::read));
-    RN_TRY(const ClusterSettings settings, session->cluster(invocation.name));
-    const ClusterPaths paths = invocation.home.cluster(settings.name);
-    file = component == "engine" ? paths.engine() / "podman.log" : paths.process_log();
-  }
+  if (out.empty()) return no_component(component, names);
+  return out;
+}
+
+// Each line has its component in front, unless one is asked for.
+Result<> print_containers(Invocation& invocation, const StepContext& context, long tail) {
+  EnginePort::LogRequest request{.files = {}, .tail = tail, .follow = invocation.has("--follow")};
+  RN_TRY(request.files, log_files(context, invocation.text("--component")));
+  std::ostream& out = invocation.environment.out;
+  const auto print = [&](const std::string& key, std::string_view line) {
+    if (invocation.is_json)
+      out << boost::json::serialize(boost::json::object{{"component", key}, {"message", line}}) << '\n';
+    else if (request.files.size() == 1)
+      out << line << '\n';
+    else
+      out << fmt::format("{:<22} {}\n", key, line);
+    return static_cast<bool>(out << std::flush);
+  };
+  return invocation.environment.engine.read_logs(
+      request, print, [&] { return !invocation.environment.is_interrupted(); });
+}
+
+Result<> print_process(Invocation& invocation, const ClusterPaths& paths, long tail) {
+  const std::string component = invocation.text("--component", "rusternetes");
+  if (std::find(components.begin(), components.end(), component) == components.end())
+    return no_component(component, {components.begin(), components.end()});
+  const fs::path file = component == "engine" ? paths.engine() / "podman.log" : paths.process_log();
   std::error_code ignored;
   if (!fs::exists(file, ignored))
     return failure("NotFound", fmt::format("there is no log {}", file.string()));
@@ -139,16 +178,29 @@ Result<> run_logs(Invocation& invocation) {
   return {};
 }
 
+Result<> run_logs(Invocation& invocation) {
+  RN_TRY(const long tail, tail_flag(invocation));
+  Context context;
+  {
+    RN_TRY(auto session, Session::open(invocation, Session::Access::read));
+    RN_TRY(const ClusterSettings settings, session->cluster(invocation.name));
+    context = make_context(invocation.environment, nullptr, invocation.home, settings, nullptr);
+  }
+  return context->settings.has_containers() ? print_containers(invocation, *context, tail)
+                                            : print_process(invocation, context->paths, tail);
+}
+
 }  // namespace
 
 Command logs_command() {
   return {.word = "logs",
           .subword = "",
-          .summary = "Print what a cluster's process wrote.",
-          .examples = "rusternetes-ctl logs --tail 50\nrusternetes-ctl logs dev --component kubelet --follow",
+          .summary = "Print what a cluster's process or components wrote.",
+          .examples = "rusternetes-ctl logs --tail 50\nrusternetes-ctl logs dev --component kubelet --follow\n"
+                      "rusternetes-ctl logs prod --component api-server-2",
           .flags = {{"--component", "NAME",
-                     "rusternetes (all of it), api-server, scheduler, controller-manager, kubelet, "
-                     "supervisor, engine"},
+                     "api-server, scheduler, controller-manager, kubelet and so on, as `status` names them; "
+                     "of one process also supervisor and engine (all of it)"},
                     {"--follow", "", "go on printing what is added", false, 'f'},
                     {"--tail", "LINES", "only the last lines (-1: all)"}},
           .run = run_logs};

@@ -5,6 +5,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "launcher/failure.h"
+#include "launcher/liveness.h"
 #include "launcher/ports/engine_port.h"
 #include "launcher/ports/host_port.h"
 #include "launcher/report.h"
@@ -39,11 +40,9 @@ Result<> run_start(Invocation& invocation) {
     return {};
   }
   RN_TRY(const std::string phase, session->phase(settings.name));
-  RN_TRY(const ProcessStatus process, invocation.environment.process.status(process_spec(*context)));
-  // A running process that is not released belongs to a supervisor that was started anew: its namespace is
-  // empty.
-  if (phase != "running" || !process.is_running || !process.is_released) {
-    if (!process.is_running) RN_CHECK(check_ports(invocation.environment.host, settings));
+  RN_TRY(const Liveness liveness, look_at(*context));
+  if (phase != "running" || !liveness.is_whole) {
+    if (!liveness.is_running) RN_CHECK(check_ports(invocation.environment.host, settings));
     RN_CHECK(session->run(start_plan(context), settings));
   } else if (settings.engine.is_private && !invocation.environment.engine.is_answering(settings.engine)) {
     session->progress().note("The cluster's own Podman has ended.");

@@ -22,6 +22,8 @@ Result<> run_version(Invocation& invocation) {
 
 }  // namespace
 
+std::string release_version() { return RUSTERNETES_VERSION; }
+
 Command version_command() {
   return {.word = "version",
           .subword = "",

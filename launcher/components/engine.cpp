@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/json/value.hpp>
 #include <cerrno>
 #include <charconv>
@@ -73,20 +72,6 @@ bool is_owned_by(std::string_view owner, std::string_view cluster) {
 EngineApi::EngineApi(std::function<std::optional<std::string>(const char*)> variable, Hooks& hooks)
     : variable_(std::move(variable)), hooks_(hooks) {}
 EngineApi::~EngineApi() = default;
-
-template <class T>
-Result<T> EngineApi::run(Task<Result<T>> task) {
-  std::optional<Result<T>> result;
-  std::exception_ptr error;
-  asio::co_spawn(context_, std::move(task), [&](std::exception_ptr thrown, Result<T> value) {
-    error = thrown;
-    result.emplace(std::move(value));
-  });
-  context_.restart();
-  while (!result) context_.run_one();
-  if (error) std::rethrow_exception(error);
-  return *std::move(result);
-}
 
 engine::EngineOptions EngineApi::options(std::chrono::milliseconds timeout) const {
   engine::EngineOptions options;
@@ -220,13 +205,25 @@ Result<> EngineApi::load_pause_image(const EngineChoice& choice) {
   return {};
 }
 
-Result<> EngineApi::remove_pause_image(const EngineChoice& choice) {
+Result<> EngineApi::remove_pause_image(const EngineChoice& choice) { return remove_image(choice, pause_tag()); }
+
+Result<> EngineApi::remove_image(const EngineChoice& choice, const std::string& reference) {
   RN_TRY(engine::Engine * engine, at(choice));
   // Without force an engine refuses what a container uses, such as a cluster of another home; that is as it
   // should be.
-  (void)run(engine->remove_image(pause_tag(), false));
+  (void)run(engine->remove_image(reference, false));
   return {};
 }
+
+Result<> EngineApi::pull_image(const EngineChoice& choice, const std::string& reference) {
+  RN_TRY(engine::Engine * engine, at(choice));
+  const auto pulled = run(engine->pull_image(reference, {}, image_timeout));
+  if (pulled) return {};
+  return failure("ImageNotFound", fmt::format("the image {} cannot be pulled: {}", reference,
+                                              pulled.error().message));
+}
+
+std::string EngineApi::pause_image() { return pause_tag(); }
 
 Result<std::vector<ClusterContainer>> EngineApi::containers(const EngineChoice& choice,
                                                             const std::string& cluster) {

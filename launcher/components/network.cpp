@@ -1,5 +1,6 @@
 #include "launcher/components/network.h"
 
+#include "network/bridge/cluster_routes.h"
 #include "network/host_side.h"
 #include "network/names.h"
 #include "network/namespace.h"
@@ -27,6 +28,7 @@ Result<std::vector<IpPrefix>> prefixes(const std::vector<std::string>& texts) {
 Result<network::ServiceDrop> drop_of(const NodeNetwork& wanted, bool is_host_of_node) {
   network::ServiceDrop drop{.cluster = wanted.cluster};
   RN_TRY(drop.service_ranges, prefixes(wanted.service_cidrs));
+  if (!wanted.bridge.empty()) drop.allowed_interfaces = {wanted.bridge};
   if (is_host_of_node) drop.allowed_interfaces = {network::node_link_name(wanted.cluster, wanted.node)};
   return drop;
 }
@@ -58,6 +60,10 @@ Result<std::vector<std::string>> LinuxNetwork::host_ranges() {
   std::vector<std::string> out;
   for (const IpPrefix& prefix : used) out.push_back(prefix.masked().to_string());
   return out;
+}
+
+std::string LinuxNetwork::bridge_name(const std::string& cluster) {
+  return network::interface_name(cluster, network::LinkPurpose::bridge, "network");
 }
 
 Result<bool> LinuxNetwork::has_traces(const std::string& cluster) {
@@ -100,7 +106,10 @@ Result<> LinuxNetwork::link_node(const NodeNetwork& wanted) {
 
 Result<> LinuxNetwork::unlink_node(const NodeNetwork& wanted) {
   RN_TRY(const NetworkNamespace host, NetworkNamespace::current());
-  RN_CHECK(network::disconnect_node(host, wanted.cluster, wanted.node));
+  if (wanted.bridge.empty())
+    RN_CHECK(network::disconnect_node(host, wanted.cluster, wanted.node));
+  else
+    RN_CHECK(network::remove_cluster_routes(host, wanted.cluster));
   return network::remove_host_translations(host, wanted.cluster);
 }
 
@@ -108,8 +117,7 @@ Result<> LinuxNetwork::unlink_node(const NodeNetwork& wanted) {
 Result<> LinuxNetwork::remove_all(const std::string& cluster) {
   RN_TRY(const NetworkNamespace host, NetworkNamespace::current());
   RN_TRY([[maybe_unused]] auto links, network::delete_cluster_links(host, cluster));
-  RN_CHECK(network::remove_host_translations(host, cluster));
-  return network::remove_service_drop(host, cluster);
+  return network::remove_cluster_host_side(host, cluster);
 }
 
 }  // namespace rusternetes::launcher

@@ -8,6 +8,7 @@ namespace rusternetes::launcher {
 class LinuxNetwork final : public NetworkPort {
  public:
   Result<std::vector<std::string>> host_ranges() override;
+  std::string bridge_name(const std::string& cluster) override;
   Result<bool> has_traces(const std::string& cluster) override;
   Result<> load_drop_rules(const NodeNetwork& network) override;
   Result<> check_drop_rules(const NodeNetwork& network) override;

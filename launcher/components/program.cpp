@@ -17,6 +17,7 @@
 #include "launcher/cli.h"
 #include "launcher/components/engine.h"
 #include "launcher/components/facts.h"
+#include "launcher/components/images.h"
 #include "launcher/components/network.h"
 
 namespace rusternetes::launcher {
@@ -48,6 +49,7 @@ int run_program_main(int argc, char** argv, Hooks& hooks, std::filesystem::path 
   if (binary_dir.empty()) binary_dir = std::filesystem::canonical("/proc/self/exe", error).parent_path();
   EngineApi engine(variable, hooks);
   LinuxNetwork network;
+  LocalImages images(binary_dir);
   LinuxHost host;
   CurlHttp http;
   auto facts = std::make_shared<LinuxFacts>(binary_dir, variable);
@@ -71,7 +73,8 @@ int run_program_main(int argc, char** argv, Hooks& hooks, std::filesystem::path 
                           .host = host,
                           .hooks = hooks,
                           .is_interrupted = [] { return is_interrupted.load(); },
-                          .facts = std::move(facts)};
+                          .facts = std::move(facts),
+                          .images = &images};
   return run({argv + 1, argv + argc}, environment);
 }
 

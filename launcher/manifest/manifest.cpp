@@ -40,9 +40,17 @@ void read_fields(const YAML::Node& node, const std::string& what, const Fields& 
   }
 }
 
+// Compose puts variables in place of $NAME; ours have none, and $$ is a dollar.
 std::string text_of(const YAML::Node& node) {
   if (!node.IsScalar()) refuse(node, "a single value is expected");
-  return node.Scalar();
+  std::string out;
+  const std::string& text = node.Scalar();
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (text[at] == '$' && (++at == text.size() || text[at] != '$'))
+      refuse(node, fmt::format("\"{}\" has a variable; a dollar is written $$", text));
+    out += text[at];
+  }
+  return out;
 }
 
 std::vector<std::string> list_of(const YAML::Node& node) {
@@ -218,6 +226,8 @@ ManifestNetwork network_of(const std::string& key, const YAML::Node& node) {
           read_fields(n, "ipam", {{"config", [&](const YAML::Node& pools) { read_pool(pools, network); }}});
         }},
        {"labels", into(network.labels)}});
+  if (const auto label = network.labels.find(bridge_label); label != network.labels.end())
+    network.bridge_name = label->second;
   if (network.name.empty() || network.subnet.empty() || network.gateway.empty())
     refuse(node, fmt::format("network {} needs a name, a subnet and a gateway", key));
   return network;
@@ -235,14 +245,6 @@ void read_section(const YAML::Node& node, std::vector<T>& to, Read read) {
 }
 
 constexpr std::string_view of_service = "service:";
-
-// The keys of services that this one cannot be without.
-std::vector<std::string> needs_of(const ManifestService& service) {
-  std::vector<std::string> needs = service.depends_on;
-  if (service.network_mode.starts_with(of_service))
-    needs.push_back(service.network_mode.substr(of_service.size()));
-  return needs;
-}
 
 void check_network(const Manifest& manifest, const ManifestService& service) {
   const auto is_network = [&](const ManifestNetwork& network) { return network.key == service.network; };
@@ -276,6 +278,13 @@ void check(const Manifest& manifest) {
 }
 
 }  // namespace
+
+std::vector<std::string> needs_of(const ManifestService& service) {
+  std::vector<std::string> needs = service.depends_on;
+  if (service.network_mode.starts_with(of_service))
+    needs.push_back(service.network_mode.substr(of_service.size()));
+  return needs;
+}
 
 const ManifestService* Manifest::find(std::string_view key) const {
   const auto found = std::find_if(services.begin(), services.end(),

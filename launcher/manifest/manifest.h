@@ -15,6 +15,10 @@
 
 namespace rusternetes::launcher {
 
+// A network's label that names its bridge. Podman's own client has no option for it, so that the manifests for
+// Podman say it by this; for Docker it is the option com.docker.network.bridge.name.
+inline constexpr const char* bridge_label = "io.rusternetes.bridge";
+
 struct ManifestNetwork {
   std::string key;   // what services call it
   std::string name;  // what the engine calls it
@@ -65,6 +69,9 @@ struct Manifest {
   // Each after what it depends on and whose network it is in.
   std::vector<const ManifestService*> start_order() const;
 };
+
+// The keys of services that this one cannot be without: what it depends on, and whose network it is in.
+std::vector<std::string> needs_of(const ManifestService& service);
 
 // ManifestBroken, which names the line and what is wrong there.
 Result<Manifest> read_manifest(std::string_view text);

@@ -11,6 +11,8 @@
 
 namespace rusternetes::launcher {
 
+struct Manifest;
+
 struct EngineChoice {
   std::string kind;    // "podman" or "docker"
   std::string socket;  // absolute path
@@ -41,6 +43,20 @@ struct PodToStop {
   std::vector<std::vector<std::string>> groups;
   std::vector<std::string> sandboxes;
   std::chrono::seconds grace{30};
+};
+
+// A container that is a component of a cluster, as the labels of its manifest say.
+struct ComponentContainer {
+  std::string id, name;
+  std::string key, component;
+  std::string image;     // as it was asked for
+  std::string image_id;  // "sha256:..."
+  bool is_running = false;
+  int pid = 0;           // 0: not running
+  int exit_code = 0;     // of its last end
+  std::string log_file;  // what it writes; in the engine's format
+  bool has_ended = false;  // once at least, by itself or by a stop
+  std::chrono::system_clock::time_point started_at;  // the epoch: never
 };
 
 class EnginePort {
@@ -81,6 +97,43 @@ class EnginePort {
                              const std::function<void(std::size_t stopped)>& on_stopped) = 0;
   virtual Result<> remove_container(const EngineChoice& engine,
                                     const std::string& id) = 0;  // absent: no error
+
+  // --- clusters of containers
+  // In use or absent: no error.
+  virtual Result<> remove_image(const EngineChoice& engine, const std::string& reference) = 0;
+  virtual Result<> pull_image(const EngineChoice& engine, const std::string& reference) = 0;
+  virtual std::string pause_image() = 0;  // what load_pause_image() loads
+  // Makes the manifest's networks. One that is there already, and is the same, is left; AddressConflict where
+  // another network has the block.
+  virtual Result<> make_networks(const EngineChoice& engine, const Manifest& manifest) = 0;
+  // Those with the cluster's label. Absent: no error.
+  virtual Result<> remove_networks(const EngineChoice& engine, const std::string& cluster) = 0;
+  // Brings services of the manifest up, several at a time, each after what it needs: what is missing is made,
+  // what is stopped is started, and what was made of another description or image is made anew. Their output
+  // goes to `log_folder`/KEY.log where the engine lets it. `on_up` hears how many run.
+  virtual Result<> bring_up(const EngineChoice& engine, const Manifest& manifest,
+                            const std::vector<std::string>& keys, const std::filesystem::path& log_folder,
+                            const std::function<void(std::size_t up)>& on_up) = 0;
+  // Every component's container, running or not.
+  virtual Result<std::vector<ComponentContainer>> components(const EngineChoice& engine,
+                                                             const std::string& cluster) = 0;
+  // Stops them, TERM and after `grace` KILL, several at a time, and removes them. Absent: no error.
+  virtual Result<> end_components(const EngineChoice& engine, const std::vector<std::string>& ids,
+                                  std::chrono::seconds grace) = 0;
+  // Gives the lines that components have written, those of one component in their order; with `follow` also
+  // what is added, until `on_line` or `goes_on` says false or every one has ended. `tail`: the last lines of
+  // each; below 0: all.
+  struct LogRequest {
+    std::vector<std::pair<std::string, std::string>> files;  // key, file; in the format of either engine
+    long tail = -1;
+    bool follow = false;
+  };
+  virtual Result<> read_logs(const LogRequest& request,
+                             const std::function<bool(const std::string& key, std::string_view line)>& on_line,
+                             const std::function<bool()>& goes_on) = 0;
+  // Stops and starts it again. Others keep what they have of its namespaces.
+  virtual Result<> restart_component(const EngineChoice& engine, const std::string& id,
+                                     std::chrono::seconds grace) = 0;
 };
 
 }  // namespace rusternetes::launcher

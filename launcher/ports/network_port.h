@@ -18,6 +18,7 @@ struct NodeNetwork {
   std::vector<std::string> pod_cidrs;
   std::vector<std::string> service_cidrs;
   std::vector<std::string> published_ports;  // "HOST:NODEPORT"
+  std::string bridge;  // of a cluster of containers: services are reached by it
 };
 
 class NetworkPort {
@@ -25,6 +26,8 @@ class NetworkPort {
   virtual ~NetworkPort() = default;
   // Blocks of addresses that the host has or routes, default routes left out.
   virtual Result<std::vector<std::string>> host_ranges() = 0;
+  // What the bridge of the cluster's network is called; fits the kernel's 15 characters.
+  virtual std::string bridge_name(const std::string& cluster) = 0;
   // Whether the host has rules or links of a cluster of this name, made from whichever home.
   virtual Result<bool> has_traces(const std::string& cluster) = 0;
   // The drop rule of the service ranges, in the host and in the node, loaded and read back. Any error: the

@@ -4,6 +4,7 @@
 #include "certs/file.h"
 #include "certs/kubeconfig.h"
 #include "certs/pki.h"
+#include "launcher/containers/topology.h"
 #include "launcher/steps/steps.h"
 
 namespace rusternetes::launcher {
@@ -12,6 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 
 Result<certs::PkiOptions> pki_options(const ClusterSettings& settings) {
+  if (settings.has_containers()) return container_pki(settings);
   certs::PkiOptions options;
   RN_TRY(options.algorithm, certs::parse_key_algorithm(settings.key_algorithm));
   options.node_name = settings.node_name;
@@ -77,6 +79,7 @@ class WriteKubeconfigs final : public Step {
     const std::string own_context = context_->settings.context();
     RN_CHECK(write(p.kubeconfig(), "admin", own_context, own_context));
     RN_CHECK(write(p.super_admin(), "super-admin", "kubernetes-super-admin", own_context + "-super-admin"));
+    if (context_->settings.has_containers()) return {};  // components have folders of their own
     // The names that kubeadm gives the components' files.
     RN_CHECK(write(p.root / "controller-manager.conf", "controller-manager", "system:kube-controller-manager",
                    "system:kube-controller-manager@" + own_context));

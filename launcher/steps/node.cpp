@@ -232,7 +232,7 @@ ProcessSpec process_spec(const StepContext& context) {
 }
 
 Result<std::string> node_netns(const StepContext& context) {
-  if (!context.settings.has_own_node()) return std::string();
+  if (context.settings.has_containers() || !context.settings.has_own_node()) return std::string();
   RN_TRY(const ProcessStatus status, context.environment.process.status(process_spec(context)));
   if (!status.is_running || status.netns.empty())
     return failure("ProcessFailed", "the supervisor that holds the node's network namespace does not run");

@@ -75,6 +75,21 @@ StepPtr stop_process(Context context, bool is_forgotten);
 StepPtr restart_process(Context context);
 StepPtr remove_network(Context context);
 
+// containers.cpp: of clusters whose components are containers.
+StepPtr write_component_folders(Context context);  // what each component sees of certificates and kubeconfigs
+StepPtr write_manifest(Context context);
+StepPtr load_images(Context context);    // those of the components that the engine lacks
+StepPtr remove_images(Context context);  // unless another cluster uses them
+StepPtr make_network(Context context);
+StepPtr remove_engine_network(Context context);
+// Undo ends them, and what Pods they have begun, which go with a new cluster.
+StepPtr start_containers(Context context, bool is_new);
+// All but those that hold the nodes' networks, which Pods stand on; and all.
+StepPtr end_components(Context context);
+StepPtr end_containers(Context context);
+// One after the other, stores first; nodes' networks, and with them Pods, stay as they are.
+StepPtr restart_components(Context context);
+
 // kubeconfig.cpp
 StepPtr merge_user_kubeconfig(Context context);
 StepPtr remove_user_kubeconfig(Context context);
@@ -84,7 +99,8 @@ StepPtr renew_user_kubeconfig(Context context);
 
 // The supervised process of a cluster.
 ProcessSpec process_spec(const StepContext& context);
-// Its node's namespace as it is now; empty for a node that is the host. ProcessFailed when it does not run.
+// Its node's namespace as it is now; empty for a node that is the host, and for nodes that are containers, in which
+// kube-proxy drops before the kubelet wires a Pod. ProcessFailed when it does not run.
 Result<std::string> node_netns(const StepContext& context);
 
 }  // namespace rusternetes::launcher

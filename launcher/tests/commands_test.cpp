@@ -324,7 +324,6 @@ TEST_CASE("what cannot work is refused before anything is made") {
     CHECK(contains(world.err.str(), std::string("[") + id + "]"));
     world.check_nothing_is_left();
   };
-  refused({"--mode", "sqlite"}, 2, "NotSupported");
   refused({"--mode", "big"}, 2, "BadRequest");
   for (const char* bad :
        {"0.0.0.0:30080", "8080", "8080:", ":30080", "0:30080", "8080:65536", "8080:30080/udp", "a:b"})

@@ -5,6 +5,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <filesystem>
@@ -19,8 +20,11 @@
 #include "launcher/failure.h"
 #include "launcher/ports/engine_port.h"
 #include "launcher/ports/facts_port.h"
+#include "launcher/containers/compose.h"
+#include "launcher/manifest/manifest.h"
 #include "launcher/ports/host_port.h"
 #include "launcher/ports/http_port.h"
+#include "launcher/ports/image_port.h"
 #include "launcher/ports/network_port.h"
 #include "launcher/ports/process_port.h"
 #include "launcher/settings.h"
@@ -110,7 +114,7 @@ class FakeEngine final : public EnginePort {
   }
   Result<bool> has_image(const EngineChoice& choice, const std::string& reference) override {
     RN_CHECK(answers(choice));
-    return things_.has("image-" + choice.kind, reference);
+    return things_.has("image-" + choice.kind, file_name(reference));
   }
   bool is_answering(const EngineChoice& choice) override { return answers(choice).has_value(); }
   Result<std::vector<std::string>> load_archive(
@@ -118,10 +122,15 @@ class FakeEngine final : public EnginePort {
       const std::function<void(std::uint64_t, std::uint64_t)>& on_progress) override {
     RN_CHECK(answers(choice));
     if (!fs::exists(archive)) return failure("NotFound", "there is no file " + archive.string());
-    RN_TRY(const std::string reference, certs::read_text(archive));
-    on_progress(reference.size(), reference.size());
-    things_.add("image-" + choice.kind, reference);
-    return std::vector<std::string>{reference};
+    RN_TRY(const std::string text, certs::read_text(archive));
+    on_progress(text.size(), text.size());
+    std::vector<std::string> loaded;  // a line each
+    std::istringstream lines(text);
+    for (std::string reference; std::getline(lines, reference);) {
+      things_.add("image-" + choice.kind, file_name(reference));
+      loaded.push_back(reference);
+    }
+    return loaded;
   }
   Result<> save_image(const EngineChoice&, const std::string& reference, const fs::path& archive) override {
     std::ofstream(archive) << reference;
@@ -130,12 +139,12 @@ class FakeEngine final : public EnginePort {
   Result<> load_pause_image(const EngineChoice& choice) override {
     RN_CHECK(answers(choice));
     RN_CHECK(faults_.check("load-pause"));
-    things_.add("image-" + choice.kind, "pause");
+    things_.add("image-" + choice.kind, file_name(pause_image()));
     return {};
   }
   Result<> remove_pause_image(const EngineChoice& choice) override {
     RN_CHECK(answers(choice));
-    things_.remove("image-" + choice.kind, "pause");
+    things_.remove("image-" + choice.kind, file_name(pause_image()));
     return {};
   }
   Result<std::vector<ClusterContainer>> containers(const EngineChoice& choice,
@@ -179,7 +188,124 @@ class FakeEngine final : public EnginePort {
     return {};
   }
 
+  Result<> remove_image(const EngineChoice& choice, const std::string& reference) override {
+    RN_CHECK(answers(choice));
+    things_.remove("image-" + choice.kind, file_name(reference));
+    return {};
+  }
+  Result<> pull_image(const EngineChoice& choice, const std::string& reference) override {
+    RN_CHECK(answers(choice));
+    RN_CHECK(faults_.check("pull"));
+    things_.add("image-" + choice.kind, file_name(reference));
+    return {};
+  }
+  std::string pause_image() override { return "localhost/rusternetes/pause:1"; }
+  Result<> make_networks(const EngineChoice& choice, const Manifest& manifest) override {
+    RN_CHECK(answers(choice));
+    RN_CHECK(faults_.check("make-networks"));
+    for (const auto& network : manifest.networks)
+      things_.add("network", network.labels.at(cluster_label), network.name + " " + network.subnet);
+    return {};
+  }
+  Result<> remove_networks(const EngineChoice& choice, const std::string& cluster) override {
+    RN_CHECK(answers(choice));
+    for (const std::string& name : things_.names("component"))
+      if (name.starts_with(cluster + ".")) return internal_error("the network has " + name + " in it");
+    things_.remove("network", cluster);
+    return {};
+  }
+  // The kubelets make Pods, as long as what guards them stands.
+  Result<> bring_up(const EngineChoice& choice, const Manifest& manifest, const std::vector<std::string>& keys,
+                    const fs::path& logs, const std::function<void(std::size_t)>& on_up) override {
+    RN_CHECK(answers(choice));
+    REQUIRE(fs::is_directory(logs));
+    std::size_t up = 0;
+    for (const ManifestService* service : manifest.start_order()) {
+      if (std::find(keys.begin(), keys.end(), service->key) == keys.end()) continue;
+      RN_CHECK(faults_.check("bring-up " + service->key));
+      const std::string cluster = service->labels.at(cluster_label);
+      REQUIRE(things_.has("drop-host", cluster));  // invariant 14
+      REQUIRE(things_.has("network", cluster));
+      REQUIRE(things_.has("image-" + choice.kind, file_name(service->image)));
+      for (const auto& mount : service->mounts) REQUIRE(fs::exists(mount.source));
+      const std::string old = things_.has("component", cluster + "." + service->key)
+                                  ? things_.text("component", cluster + "." + service->key)
+                                  : "";
+      if (old != "running") ++starts[service->key];
+      things_.add("component", cluster + "." + service->key, "running");
+      if (service->labels.at(component_label) == "api-server") things_.add("released", cluster);
+      if (service->labels.at(component_label) == "kubelet") {
+        for (const char* one : {".app", ".pause"}) things_.add("container", cluster + one, "running");
+        things_.add("cgroup", cluster);
+      }
+      on_up(++up);
+    }
+    return {};
+  }
+  Result<std::vector<ComponentContainer>> components(const EngineChoice& choice,
+                                                     const std::string& cluster) override {
+    RN_CHECK(answers(choice));
+    std::vector<ComponentContainer> out;
+    for (const std::string& name : things_.names("component")) {
+      if (!name.starts_with(cluster + ".")) continue;
+      const std::string key = name.substr(cluster.size() + 1);
+      const auto dash = key.rfind('-');
+      const bool is_numbered = dash != std::string::npos && key.find_first_not_of("0123456789", dash + 1) ==
+                                                                std::string::npos;
+      const bool is_running = things_.text("component", name) == "running";
+      out.push_back({.id = name,
+                     .name = "rusternetes-" + cluster + "-" + key,
+                     .key = key,
+                     .component = is_numbered ? key.substr(0, dash) : key,
+                     .image = "image",
+                     .image_id = "sha256:1",
+                     .is_running = is_running,
+                     .pid = is_running ? 100 : 0,
+                     .exit_code = is_running ? 0 : 137,
+                     .log_file = "/logs/" + key,
+                     .has_ended = !is_running,
+                     .started_at = {}});
+    }
+    return out;
+  }
+  Result<> end_components(const EngineChoice& choice, const std::vector<std::string>& ids,
+                          std::chrono::seconds) override {
+    RN_CHECK(answers(choice));
+    RN_CHECK(faults_.check("end-components"));
+    for (const std::string& id : ids) {
+      // Pods stand on their node.
+      if (id.find(".node-") != std::string::npos)
+        for (const std::string& name : things_.names("container"))
+          if (name.starts_with(id.substr(0, id.find('.')) + "."))
+            REQUIRE(things_.text("container", name) != "running");
+      things_.remove("component", id);
+      if (id.find(".api-server") != std::string::npos) things_.remove("released", id.substr(0, id.find('.')));
+    }
+    return {};
+  }
+  Result<> restart_component(const EngineChoice& choice, const std::string& id, std::chrono::seconds) override {
+    RN_CHECK(answers(choice));
+    things_.add("component", id, "running");
+    restarted.push_back(id);
+    return {};
+  }
+  Result<> read_logs(const LogRequest& request,
+                     const std::function<bool(const std::string&, std::string_view)>& on_line,
+                     const std::function<bool()>&) override {
+    for (const auto& [key, file] : request.files)
+      for (const char* line : {"begins", "runs"})
+        if (request.tail != 1 || std::string_view(line) == "runs") on_line(key, file + " " + line);
+    return {};
+  }
+  std::map<std::string, int> starts;   // of components, by key
+  std::vector<std::string> restarted;  // in order
+
  private:
+  // A reference as the name of a thing.
+  static std::string file_name(std::string reference) {
+    std::replace(reference.begin(), reference.end(), '/', '_');
+    return reference;
+  }
   // clusters/NAME/engine -> NAME
   static std::string key(const fs::path& folder) { return folder.parent_path().filename(); }
   Result<> answers(const EngineChoice& choice) const {
@@ -191,12 +317,38 @@ class FakeEngine final : public EnginePort {
   Faults& faults_;
 };
 
+class FakeImages final : public ImagePort {
+ public:
+  explicit FakeImages(Faults& faults) : faults_(faults) {}
+  std::string release = "1";
+
+  Result<std::map<std::string, std::string>> references(const std::vector<std::string>& components,
+                                                        const fs::path&) override {
+    RN_CHECK(faults_.check("images"));
+    std::map<std::string, std::string> out;
+    for (const std::string& one : components) out[one] = "localhost/rusternetes/" + one + ":" + release;
+    return out;
+  }
+  Result<> write_archive(const std::vector<std::string>& components, const fs::path& cache,
+                         const fs::path& archive) override {
+    RN_CHECK(faults_.check("archive"));
+    std::ofstream file(archive);
+    const auto all = references(components, cache);
+    for (const auto& [component, reference] : *all) file << reference << '\n';
+    return {};
+  }
+
+ private:
+  Faults& faults_;
+};
+
 class FakeNetwork final : public NetworkPort {
  public:
   FakeNetwork(Things& things, Faults& faults) : things_(things), faults_(faults) {}
   std::vector<std::string> ranges;
 
   Result<std::vector<std::string>> host_ranges() override { return ranges; }
+  std::string bridge_name(const std::string& cluster) override { return "rn" + cluster; }
   Result<bool> has_traces(const std::string& cluster) override {
     return things_.has("link", cluster) || things_.has("drop-host", cluster);
   }
@@ -381,6 +533,7 @@ struct World {
   Things things{folder.path / "things"};
   Faults faults;
   FakeEngine engine{things, faults};
+  FakeImages images{faults};
   FakeNetwork network{things, faults};
   FakeProcess process{things, faults};
   FakeHttp http{things};
@@ -422,7 +575,8 @@ struct World {
                             .host = host,
                             .hooks = hooks,
                             .is_interrupted = is_interrupted,
-                            .facts = facts};
+                            .facts = facts,
+                            .images = &images};
     return launcher::run(words, environment);
   }
 

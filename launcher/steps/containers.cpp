@@ -1,0 +1,337 @@
+// Steps of clusters whose components are containers: the manifest, and the engine brought to it.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "certs/file.h"
+#include "launcher/containers/component_files.h"
+#include "launcher/containers/compose.h"
+#include "launcher/containers/topology.h"
+#include "launcher/failure.h"
+#include "launcher/manifest/manifest.h"
+#include "launcher/ports/engine_port.h"
+#include "launcher/ports/image_port.h"
+#include "launcher/steps/steps.h"
+
+namespace rusternetes::launcher {
+namespace {
+
+namespace fs = std::filesystem;
+
+// What a store needs to finish what it writes.
+constexpr std::chrono::seconds component_grace{20};
+constexpr const char* node_component = "node";
+// What we make and load ourselves; others come from a registry.
+constexpr std::string_view local_images = "localhost/";
+
+// Of this cluster's engine, those of ours that no other cluster of this home has. What a cluster of another home
+// uses the engine keeps.
+Result<> remove_unused_images(StepContext& context) {
+  std::set<std::string> unused;
+  for (const auto& [component, reference] : context.settings.images)
+    if (component != node_component && reference.starts_with(local_images)) unused.insert(reference);
+  RN_TRY(const std::vector<state::Cluster> clusters, context.state->clusters());
+  for (const state::Cluster& other : clusters) {
+    if (other.name == context.settings.name || other.engine != context.settings.engine.kind) continue;
+    RN_TRY(const ClusterSettings settings, settings_from_json(other.settings));
+    for (const auto& [component, reference] : settings.images) unused.erase(reference);
+  }
+  for (const std::string& reference : unused)
+    RN_CHECK(context.call("engine remove-image", [&] {
+      return context.environment.engine.remove_image(context.settings.engine, reference);
+    }));
+  return {};
+}
+
+class WriteComponentFolders final : public Step {
+ public:
+  explicit WriteComponentFolders(Context context) : context_(std::move(context)) {}
+  std::string id() const override { return "write-component-folders"; }
+  std::string describe() const override { return "Give each component the certificates that it needs"; }
+  Result<> apply() override {
+    return context_->call("component folders", [&]() -> Result<> {
+      RN_TRY([[maybe_unused]] auto changed, write_component_files(context_->settings, context_->paths));
+      return {};
+    });
+  }
+
+ private:
+  Context context_;
+};
+
+class WriteManifest final : public Step {
+ public:
+  explicit WriteManifest(Context context) : context_(std::move(context)) {}
+  std::string id() const override { return "write-manifest"; }
+  std::string describe() const override { return "Write the manifest " + context_->paths.manifest().string(); }
+  Result<> apply() override {
+    const ClusterPaths& paths = context_->paths;
+    for (const Member& one : members_of(context_->settings)) {
+      if (one.component == "rhino" || one.component == "etcd")
+        RN_CHECK(certs::make_folder(paths.data() / one.key, 0700));
+      if (one.component == node_component) RN_CHECK(certs::make_folder(paths.node(one.node), 0755));
+    }
+    const std::string text = render_manifest(context_->settings, paths, context_->settings.images);
+    RN_CHECK(read_manifest(text));
+    if (const auto old = certs::read_text(paths.manifest()); old && *old == text) return {};
+    return context_->call("manifest write", [&] {
+      return certs::write_atomically(paths.manifest(), text, certs::private_mode);
+    });
+  }
+
+ private:
+  Context context_;
+};
+
+Result<Manifest> manifest_of(const StepContext& context) {
+  RN_TRY(const std::string text, certs::read_text(context.paths.manifest()));
+  return read_manifest(text);
+}
+
+class LoadImages final : public Step {
+ public:
+  explicit LoadImages(Context context) : context_(std::move(context)) {}
+  std::string id() const override { return "load-images"; }
+  std::string describe() const override {
+    return fmt::format("Load the components' images into {}", context_->settings.engine.kind);
+  }
+  Result<> apply() override {
+    EnginePort& engine = context_->environment.engine;
+    std::map<std::string, std::string> missing;
+    for (const auto& [component, reference] : context_->settings.images) {
+      if (component == node_component) continue;  // the pause image, which has a step of its own
+      RN_TRY(const bool is_there, context_->call("engine has-image", [&] {
+        return engine.has_image(context_->settings.engine, reference);
+      }));
+      if (!is_there) missing.emplace(component, reference);
+    }
+    RN_TRY(const std::vector<std::string> ours, of_binaries(missing));
+    for (const auto& [component, reference] : missing)
+      if (std::find(ours.begin(), ours.end(), component) == ours.end())
+        RN_CHECK(context_->call("engine pull", [&] {
+          return engine.pull_image(context_->settings.engine, reference);
+        }));
+    return ours.empty() ? Result<>() : load(ours);
+  }
+  Result<> undo() override { return remove_unused_images(*context_); }
+
+ private:
+  // Those that the programs of this release give. One that some other release made can only be pulled.
+  Result<std::vector<std::string>> of_binaries(const std::map<std::string, std::string>& missing) {
+    std::vector<std::string> local, out;
+    for (const auto& [component, reference] : missing)
+      if (reference.starts_with(local_images)) local.push_back(component);
+    if (local.empty()) return out;
+    RN_TRY(const auto made, context_->environment.images->references(local, context_->home.image_cache()));
+    for (const std::string& component : local) {
+      if (made.at(component) != missing.at(component))
+        return failure("ImageNotFound",
+                       fmt::format("the engine has lost the image {}, and this release makes another one, {}",
+                                   missing.at(component), made.at(component)));
+      out.push_back(component);
+    }
+    return out;
+  }
+  Result<> load(const std::vector<std::string>& components) {
+    const fs::path archive = context_->paths.run() / "images.tar";
+    std::error_code ignored;
+    fs::remove(archive, ignored);
+    RN_CHECK(context_->call("images archive", [&] {
+      return context_->environment.images->write_archive(components, context_->home.image_cache(), archive);
+    }));
+    const auto tell = [&](std::uint64_t sent, std::uint64_t all) {
+      if (context_->progress != nullptr)
+        context_->progress->detail(fmt::format("{} of {} MB", sent >> 20, all >> 20));
+    };
+    const auto loaded = context_->call("engine load-images", [&] {
+      return context_->environment.engine.load_archive(context_->settings.engine, archive, tell);
+    });
+    fs::remove(archive, ignored);
+    return loaded ? Result<>() : Result<>(loaded.error());
+  }
+  Context context_;
+};
+
+class RemoveImages final : public Step {
+ public:
+  explicit RemoveImages(Context context) : context_(std::move(context)) {}
+  std::string id() const override { return "remove-images"; }
+  std::string describe() const override { return "Remove the components' images unless another cluster uses them"; }
+  Result<> apply() override { return remove_unused_images(*context_); }
+
+ private:
+  Context context_;
+};
+
+class MakeNetwork final : public Step {
+ public:
+  explicit MakeNetwork(Context context) : context_(std::move(context)) {}
+  std::string id() const override { return "make-network"; }
+  std::string describe() const override {
+    const ClusterSettings& s = context_->settings;
+    return fmt::format("Make the network {} ({})", container_name(s, "network"), s.network_cidr);
+  }
+  Result<> apply() override {
+    RN_TRY(const Manifest manifest, manifest_of(*context_));
+    return context_->call("engine make-networks", [&] {
+      return context_->environment.engine.make_networks(context_->settings.engine, manifest);
+    });
+  }
+  Result<> undo() override {
+    return context_->call("engine remove-networks", [&] {
+      return context_->environment.engine.remove_networks(context_->settings.engine, context_->settings.name);
+    });
+  }
+
+ private:
+  Context context_;
+};
+
+class RemoveEngineNetwork final : public Step {
+ public:
+  explicit RemoveEngineNetwork(Context context) : context_(std::move(context)) {}
+  std::string id() const override { return "remove-engine-network"; }
+  std::string describe() const override { return "Remove the cluster's network from the engine"; }
+  Result<> apply() override {
+    return context_->call("engine remove-networks", [&] {
+      return context_->environment.engine.remove_networks(context_->settings.engine, context_->settings.name);
+    });
+  }
+
+ private:
+  Context context_;
+};
+
+Result<std::vector<ComponentContainer>> present(StepContext& context) {
+  return context.call("engine components", [&] {
+    return context.environment.engine.components(context.settings.engine, context.settings.name);
+  });
+}
+
+// Node containers go last, since others are in their networks.
+Result<> end_all(StepContext& context, bool with_nodes) {
+  RN_TRY(const auto all, present(context));
+  for (const bool is_node : {false, true}) {
+    if (is_node && !with_nodes) break;
+    std::vector<std::string> ids;
+    for (const ComponentContainer& one : all)
+      if ((one.component == node_component) == is_node) ids.push_back(one.id);
+    if (ids.empty()) continue;
+    RN_CHECK(context.call("engine end-components", [&] {
+      return context.environment.engine.end_components(context.settings.engine, ids, component_grace);
+    }));
+  }
+  return {};
+}
+
+class StartContainers final : public Step {
+ public:
+  StartContainers(Context context, bool is_new) : context_(std::move(context)), is_new_(is_new) {}
+  std::string id() const override { return "start-containers"; }
+  std::string describe() const override {
+    return fmt::format("Start {} containers on {}", members_of(context_->settings).size(),
+                       context_->settings.engine.kind);
+  }
+  Result<> apply() override {
+    RN_TRY(const Manifest manifest, manifest_of(*context_));
+    std::vector<std::string> keys;
+    for (const ManifestService& service : manifest.services) keys.push_back(service.key);
+    RN_CHECK(remove_others(keys));
+    const auto tell = [&](std::size_t up) {
+      if (context_->progress != nullptr)
+        context_->progress->detail(fmt::format("{} of {} run", up, keys.size()));
+    };
+    return context_->call("engine bring-up", [&] {
+      return context_->environment.engine.bring_up(context_->settings.engine, manifest, keys,
+                                                   context_->paths.logs(), tell);
+    });
+  }
+  // Kubelets that came up may have started Pods.
+  Result<> undo() override {
+    RN_CHECK(end_all(*context_, false));
+    RN_CHECK((is_new_ ? remove_containers(context_) : stop_pods(context_))->apply());
+    RN_CHECK(end_all(*context_, true));
+    return remove_cgroups(context_, is_new_)->apply();
+  }
+
+ private:
+  // Of members that the manifest no longer has.
+  Result<> remove_others(const std::vector<std::string>& keys) {
+    RN_TRY(const auto all, present(*context_));
+    std::vector<std::string> ids;
+    for (const ComponentContainer& one : all)
+      if (std::find(keys.begin(), keys.end(), one.key) == keys.end()) ids.push_back(one.id);
+    if (ids.empty()) return {};
+    return context_->call("engine end-components", [&] {
+      return context_->environment.engine.end_components(context_->settings.engine, ids, component_grace);
+    });
+  }
+  Context context_;
+  bool is_new_;
+};
+
+class EndContainers final : public Step {
+ public:
+  EndContainers(Context context, bool with_nodes) : context_(std::move(context)), with_nodes_(with_nodes) {}
+  std::string id() const override { return with_nodes_ ? "end-containers" : "end-components"; }
+  std::string describe() const override {
+    return with_nodes_ ? "Stop and remove what is left of the cluster's own containers"
+                       : "Stop and remove the components' containers";
+  }
+  Result<> apply() override { return end_all(*context_, with_nodes_); }
+
+ private:
+  Context context_;
+  bool with_nodes_;
+};
+
+class RestartComponents final : public Step {
+ public:
+  explicit RestartComponents(Context context) : context_(std::move(context)) {}
+  std::string id() const override { return "restart-components"; }
+  std::string describe() const override { return "Restart the components, one after the other"; }
+  Result<> apply() override {
+    RN_TRY(const auto all, present(*context_));
+    std::size_t done = 0;
+    for (const Member& member : members_of(context_->settings)) {
+      if (member.component == node_component) continue;
+      const auto found = std::find_if(all.begin(), all.end(),
+                                      [&](const ComponentContainer& one) { return one.key == member.key; });
+      if (found == all.end()) continue;  // `start` makes it
+      RN_CHECK(context_->call("engine restart " + member.key, [&] {
+        return context_->environment.engine.restart_component(context_->settings.engine, found->id,
+                                                              component_grace);
+      }));
+      if (context_->progress != nullptr)
+        context_->progress->detail(fmt::format("{} of {}", ++done, all.size()));
+    }
+    return {};
+  }
+
+ private:
+  Context context_;
+};
+
+}  // namespace
+
+StepPtr load_images(Context context) { return std::make_unique<LoadImages>(std::move(context)); }
+StepPtr remove_images(Context context) { return std::make_unique<RemoveImages>(std::move(context)); }
+StepPtr write_component_folders(Context context) {
+  return std::make_unique<WriteComponentFolders>(std::move(context));
+}
+StepPtr write_manifest(Context context) { return std::make_unique<WriteManifest>(std::move(context)); }
+StepPtr make_network(Context context) { return std::make_unique<MakeNetwork>(std::move(context)); }
+StepPtr remove_engine_network(Context context) {
+  return std::make_unique<RemoveEngineNetwork>(std::move(context));
+}
+StepPtr start_containers(Context context, bool is_new) {
+  return std::make_unique<StartContainers>(std::move(context), is_new);
+}
+StepPtr end_components(Context context) { return std::make_unique<EndContainers>(std::move(context), false); }
+StepPtr end_containers(Context context) { return std::make_unique<EndContainers>(std::move(context), true); }
+StepPtr restart_components(Context context) {
+  return std::make_unique<RestartComponents>(std::move(context));
+}
+
+}  // namespace rusternetes::launcher

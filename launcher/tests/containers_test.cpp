@@ -1,0 +1,297 @@
+// Clusters whose components are containers: what they are made of, and the commands' way with them.
+#include "launcher/containers/topology.h"
+
+#include <sys/wait.h>
+
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
+
+#include "certs/pki.h"
+#include "launcher/command.h"
+#include "world.h"
+
+using namespace rusternetes;
+using namespace rusternetes::launcher;
+using namespace rusternetes::launcher::testing;
+
+namespace {
+
+bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
+ClusterSettings settings_of(const std::string& mode, bool is_highly_available, int nodes) {
+  ClusterSettings s{.name = "a", .mode = mode, .is_highly_available = is_highly_available};
+  s.engine = {"docker", "/run/docker.sock", "1.0", false};
+  s.api_port = 6443;
+  s.pod_cidrs = {"10.244.0.0/16"};
+  s.service_cidrs = {"10.96.0.0/16"};
+  s.network_cidr = "10.214.0.0/24";
+  s.bridge = "rnabcdefgbr";
+  for (int i = 0; i < nodes; ++i) s.nodes.push_back(next_node(s));
+  for (const std::string& component : components_of(s)) s.images[component] = "localhost/" + component + ":1";
+  return s;
+}
+
+std::vector<std::string> keys_of(const ClusterSettings& settings) {
+  std::vector<std::string> out;
+  for (const Member& one : members_of(settings)) out.push_back(one.key);
+  return out;
+}
+
+Manifest manifest_of(const ClusterSettings& settings, const fs::path& root = "/var/lib/a") {
+  const std::string text = render_manifest(settings, ClusterPaths{root}, settings.images);
+  const auto manifest = read_manifest(text);
+  INFO(text);
+  INFO((manifest ? "" : manifest.error().message));
+  REQUIRE(manifest);
+  return *manifest;
+}
+
+bool has_word(const ManifestService& service, const std::string& word) {
+  return std::find(service.command.begin(), service.command.end(), word) != service.command.end();
+}
+
+}  // namespace
+
+TEST_CASE("a topology has each component with an address of its own") {
+  CHECK(keys_of(settings_of("sqlite", false, 2)) ==
+        std::vector<std::string>{"rhino", "api-server", "controller-manager", "scheduler", "dns", "host-agent",
+                                 "api-proxy", "node-1", "kube-proxy-1", "kubelet-1", "node-2", "kube-proxy-2",
+                                 "kubelet-2"});
+  const auto many = settings_of("etcd", true, 3);
+  CHECK(keys_of(many).size() == 3 + 3 + 2 + 2 + 2 + 1 + 1 + 3 * 3);
+  std::set<std::string> addresses;
+  for (const Member& one : members_of(many))
+    if (!one.address.empty()) CHECK(addresses.insert(one.address).second);
+  CHECK_FALSE(addresses.contains(gateway_of(many)));
+  CHECK(store_urls(many) == std::vector<std::string>{"https://10.214.0.2:2379", "https://10.214.0.3:2379",
+                                                     "https://10.214.0.4:2379"});
+  CHECK(dns_service_address(many) == "10.96.0.10");
+  // A number that has become free is taken again.
+  auto without = many;
+  without.nodes.erase(without.nodes.begin() + 1);
+  CHECK(next_node(without).name == "node-2");
+  CHECK(next_node(many).address == "10.214.0.19");
+}
+
+TEST_CASE("the manifest says what the topology says, and reads back") {
+  const auto s = settings_of("etcd", true, 2);
+  const Manifest manifest = manifest_of(s);
+  REQUIRE(manifest.networks.size() == 1);
+  CHECK(manifest.networks[0].bridge_name == s.bridge);
+  REQUIRE(manifest.services.size() == members_of(s).size());
+  for (const Member& member : members_of(s)) {
+    const auto* service = manifest.find(member.key);
+    REQUIRE(service != nullptr);
+    CHECK(service->container_name == container_name(s, member.key));
+    CHECK(service->address == member.address);
+    CHECK(service->labels.at(cluster_label) == "a");
+    CHECK(service->labels.at(component_label) == member.component);
+    CHECK(service->labels.at(key_label) == member.key);
+    CHECK(service->restart == "always");
+  }
+  CHECK(has_word(*manifest.find("etcd-2"),
+                 "--initial-cluster=etcd-1=https://10.214.0.2:2380,etcd-2=https://10.214.0.3:2380,"
+                 "etcd-3=https://10.214.0.4:2380"));
+  CHECK(has_word(*manifest.find("scheduler-1"), "--leader-elect=true"));
+  CHECK(has_word(*manifest.find("api-proxy"), "--server=10.214.0.6:6443"));
+  const auto* kubelet = manifest.find("kubelet-2");
+  CHECK(kubelet->network_mode == "service:node-2");
+  CHECK(has_word(*kubelet, "--host-network-container=rusternetes-a-node-2"));
+  CHECK(has_word(*kubelet, "--cluster-dns=10.96.0.10"));
+  CHECK(has_word(*manifest_of(settings_of("sqlite", false, 1)).find("scheduler"), "--leader-elect=false"));
+}
+
+TEST_CASE("a manifest for Podman names the bridge by a label, since its own client has no option for it") {
+  auto s = settings_of("sqlite", false, 1);
+  s.engine.kind = "podman";
+  CHECK(manifest_of(s).networks[0].bridge_name == s.bridge);
+  CHECK_FALSE(contains(render_manifest(s, ClusterPaths{"/x"}, s.images), "driver_opts"));
+}
+
+TEST_CASE("folders with any name stand in the manifest as they are") {
+  const fs::path root = "/var/lib/a \"b\" $c # : 'd'\\e";
+  const Manifest manifest = manifest_of(settings_of("sqlite", false, 1), root);
+  CHECK(manifest.find("rhino")->mounts.at(1).source == (root / "data/rhino").string());
+  CHECK(has_word(*manifest.find("kubelet-1"), "--root-dir=" + (root / "kubelet/node-1").string()));
+}
+
+TEST_CASE("a cluster of containers is created, stopped, started and deleted") {
+  const std::string mode = GENERATE(as<std::string>(), "sqlite", "etcd", "ha");
+  const std::string engine = GENERATE(as<std::string>(), "running", "private");
+  World world;
+  if (engine == "private") world.engine.running.clear();
+  std::vector<std::string> words{"create", "a", "--nodes", "3"};
+  if (mode == "ha")
+    words.push_back("--ha");
+  else
+    words.insert(words.end(), {"--mode", mode});
+  const int code = world.run(words);
+  INFO(world.err.str());
+  REQUIRE(code == 0);
+  const fs::path root = world.home() / "clusters/a";
+  // Each component has what it needs and nothing of another one.
+  CHECK(fs::exists(root / "components/kubelet-3/kubelet.conf"));
+  CHECK_FALSE(fs::exists(root / "components/kubelet-3/sa.key"));
+  for (const auto& entry : fs::recursive_directory_iterator(root / "components"))
+    if (entry.is_regular_file())
+      CHECK((entry.status().permissions() & fs::perms::mask) == (fs::perms::owner_read | fs::perms::owner_write));
+  CHECK(world.things.names("component").size() == (mode == "ha" ? 23u : 16u));
+  CHECK(world.run({"status", "a"}) == 0);
+  CHECK(contains(world.out.str(), "Nodes ready:         3 of 3"));
+  CHECK(contains(world.out.str(), "kubelet-3"));
+  REQUIRE(world.run({"stop", "a", "--yes"}) == 0);
+  CHECK(world.things.names("component").empty());
+  CHECK(world.things.text("container", "a.app") == "exited");
+  CHECK(world.run({"status", "a"}) == 9);
+  CHECK(contains(world.err.str(), "[ClusterStopped]"));
+  REQUIRE(world.run({"start", "a"}) == 0);
+  CHECK(world.run({"status", "a"}) == 0);
+  REQUIRE(world.run({"delete", "a", "--yes"}) == 0);
+  world.check_nothing_is_left();
+}
+
+TEST_CASE("a component that has ended is told, and start brings it back") {
+  World world;
+  REQUIRE(world.run({"create", "a", "--mode", "sqlite"}) == 0);
+  world.things.add("component", "a.scheduler", "exited");
+  CHECK(world.run({"status", "a"}) == 9);
+  CHECK(contains(world.err.str(), "scheduler has ended with exit code 137"));
+  CHECK(world.run({"list"}) == 0);
+  CHECK(contains(world.out.str(), "running"));
+  REQUIRE(world.run({"start", "a"}) == 0);
+  CHECK(world.engine.starts.at("scheduler") == 2);
+  CHECK(world.engine.starts.at("rhino") == 1);
+  CHECK(world.run({"status", "a"}) == 0);
+}
+
+TEST_CASE("restart and new certificates go through the components and leave the nodes' networks") {
+  World world;
+  REQUIRE(world.run({"create", "a", "--ha"}) == 0);
+  const fs::path root = world.home() / "clusters/a";
+  const auto serial = [&] {
+    return certs::read_text(root / "components/api-server-2/apiserver.crt").value();
+  };
+  const std::string before = serial();
+  REQUIRE(world.run({"restart", "a", "--yes"}) == 0);
+  REQUIRE(world.engine.restarted.size() == 18);
+  CHECK(world.engine.restarted.front() == "a.etcd-1");
+  for (const std::string& one : world.engine.restarted) CHECK_FALSE(contains(one, "a.node-"));
+  CHECK(serial() == before);
+  REQUIRE(world.run({"certs", "rotate", "a", "--yes"}) == 0);
+  CHECK(world.engine.restarted.size() == 36);
+  CHECK(serial() != before);
+}
+
+TEST_CASE("what cannot be is said before anything is made") {
+  World world;
+  const auto refused = [&](const std::vector<std::string>& words, int code, std::string_view said) {
+    CHECK(world.run(words) == code);
+    INFO(world.err.str());
+    CHECK(contains(world.err.str(), said));
+  };
+  refused({"create", "a", "--mode", "etcd3"}, 2, "not one of all-in-one, sqlite, etcd");
+  refused({"create", "a", "--mode", "sqlite", "--ha"}, 2, "--ha needs --mode etcd");
+  refused({"create", "a", "--nodes", "3"}, 2, "--nodes is for --mode sqlite");
+  refused({"create", "a", "--mode", "sqlite", "--nodes", "0"}, 2, "is not a number of nodes");
+  refused({"create", "a", "--mode", "sqlite", "--nodes", "300"}, 2, "has addresses for 239");
+  refused({"create", "a", "--mode", "sqlite", "--network-cidr", "10.1.0.0/16"}, 2, "is not an IPv4 block of /24");
+  refused({"create", "a", "--mode", "sqlite", "--image", "etcd=x"}, 2, "there is no component \"etcd\" here");
+  refused({"create", "a", "--mode", "sqlite", "--pod-cidr", "fd00::/56", "--service-cidr", "fd01::/112"}, 2,
+          "has no IPv6");
+  world.faults.by_call["images"] = "no such program";
+  refused({"create", "a", "--mode", "sqlite"}, 1, "no such program");
+  world.faults.by_call.clear();
+  world.check_nothing_is_left();
+  world.faults.by_call["bring-up dns"] = "the engine is ill";
+  refused({"create", "a", "--mode", "sqlite"}, 1, "the engine is ill");
+  world.faults.by_call.clear();
+  world.check_nothing_is_left();
+}
+
+TEST_CASE("images come from where the user says") {
+  World world;
+  REQUIRE(world.run({"create", "a", "--mode", "etcd", "--registry", "example.test/rusternetes", "--image",
+                     "etcd=example.test/etcd:v3"}) == 0);
+  const auto all = world.things.names("image-podman");
+  CHECK(all.contains("example.test_etcd:v3"));
+  CHECK(all.contains("example.test_rusternetes_kubelet:" + release_version()));
+  // Pulled images are the engine's; two clusters share ours, and the last one takes them away.
+  World other;
+  REQUIRE(other.run({"create", "a", "--mode", "sqlite"}) == 0);
+  REQUIRE(other.run({"create", "b", "--mode", "sqlite"}) == 0);
+  REQUIRE(other.run({"delete", "a", "--yes"}) == 0);
+  CHECK(other.things.has("image-podman", "localhost_rusternetes_kubelet:1"));
+  REQUIRE(other.run({"delete", "b", "--yes"}) == 0);
+  other.check_nothing_is_left();
+}
+
+namespace {
+
+using Words = std::vector<std::string>;
+
+bool crashes_at(World& world, const Words& words, int n) {
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    world.hooks.crash_at = n;
+    world.hooks.seen = 0;
+    const int code = world.run(words);
+    ::_exit(code == 0 ? 0 : 1);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(WIFEXITED(status));
+  const int code = WEXITSTATUS(status);
+  REQUIRE((code == 137 || code == 0));
+  return code == 137;
+}
+
+void delete_and_check(World& world) {
+  const int code = world.run({"delete", "a", "--yes"});
+  INFO(world.err.str());
+  CHECK((code == 0 || code == 3));  // 3: there is none
+  world.check_nothing_is_left();
+}
+
+}  // namespace
+
+TEST_CASE("a create of containers killed anywhere is finished or undone by the next command") {
+  const std::string engine = GENERATE(as<std::string>(), "running", "private");
+  int finished = 0, undone = 0, n = 1;
+  for (;; ++n) {
+    World world;
+    if (engine == "private") world.engine.running.clear();
+    if (!crashes_at(world, {"create", "a", "--mode", "sqlite"}, n)) break;
+    INFO("killed at point " << n);
+    REQUIRE(world.run({"list", "--names"}) == 0);
+    if (world.out.str() == "a\n") {
+      ++finished;
+      CHECK(world.run({"status", "a"}) == 0);
+      delete_and_check(world);
+    } else {
+      ++undone;
+      world.check_nothing_is_left();
+    }
+  }
+  CHECK(n > 40);
+  CHECK(finished >= 3);
+  CHECK(undone >= 20);
+}
+
+TEST_CASE("stop, start, restart, rotate and delete of containers killed anywhere are brought to an end") {
+  const Words words = GENERATE(Words{"stop", "a", "--yes"}, Words{"start", "a"}, Words{"restart", "a", "--yes"},
+                               Words{"certs", "rotate", "a", "--yes"}, Words{"delete", "a", "--yes"});
+  for (int n = 1;; n += 2) {
+    World world;
+    REQUIRE(world.run({"create", "a", "--mode", "sqlite", "--nodes", "1"}) == 0);
+    if (words[0] == "start") REQUIRE(world.run({"stop", "a", "--yes"}) == 0);
+    if (!crashes_at(world, words, n)) break;
+    INFO(words[0] << " killed at point " << n);
+    REQUIRE(world.run({"list", "--names"}) == 0);
+    if (world.out.str() == "a\n") {
+      REQUIRE(world.run({"start", "a"}) == 0);
+      CHECK(world.run({"status", "a"}) == 0);
+    }
+    delete_and_check(world);
+  }
+}
