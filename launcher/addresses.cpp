@@ -174,7 +174,7 @@ Result<> choose_addresses(Session& session, const AddressRequest& request, Clust
   RN_TRY(Taken taken, read_taken(session));
   std::vector<Family> families{Family::ipv4};
   // The families follow from whichever range the user gave.
-  for (const std::string* text : {&request.pod_cidr, &request.service_cidr})
+  for (const std::string* text : {&request.like, &request.pod_cidr, &request.service_cidr})
     if (!text->empty())
       if (const auto parsed = state::parse_ranges(*text)) families = families_of(*parsed);
   // A node takes a /24 of the Pods' range; Services need room for at least a handful.

@@ -15,6 +15,7 @@ struct AddressRequest {
   std::vector<std::string> published_ports;  // "HOST:NODEPORT"
   std::string network_cidr;                  // of a cluster of containers: an IPv4 /24; empty: a free one
   std::size_t nodes = 1;                     // of such a cluster
+  std::string like = {};                     // a range whose family free ones are of
 };
 
 // Fills the address fields of `settings`. AddressConflict names the cluster or route in the way; BadRequest,

@@ -12,6 +12,9 @@ std::span<const Command> commands() {
                               stop_command(),   start_command(), restart_command(), delete_command()};
     for (Command& command : certs_commands()) list.push_back(std::move(command));
     for (Command& command : kubeconfig_commands()) list.push_back(std::move(command));
+    for (Command& command : snapshot_commands()) list.push_back(std::move(command));
+    list.push_back(restore_command());
+    list.push_back(clone_command());
     list.push_back(logs_command());
     list.push_back(image_load_command());
     list.push_back(doctor_command());

@@ -20,6 +20,7 @@ class HttpPort;
 class HostPort;
 class FactsPort;
 class ImagePort;
+class StorePort;
 
 struct Environment {
   std::istream& in;
@@ -41,6 +42,7 @@ struct Environment {
   // Shared with checks that take too long, which outlive the command.
   std::shared_ptr<FactsPort> facts = nullptr;
   ImagePort* images = nullptr;  // null only in tests of modes without containers
+  std::shared_ptr<StorePort> store = nullptr;
 };
 
 }  // namespace rusternetes::launcher

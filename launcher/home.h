@@ -36,6 +36,7 @@ struct Home {
   std::filesystem::path lock_file() const { return root / "lock"; }
   std::filesystem::path image_cache() const { return root / "images.json"; }
   std::filesystem::path clusters() const { return root / "clusters"; }
+  std::filesystem::path snapshots() const { return root / "snapshots"; }
   ClusterPaths cluster(const std::string& name) const { return {clusters() / name}; }
 };
 

@@ -111,7 +111,47 @@ Plan stop_plan(const Context& context) {
   return plan;
 }
 
-Plan delete_plan(const Context& context) {
+Plan snapshot_plan(const Context& context, const Task& task) {
+  Plan plan{.kind = "snapshot", .cluster = context->settings.name, .steps = {}};
+  plan.steps.push_back(copy_store(context, task));
+  plan.steps.push_back(write_snapshot(context, task));
+  plan.point_of_no_return = static_cast<int>(plan.steps.size());
+  plan.steps.push_back(keep_snapshot(context, task));
+  plan.steps.push_back(remove_store_copy(context));
+  return plan;
+}
+
+Plan restore_plan(const Context& context, const Task& task) {
+  Plan plan{.kind = "restore", .cluster = context->settings.name, .steps = {}};
+  plan.steps.push_back(stage_snapshot(context, task));
+  plan.steps.push_back(hold_process(context));
+  plan.steps.push_back(swap_store(context));
+  if (task->has_certificates) plan.steps.push_back(swap_certificates(context));
+  plan.point_of_no_return = static_cast<int>(plan.steps.size());
+  if (task->has_certificates) {
+    plan.steps.push_back(make_certificates(context));
+    plan.steps.push_back(write_kubeconfigs(context));
+    plan.steps.push_back(renew_user_kubeconfig(context));
+  }
+  plan.steps.push_back(resume_process(context));
+  plan.steps.push_back(remove_staging(context, task));
+  return plan;
+}
+
+Plan clone_plan(const Context& context, const Task& task) {
+  Plan plan{.kind = "clone", .cluster = context->settings.name, .steps = {}};
+  plan.steps.push_back(record_cluster(context));
+  plan.steps.push_back(make_folder_step(context));
+  plan.steps.push_back(put_store(context, task));
+  plan.steps.push_back(make_certificates(context));
+  plan.steps.push_back(write_kubeconfigs(context));
+  add_start_steps(context, plan, true);
+  plan.steps.push_back(merge_user_kubeconfig(context));
+  plan.steps.push_back(set_phase(context, "running", ""));
+  return plan;
+}
+
+Plan delete_plan(const Context& context, bool has_snapshots) {
   Plan plan{.kind = "delete", .cluster = context->settings.name, .steps = {}, .point_of_no_return = 0};
   auto add = [&](StepPtr step) { plan.steps.push_back(std::move(step)); };
   const bool has_containers = context->settings.has_containers();
@@ -130,6 +170,7 @@ Plan delete_plan(const Context& context) {
   add(remove_cgroups(context, true));
   add(remove_network(context));
   add(remove_folder(context));
+  if (has_snapshots) add(remove_snapshots(context));
   // The one step that a file of the user's own can keep from being done.
   add(remove_user_kubeconfig(context));
   add(forget_cluster(context));
@@ -151,7 +192,11 @@ Result<Plan> plan_from_record(const state::PlanRecord& record, Environment& envi
   if (record.kind == "restart") return restart_plan(context);
   if (record.kind == "rotate") return rotate_plan(context);
   if (record.kind == "stop") return stop_plan(context);
-  if (record.kind == "delete") return delete_plan(context);
+  const Task task = task_from_arguments(record.arguments);
+  if (record.kind == "delete") return delete_plan(context, task->has_snapshots);
+  if (record.kind == "snapshot") return snapshot_plan(context, task);
+  if (record.kind == "restore") return restore_plan(context, task);
+  if (record.kind == "clone") return clone_plan(context, task);
   if (record.kind == "revive-engine") return revive_engine_plan(context);
   return failure("RecoveryFailed",
                  fmt::format("this release cannot finish an interrupted \"{}\"", record.kind));

@@ -2,6 +2,7 @@
 // Which steps the changing commands are made of.
 
 #include "launcher/plan.h"
+#include "launcher/steps/snapshot.h"
 #include "launcher/steps/steps.h"
 
 namespace rusternetes::launcher {
@@ -13,7 +14,13 @@ Plan restart_plan(const Context& context);
 // The same with new certificates.
 Plan rotate_plan(const Context& context);
 Plan stop_plan(const Context& context);
-Plan delete_plan(const Context& context);
+// `has_snapshots`: those that the home keeps of the cluster go, too.
+Plan delete_plan(const Context& context, bool has_snapshots = false);
+Plan snapshot_plan(const Context& context, const Task& task);
+// Stops the process, not the Pods, and starts it again on the snapshot's store; a stopped cluster stays so.
+Plan restore_plan(const Context& context, const Task& task);
+// create, on the snapshot's objects.
+Plan clone_plan(const Context& context, const Task& task);
 // Starts the cluster's own Podman again, which ended beside a running cluster.
 Plan revive_engine_plan(const Context& context);
 

@@ -130,8 +130,12 @@ Result<std::string> Session::phase(const std::string& name) {
 }
 
 Result<> Session::run(Plan plan, const ClusterSettings& settings) {
+  return run(std::move(plan), to_json(settings));
+}
+
+Result<> Session::run(Plan plan, const std::string& arguments) {
   PlanRunner runner(environment(), *state_, progress_);
-  return runner.run(plan, to_json(settings), superseded_);
+  return runner.run(plan, arguments, superseded_);
 }
 
 }  // namespace rusternetes::launcher

@@ -42,6 +42,8 @@ class Session {
     return make_context(environment(), state_.get(), home(), std::move(settings), &progress_);
   }
   Result<> run(Plan plan, const ClusterSettings& settings);
+  // `arguments`: what plan_from_record() makes the same plan of.
+  Result<> run(Plan plan, const std::string& arguments);
   // RecoveryFailed when an interrupted plan of the cluster could be neither finished nor undone.
   Result<> check_recovered(const std::string& name) const;
 

@@ -265,6 +265,22 @@ Result<> SupervisorPort::restart(const ProcessSpec& spec, milliseconds grace) {
   return {};
 }
 
+Result<> SupervisorPort::hold(const ProcessSpec& spec, milliseconds grace) {
+  std::error_code error;
+  std::filesystem::remove(spec.hold_file, error);
+  if (error)
+    return internal_error(fmt::format("remove {}: {}", spec.hold_file.string(), error.message()));
+  // A child may have been started, and have seen the file, while it was taken away: that one is no holder.
+  for (int tries = 0; tries < 3; ++tries) {
+    RN_CHECK(restart(spec, grace));
+    const int child_pid = read_status_file(spec.status_file).child_pid;
+    const auto command = certs::read_text(fmt::format("/proc/{}/cmdline", child_pid), 1 << 20);
+    const std::string word = std::string(1, '\0') + hold_word + '\0';
+    if (command && (command->empty() || command->find(word) != std::string::npos)) return {};
+  }
+  return failure("ProcessFailed", "the process of the cluster does not stay stopped");
+}
+
 Result<> SupervisorPort::forget(const ProcessSpec& spec) {
   std::error_code ignored;
   std::filesystem::remove(spec.hold_file, ignored);

@@ -19,6 +19,7 @@ class SupervisorPort : public ProcessPort {
   Result<> release(const ProcessSpec& spec) override;
   Result<> stop(const ProcessSpec& spec, std::chrono::milliseconds grace) override;
   Result<> restart(const ProcessSpec& spec, std::chrono::milliseconds grace) override;
+  Result<> hold(const ProcessSpec& spec, std::chrono::milliseconds grace) override;
   Result<> forget(const ProcessSpec& spec) override;
   Result<ProcessStatus> status(const ProcessSpec& spec) override;
   bool wait_for_end(const ProcessSpec& spec, std::chrono::milliseconds timeout) override;

@@ -9,6 +9,7 @@
 #include "launcher/addresses.h"
 #include "launcher/containers/topology.h"
 #include "launcher/failure.h"
+#include "launcher/new_cluster.h"
 #include "launcher/ports/engine_port.h"
 #include "launcher/ports/host_port.h"
 #include "launcher/ports/image_port.h"
@@ -105,13 +106,15 @@ Result<Request> parse_request(const Invocation& invocation) {
   return request;
 }
 
-Result<> check_host(Invocation& invocation, const Request& request) {
+}  // namespace
+
+Result<> check_host(Invocation& invocation, const std::string& mode) {
   HostPort& host = invocation.environment.host;
   if (!host.is_root())
     return failure("NotRoot",
                    "a cluster needs root: it makes network namespaces and drives a rootful engine");
   std::vector<const char*> programs{"rusternetes", "supervisor"};
-  if (request.mode != "all-in-one") programs.clear();  // those are looked at when images are made of them
+  if (mode != "all-in-one") programs.clear();  // those are looked at when images are made of them
   for (const char* program : programs)
     if (const fs::path path = invocation.environment.binary_dir / program; !host.is_executable(path))
       return failure("BinaryMissing", fmt::format("{} is not there", path.string()));
@@ -135,8 +138,6 @@ Result<EngineChoice> choose_engine(Invocation& invocation, const std::string& ki
                       .is_private = true};
 }
 
-// Nothing of the name may be around, whichever home it came from: names of links, rules and containers carry
-// it.
 Result<> check_is_new(Invocation& invocation, Session& session, const EngineChoice& engine) {
   const std::string& name = invocation.name;
   if (session.state() != nullptr) {
@@ -158,6 +159,8 @@ Result<> check_is_new(Invocation& invocation, Session& session, const EngineChoi
                                                 has_traces ? "links or rules" : "containers", name));
   return {};
 }
+
+namespace {
 
 // The components' images: as the user says, from a registry, or made of the programs.
 Result<> choose_images(Invocation& invocation, const Request& request, ClusterSettings& settings) {
@@ -188,7 +191,7 @@ Result<> run_create(Invocation& invocation) {
   const SteadyTime started = invocation.environment.clock.steady_now();
   RN_CHECK(check_cluster_name(invocation.name));
   RN_TRY(const Request request, parse_request(invocation));
-  RN_CHECK(check_host(invocation, request));
+  RN_CHECK(check_host(invocation, request.mode));
   const bool is_dry = invocation.has("--dry-run");
   RN_TRY(auto session, Session::open(invocation, is_dry ? Session::Access::look : Session::Access::change));
   RN_CHECK(session->check_recovered(invocation.name));

@@ -19,6 +19,7 @@
 #include "launcher/components/facts.h"
 #include "launcher/components/images.h"
 #include "launcher/components/network.h"
+#include "launcher/components/store.h"
 
 namespace rusternetes::launcher {
 namespace {
@@ -74,7 +75,8 @@ int run_program_main(int argc, char** argv, Hooks& hooks, std::filesystem::path 
                           .hooks = hooks,
                           .is_interrupted = [] { return is_interrupted.load(); },
                           .facts = std::move(facts),
-                          .images = &images};
+                          .images = &images,
+                          .store = std::make_shared<SqliteStorePort>()};
   return run({argv + 1, argv + argc}, environment);
 }
 

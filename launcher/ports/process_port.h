@@ -49,6 +49,9 @@ class ProcessPort {
   // Ends the running child as stop() does, and waits until its supervisor has started the next one, held no
   // more. ProcessFailed without a supervisor.
   virtual Result<> restart(const ProcessSpec& spec, std::chrono::milliseconds grace) = 0;
+  // Ends the running child as stop() does; the one that its supervisor starts next waits for release().
+  // ProcessFailed without a supervisor.
+  virtual Result<> hold(const ProcessSpec& spec, std::chrono::milliseconds grace) = 0;
   // What an init system remembers about it. Absent: no error.
   virtual Result<> forget(const ProcessSpec& spec) = 0;
   virtual Result<ProcessStatus> status(const ProcessSpec& spec) = 0;

@@ -122,16 +122,18 @@ std::string to_json(const Manifest& manifest) {
   for (const Member& member : manifest.members)
     members.push_back({{"name", member.name}, {"size", member.size}, {"sha256", member.sha256}});
   const Description& is = manifest.description;
-  return json::serialize(json::object{{"format", manifest.format},
-                                      {"id", is.id},
-                                      {"cluster", is.cluster},
-                                      {"mode", is.mode},
-                                      {"release", is.release},
-                                      {"created_at", time_text(is.created_at_s)},
-                                      {"store", std::string(name_of(is.store))},
-                                      {"revision", is.revision},
-                                      {"object_count", is.object_count},
-                                      {"members", std::move(members)}});
+  json::object out{{"format", manifest.format},
+                   {"id", is.id},
+                   {"cluster", is.cluster},
+                   {"mode", is.mode},
+                   {"release", is.release},
+                   {"created_at", time_text(is.created_at_s)},
+                   {"store", std::string(name_of(is.store))},
+                   {"revision", is.revision},
+                   {"object_count", is.object_count},
+                   {"members", std::move(members)}};
+  if (!is.note.empty()) out["note"] = is.note;
+  return json::serialize(out);
 }
 
 Result<Manifest> parse_manifest(std::string_view text) {
@@ -156,6 +158,9 @@ Result<Manifest> parse_manifest(std::string_view text) {
   is.store = store == "sqlite" ? StoreKind::sqlite : StoreKind::etcd;
   RN_TRY(is.revision, number_of(object, "revision"));
   RN_TRY(is.object_count, number_of(object, "object_count"));
+  if (object.contains("note")) {
+    RN_TRY(is.note, text_of(object, "note"));
+  }
   const json::value* members = object.if_contains("members");
   if (members == nullptr || !members->is_array()) return wrong("members");
   for (const json::value& one : members->get_array()) {

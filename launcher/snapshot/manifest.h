@@ -34,6 +34,7 @@ struct Description {
   StoreKind store = StoreKind::sqlite;
   std::int64_t revision = 0;
   std::int64_t object_count = 0;
+  std::string note = {};  // what its maker says about it; may be empty
   friend bool operator==(const Description&, const Description&) = default;
 };
 

@@ -1,7 +1,9 @@
 #include "launcher/snapshot/reader.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <openssl/crypto.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -56,6 +58,11 @@ Result<Frame> open_frame(const fs::path& path) {
       !std::equal(wanted.begin(), wanted.begin() + summed_part_of_trailer, end.begin()))
     return cut_short(path);
   return frame;
+}
+
+Status no_such_member(const fs::path& snapshot, std::string_view name) {
+  return failed(reason::not_found, fmt::format("{} holds no {}: `snapshot inspect` lists what it holds",
+                                               snapshot.string(), name));
 }
 
 Result<> read_member(ArchiveIn& in, const Member& member, File* to, std::uint64_t& done,
@@ -177,11 +184,33 @@ Result<> Reader::extract_all(const fs::path& folder, const Progress& on_progress
   return files.keep();
 }
 
+Result<std::string> Reader::read(std::string_view wanted, std::size_t most) const {
+  const auto found = std::find_if(manifest_.members.begin(), manifest_.members.end(),
+                                  [&](const Member& member) { return member.name == wanted; });
+  if (found == manifest_.members.end()) return no_such_member(file_.path(), wanted);
+  if (found->size > most) return damaged(file_.path(), wanted);
+  // A file that no folder has.
+  const int fd = ::memfd_create("member", MFD_CLOEXEC);
+  if (fd < 0) return file_error("make room for", file_.path(), errno);
+  const File memory(fd, file_.path());
+  const auto create = [&](const Member& member) -> Result<std::optional<File>> {
+    if (member.name != wanted) return std::optional<File>();
+    const int copy = ::fcntl(memory.fd(), F_DUPFD_CLOEXEC, 0);
+    if (copy < 0) return file_error("make room for", file_.path(), errno);
+    return std::optional<File>(File(copy, file_.path()));
+  };
+  RN_CHECK(walk(create, wanted, {}));
+  std::string text(static_cast<std::size_t>(found->size), '\0');
+  RN_TRY(const std::size_t got,
+         memory.read_at(0, {reinterpret_cast<std::uint8_t*>(text.data()), text.size()}));
+  if (got != text.size()) return damaged(file_.path(), wanted);
+  return text;
+}
+
 Result<> Reader::extract(std::string_view wanted, const fs::path& folder, const Progress& on_progress) const {
   if (std::none_of(manifest_.members.begin(), manifest_.members.end(),
                    [&](const Member& member) { return member.name == wanted; }))
-    return failed(reason::not_found, fmt::format("{} holds no {}: `snapshot inspect` lists what it holds",
-                                                 file_.path().string(), wanted));
+    return no_such_member(file_.path(), wanted);
   RN_TRY(NewFiles files, NewFiles::in(folder));
   const auto create = [&](const Member& member) -> Result<std::optional<File>> {
     if (member.name != wanted) return std::optional<File>();

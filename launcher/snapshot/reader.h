@@ -52,6 +52,8 @@ class Reader {
   // Into `folder`, made if it is not there. FileInTheWay, NoSpace. On an error nothing of what it wrote
   // stays; when it is done, all is on disk and was checked as verify() does.
   Result<> extract_all(const std::filesystem::path& folder, const Progress& on_progress = {}) const;
+  // A member of at most `most` bytes, into memory.
+  Result<std::string> read(std::string_view member, std::size_t most) const;
   // One member; NotFound if it is none. What stands behind it is not read.
   Result<> extract(std::string_view member, const std::filesystem::path& folder,
                    const Progress& on_progress = {}) const;

@@ -1,34 +1,12 @@
 // Kills the launcher at every point at which it touches anything, and looks at what the next command makes of
 // it.
-#include <sys/wait.h>
-
-#include "world.h"
+#include "crash.h"
 
 using namespace rusternetes;
 using namespace rusternetes::launcher;
 using namespace rusternetes::launcher::testing;
 
 namespace {
-
-using Words = std::vector<std::string>;
-
-// Runs a command in a process of its own that dies at its n-th point. True when it got that far.
-bool crashes_at(World& world, const Words& words, int n) {
-  const pid_t child = ::fork();
-  REQUIRE(child >= 0);
-  if (child == 0) {
-    world.hooks.crash_at = n;
-    world.hooks.seen = 0;
-    const int code = world.run(words);
-    ::_exit(code == 0 ? 0 : 1);
-  }
-  int status = 0;
-  REQUIRE(::waitpid(child, &status, 0) == child);
-  REQUIRE(WIFEXITED(status));
-  const int code = WEXITSTATUS(status);
-  REQUIRE((code == 137 || code == 0));
-  return code == 137;
-}
 
 bool is_recorded(World& world) {
   REQUIRE(world.run({"list", "--names"}) == 0);
@@ -53,14 +31,6 @@ void check_is_stopped(World& world) {
 void delete_and_check(World& world) {
   REQUIRE(world.run({"delete", "a", "--yes"}) == 0);
   world.check_nothing_is_left();
-}
-
-// What the next command said about the interrupted one. Nothing is said when nothing had been journaled.
-std::string verdict(World& world) {
-  const std::string text = world.err.str();
-  if (text.find("finishing it") != std::string::npos) return "finished";
-  if (text.find("undoing it") != std::string::npos) return "undone";
-  return "";
 }
 
 }  // namespace

@@ -28,6 +28,7 @@
 #include "launcher/ports/network_port.h"
 #include "launcher/ports/process_port.h"
 #include "launcher/settings.h"
+#include "store_fake.h"
 
 namespace rusternetes::launcher::testing {
 
@@ -429,6 +430,12 @@ class FakeProcess final : public ProcessPort {
     ++restarted;
     return {};
   }
+  Result<> hold(const ProcessSpec& spec, std::chrono::milliseconds) override {
+    RN_CHECK(faults_.check("hold"));
+    if (!things_.has("process", spec.cluster)) return failure("ProcessFailed", "no supervisor");
+    things_.remove("released", spec.cluster);
+    return {};
+  }
   Result<> forget(const ProcessSpec& spec) override {
     things_.remove("unit", spec.cluster);
     return {};
@@ -463,11 +470,14 @@ class FakeHttp final : public HttpPort {
   bool is_node_ready = true;
   std::string heartbeat = "2100-01-01T00:00:00Z";
   std::string renew_time = "2100-01-01T00:00:00.000000Z";
+  std::string revision;  // of lists; empty: the api-server does not tell
   std::vector<HttpRequest> requests;
 
   Result<HttpResponse> send(const HttpRequest& request) override {
     requests.push_back(request);
     if (things_.names("released").empty()) return internal_error("connection refused");
+    if (request.url.ends_with("/namespaces?limit=1"))
+      return HttpResponse{revision.empty() ? 503 : 200, R"({"metadata":{"resourceVersion":")" + revision + "\"}}"};
     if (request.url.ends_with("/readyz")) return HttpResponse{is_ready ? 200 : 500, "ok"};
     if (request.url.ends_with("/namespaces/kube-node-lease/leases/a"))
       return HttpResponse{200, R"({"spec":{"renewTime":")" + renew_time + "\"}}"};
@@ -546,6 +556,7 @@ struct World {
   bool is_input_terminal = false;
   std::function<bool()> is_interrupted = [] { return false; };
   std::shared_ptr<FactsPort> facts;  // for `doctor`
+  std::shared_ptr<FakeStore> store = std::make_shared<FakeStore>();
 
   fs::path home() const { return folder.path / "home"; }
   fs::path kubeconfig() const { return folder.path / "kube" / "config"; }
@@ -576,7 +587,8 @@ struct World {
                             .hooks = hooks,
                             .is_interrupted = is_interrupted,
                             .facts = facts,
-                            .images = &images};
+                            .images = &images,
+                            .store = store};
     return launcher::run(words, environment);
   }
 

@@ -1,0 +1,53 @@
+#pragma once
+// What the launcher asks of a cluster's store: copies at one revision, and what is done to a copy before a
+// cluster starts on it. Calls block. A copy is a file that no process has open.
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "launcher/snapshot/manifest.h"
+
+namespace rusternetes::launcher {
+
+// Where a cluster's store is. The process that owns it streams copies on `socket`; `file` is opened only
+// while that process does not run (invariant 1).
+struct StoreSource {
+  snapshot::StoreKind kind = snapshot::StoreKind::sqlite;
+  std::filesystem::path socket;
+  std::filesystem::path file;
+};
+
+struct StoreFacts {
+  std::int64_t revision = 0;
+  std::int64_t object_count = 0;
+};
+
+// A cluster that is made from another one's objects has ranges of its own.
+struct Adaptation {
+  std::vector<std::string> service_cidrs_before;
+  std::vector<std::string> service_cidrs;
+};
+
+class StorePort {
+ public:
+  virtual ~StorePort() = default;
+  // Writes a copy to `to`, which does not exist; nothing is left there on an error. StoreUnreachable,
+  // NoSpace.
+  virtual Result<> copy_running(const StoreSource& source, const std::filesystem::path& to,
+                                const std::function<void(std::uint64_t bytes)>& on_progress) = 0;
+  // NotFound without a store; StoreInUse when a process has it open; StoreDamaged; NoSpace.
+  virtual Result<> copy_stopped(const StoreSource& source, const std::filesystem::path& to) = 0;
+  // Reads the whole copy: StoreDamaged when it is none.
+  virtual Result<StoreFacts> facts(const std::filesystem::path& copy) = 0;
+  // The revision becomes `revision`, and all before it counts as compacted, so that every watcher lists
+  // again.
+  virtual Result<> raise(const std::filesystem::path& copy, std::int64_t revision) = 0;
+  // Takes out what only the cluster of before was, and gives Services addresses of the new range.
+  virtual Result<> adapt(const std::filesystem::path& copy, const Adaptation& adaptation) = 0;
+};
+
+}  // namespace rusternetes::launcher

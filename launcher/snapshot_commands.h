@@ -1,0 +1,44 @@
+#pragma once
+// What `snapshot`, `restore` and `clone` share.
+
+#include <optional>
+#include <string>
+
+#include "launcher/session.h"
+#include "launcher/snapshot/reader.h"
+#include "launcher/snapshots.h"
+
+namespace rusternetes::launcher {
+
+// --passphrase-file's first line; nothing without the flag. BadRequest.
+Result<std::optional<std::string>> passphrase_flag(const Invocation& invocation);
+
+// Takes one, as a plan of its own.
+struct TakenSnapshot {
+  KnownSnapshot snapshot;
+  snapshot::Overview overview;
+};
+Result<TakenSnapshot> take_snapshot(Session& session, const ClusterSettings& settings, std::string note,
+                                    const std::optional<std::string>& passphrase);
+// What killed commands left half written among the kept ones. The home's lock is held.
+void remove_partial_snapshots(const Home& home);
+
+// The snapshot that --id or --file names, open and with the cluster it is of. `cluster` is looked at first.
+struct OpenSnapshot {
+  std::filesystem::path file;
+  std::optional<std::string> passphrase;
+  std::unique_ptr<snapshot::Reader> reader;
+  SnapshotCluster cluster;
+  std::string id() const { return reader->manifest().description.id; }
+  std::int64_t created_at_s() const { return reader->manifest().description.created_at_s; }
+};
+Result<OpenSnapshot> open_snapshot(const Invocation& invocation, const std::string& id,
+                                   const std::filesystem::path& file, const std::string& cluster,
+                                   std::optional<std::string> passphrase);
+
+// A new cluster of the invocation's name on the snapshot's objects (commands/clone.cpp).
+Result<> make_clone(Invocation& invocation, Session& session, OpenSnapshot source, bool has_certificates);
+// The flags that make_clone() looks at.
+std::vector<Flag> clone_flags();
+
+}  // namespace rusternetes::launcher

@@ -1,0 +1,180 @@
+#include "launcher/snapshots.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <set>
+
+#include "base/nearest.h"
+#include "certs/file.h"
+#include "launcher/failure.h"
+#include "launcher/report.h"
+
+namespace rusternetes::launcher {
+namespace {
+
+namespace fs = std::filesystem;
+namespace json = boost::json;
+
+constexpr std::string_view suffix = ".snapshot";
+
+bool is_id_character(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+         c == '.';
+}
+
+Result<> add_folder(const fs::path& folder, std::vector<KnownSnapshot>& out) {
+  std::error_code error;
+  fs::directory_iterator files(folder, error);
+  if (error == std::errc::no_such_file_or_directory) return {};
+  for (; !error && files != fs::directory_iterator(); files.increment(error)) {
+    const std::string name = files->path().filename().string();
+    if (!name.ends_with(suffix)) continue;
+    const std::string id = name.substr(0, name.size() - suffix.size());
+    std::error_code ignored;
+    if (is_snapshot_id(id) && files->is_regular_file(ignored))
+      out.push_back({id, folder.filename().string(), files->path()});
+  }
+  if (error) return internal_error(fmt::format("read {}: {}", folder.string(), error.message()));
+  return {};
+}
+
+}  // namespace
+
+bool is_snapshot_id(std::string_view id) {
+  return !id.empty() && id.size() <= 64 && id.front() != '.' &&
+         std::all_of(id.begin(), id.end(), is_id_character);
+}
+
+Result<std::vector<KnownSnapshot>> known_snapshots(const Home& home, const std::string& cluster) {
+  std::vector<KnownSnapshot> out;
+  if (!cluster.empty()) {
+    RN_CHECK(add_folder(home.snapshots() / cluster, out));
+  } else {
+    std::error_code error;
+    fs::directory_iterator folders(home.snapshots(), error);
+    if (error == std::errc::no_such_file_or_directory) return out;
+    for (; !error && folders != fs::directory_iterator(); folders.increment(error)) {
+      std::error_code ignored;
+      if (folders->is_directory(ignored)) RN_CHECK(add_folder(folders->path(), out));
+    }
+    if (error) return internal_error(fmt::format("read {}: {}", home.snapshots().string(), error.message()));
+  }
+  std::sort(out.begin(), out.end(), [](const KnownSnapshot& a, const KnownSnapshot& b) {
+    return std::tie(a.cluster, a.id) < std::tie(b.cluster, b.id);
+  });
+  return out;
+}
+
+Result<KnownSnapshot> find_snapshot(const Home& home, const std::string& cluster, const std::string& id) {
+  RN_TRY(const auto all, known_snapshots(home, cluster));
+  std::vector<std::string> ids;
+  std::vector<KnownSnapshot> found;
+  for (const KnownSnapshot& one : all) {
+    if (one.id == id) found.push_back(one);
+    ids.push_back(one.id);
+  }
+  if (found.size() == 1) return found.front();
+  if (found.size() > 1)
+    return failure("BadRequest",
+                   fmt::format("\"{}\" and \"{}\" both have a snapshot {}: name its file by --file",
+                               found[0].cluster, found[1].cluster, id));
+  std::string message = cluster.empty() ? fmt::format("there is no snapshot {}", id)
+                                        : fmt::format("cluster \"{}\" has no snapshot {}", cluster, id);
+  if (const std::string near = nearest(id, ids); !near.empty())
+    message += fmt::format("; did you mean {}?", near);
+  else if (!ids.empty())
+    message += fmt::format("; the newest is {}", *std::max_element(ids.begin(), ids.end()));
+  return failure("SnapshotNotFound", message);
+}
+
+fs::path snapshot_path(const Home& home, const std::string& cluster, const std::string& id) {
+  return home.snapshots() / cluster / (id + std::string(suffix));
+}
+
+Result<std::string> new_snapshot_id(const Home& home, SystemTime time) {
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
+  std::tm parts{};
+  ::gmtime_r(&seconds, &parts);
+  const std::string base =
+      fmt::format("{:04}{:02}{:02}-{:02}{:02}{:02}", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday,
+                  parts.tm_hour, parts.tm_min, parts.tm_sec);
+  RN_TRY(const auto all, known_snapshots(home));
+  std::set<std::string> taken;
+  for (const KnownSnapshot& one : all) taken.insert(one.id);
+  std::string id = base;
+  for (int number = 2; taken.contains(id); ++number) id = fmt::format("{}-{}", base, number);
+  return id;
+}
+
+std::string to_json(const SnapshotCluster& cluster) {
+  boost::system::error_code ignored;
+  return json::serialize(json::object{{"settings", json::parse(to_json(cluster.settings), ignored)},
+                                      {"release", cluster.release},
+                                      {"kubernetes", cluster.kubernetes}});
+}
+
+Result<SnapshotCluster> snapshot_cluster_from_json(std::string_view text) {
+  boost::system::error_code error;
+  const json::value value = json::parse(json::string_view(text.data(), text.size()), error);
+  const auto* object = error ? nullptr : value.if_object();
+  const auto* settings = object == nullptr ? nullptr : object->if_contains("settings");
+  if (settings == nullptr || !settings->is_object())
+    return failure("SnapshotDamaged",
+                   fmt::format("the snapshot's {} does not say what the cluster was", cluster_member));
+  SnapshotCluster out;
+  RN_TRY(out.settings, settings_from_json(json::serialize(*settings)));
+  const auto text_of = [&](const char* key) {
+    const auto* field = object->if_contains(key);
+    return field != nullptr && field->is_string() ? std::string(field->get_string()) : std::string();
+  };
+  out.release = text_of("release");
+  out.kubernetes = text_of("kubernetes");
+  return out;
+}
+
+Result<SnapshotCluster> read_cluster(const snapshot::Reader& reader) {
+  RN_TRY(const std::string text, reader.read(cluster_member, 1 << 20));
+  return snapshot_cluster_from_json(text);
+}
+
+bool can_take_store_of(const ClusterSettings& cluster, const ClusterSettings& snapshot) {
+  return cluster.name == snapshot.name && cluster.mode == snapshot.mode &&
+         cluster.node_name == snapshot.node_name && cluster.node_network == snapshot.node_network &&
+         cluster.service_cidrs == snapshot.service_cidrs && cluster.pod_cidrs == snapshot.pod_cidrs;
+}
+
+StoreSource store_source(const StepContext& context) {
+  return {.kind = snapshot::StoreKind::sqlite,
+          .socket = context.paths.data() / "store.sock",
+          .file = context.paths.data() / "store.db"};
+}
+
+Distance distance(std::int64_t from, std::int64_t to) {
+  if (to <= from) return {};
+  return {(to - from) % restore_bump, (to - from) / restore_bump};
+}
+
+std::string size_text(std::uint64_t bytes) {
+  if (bytes < 1024) return fmt::format("{} B", bytes);
+  if (bytes < 1024 * 1024) return fmt::format("{:.1f} KiB", static_cast<double>(bytes) / 1024);
+  if (bytes < 1024ULL * 1024 * 1024)
+    return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1024 * 1024));
+  return fmt::format("{:.1f} GiB", static_cast<double>(bytes) / (1024.0 * 1024 * 1024));
+}
+
+std::string duration_text(std::int64_t seconds) {
+  seconds = std::max<std::int64_t>(seconds, 0);
+  const auto of = [](std::int64_t count, const char* unit) {
+    return fmt::format("{} {}{}", count, unit, count == 1 ? "" : "s");
+  };
+  if (seconds < 120) return of(seconds, "second");
+  if (seconds < 7200) return of(seconds / 60, "minute");
+  if (seconds < 172'800) return of(seconds / 3600, "hour");
+  return of(seconds / 86'400, "day");
+}
+
+}  // namespace rusternetes::launcher
