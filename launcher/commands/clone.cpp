@@ -102,12 +102,15 @@ Result<> make_clone(Invocation& invocation, Session& session, OpenSnapshot sourc
                    fmt::format("snapshot {} is of a cluster of mode {}, and this release makes clusters "
                                "of mode all-in-one from snapshots of their own",
                                source.id(), before.mode));
+  const std::string node_network = invocation.text("--node-network", before.node_network);
+  if (node_network != "own" && node_network != "host")
+    return failure("BadRequest", fmt::format("--node-network \"{}\" is not one of own, host", node_network));
   RN_CHECK(check_host(invocation, "all-in-one"));
   RN_CHECK(session.check_recovered(invocation.name));
   RN_TRY(const EngineChoice engine, choose_engine(invocation, kind));
   RN_CHECK(check_is_new(invocation, session, engine));
   ClusterSettings settings{.name = invocation.name,
-                           .node_network = before.node_network,
+                           .node_network = node_network,
                            .node_name = before.node_name,  // objects name it
                            .key_algorithm = before.key_algorithm,
                            .engine = engine,
@@ -150,7 +153,8 @@ Result<> make_clone(Invocation& invocation, Session& session, OpenSnapshot sourc
 std::vector<Flag> clone_flags() {
   return {
       {"--engine", "podman|docker", "engine of a new cluster; else as `create` chooses"},
-      {"--publish", "HOST:NODEPORT", "of a new cluster: port HOST of this host leads to port NODEPORT", true},
+      {"--node-network", "own|host", "of a new cluster: else as the snapshot's"},
+          {"--publish", "HOST:NODEPORT", "of a new cluster: port HOST of this host leads to port NODEPORT", true},
       {"--api-port", "PORT", "of a new cluster: else the snapshot's if it is free, or a free one"},
       {"--pod-cidr", "CIDR", "of a new cluster: else the snapshot's if it is free, or a free block"},
       {"--service-cidr", "CIDR", "of a new cluster: else the snapshot's if it is free, or a free block"},

@@ -61,6 +61,35 @@ struct Stopped {
 
 }  // namespace
 
+TEST_CASE("a running child is ended and the next one held, under the same supervisor and in the same namespace") {
+  if (::geteuid() != 0) {
+    WARN("SKIPPED: a network namespace needs root");
+    return;
+  }
+  TemporaryFolder folder;
+  const ProcessSpec spec = spec_in(folder.path, true);
+  SupervisorPort port;
+  const Stopped cleanup{port, spec};
+  CHECK(port.hold(spec, seconds(5)).error().is("ProcessFailed"));  // nobody is there
+  REQUIRE(port.start_held(spec).has_value());
+  REQUIRE(port.release(spec).has_value());
+  REQUIRE(is_up(spec, seconds(20)));
+  const ProcessStatus before = port.status(spec).value();
+  fs::remove(folder.path / "run/up");
+  for (int times = 0; times < 2; ++times) {  // held already: no error
+    REQUIRE(port.hold(spec, seconds(5)).has_value());
+    const ProcessStatus held = port.status(spec).value();
+    CHECK(held.supervisor_pid == before.supervisor_pid);
+    CHECK_FALSE(held.is_released);
+    CHECK(held.child_pid != before.child_pid);
+    CHECK(has_ended(before.child_pid));
+    CHECK_FALSE(is_up(spec, seconds(1)));
+  }
+  REQUIRE(port.release(spec).has_value());
+  CHECK(is_up(spec, seconds(20)));
+  CHECK(netns_of(port.status(spec).value().netns) == netns_of(before.netns));
+}
+
 TEST_CASE("a child is held until it is released, and again when its supervisor is a new one") {
   if (::geteuid() != 0) {
     WARN("SKIPPED: a network namespace needs root");

@@ -1,6 +1,7 @@
 """Snapshots of clusters that run: taken while others write, put back, cloned beside the original, taken elsewhere."""
 import json
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -247,6 +248,33 @@ def test_a_deleted_cluster_comes_back_on_another_home_from_an_encrypted_file(con
         assert_matches("first", answers(context, cluster))
     finally:
         cluster.run_ctl("delete", "--all", "--yes", "--snapshots")
+
+
+@time_limit(240)
+def test_a_cluster_whose_store_is_damaged_is_restored_and_the_damaged_file_kept(context):
+    cluster = Cluster(context, name="broken", home=os.path.join(context.work, "broken")).create()
+    try:
+        cluster.load_image()
+        cluster.apply(web(cluster, "first"), cluster.service("web"), config_map("settings", color="green"))
+        before = alive(cluster, "app=web", 1)
+        snapshot = take(cluster)
+        data = os.path.join(cluster.home, "clusters", "broken", "data")
+        pid = cluster.process()
+        with open(os.path.join(data, "store.db"), "r+b") as store:
+            store.write(b"not a database at all" * 1000)
+        os.kill(pid, signal.SIGKILL)
+        context.wait_until("the api-server to be gone", lambda: cluster.kubectl("get", "nodes", check=False).returncode != 0)
+        refused = cluster.run_ctl("snapshot", "create", "broken", check=False)
+        assert refused.returncode != 0, refused
+        done = cluster.run_ctl("restore", "broken", "--id", snapshot["id"], "--yes")
+        assert_matches("cannot be kept as a snapshot", done.stderr)
+        assert cluster.get("configmaps", "settings")["data"]["color"] == "green"
+        assert alive(cluster, "app=web", 1) == before
+        assert_matches("first", answers(context, cluster))
+        with open(os.path.join(data, "replaced.db"), "rb") as kept:
+            assert kept.read(10) == b"not a data"
+    finally:
+        cluster.run_ctl("delete", "broken", "--yes", "--snapshots")
 
 
 @time_limit(240)
