@@ -115,8 +115,8 @@ Plan snapshot_plan(const Context& context, const Task& task) {
   Plan plan{.kind = "snapshot", .cluster = context->settings.name, .steps = {}};
   plan.steps.push_back(copy_store(context, task));
   plan.steps.push_back(write_snapshot(context, task));
-  plan.point_of_no_return = static_cast<int>(plan.steps.size());
   plan.steps.push_back(keep_snapshot(context, task));
+  plan.point_of_no_return = static_cast<int>(plan.steps.size());
   plan.steps.push_back(remove_store_copy(context));
   return plan;
 }

@@ -1,6 +1,9 @@
 #include "launcher/snapshots.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <boost/json/object.hpp>
@@ -12,6 +15,8 @@
 #include "certs/file.h"
 #include "launcher/failure.h"
 #include "launcher/report.h"
+#include "launcher/snapshot/errors.h"
+#include "launcher/snapshot/file.h"
 
 namespace rusternetes::launcher {
 namespace {
@@ -156,6 +161,41 @@ StoreSource store_source(const StepContext& context) {
 Distance distance(std::int64_t from, std::int64_t to) {
   if (to <= from) return {};
   return {(to - from) % restore_bump, (to - from) / restore_bump};
+}
+
+Result<> copy_to_new(const fs::path& from, const fs::path& to) {
+  const fs::path partial = to.string() + ".partial";
+  std::error_code ignored;
+  if (fs::exists(fs::symlink_status(to, ignored))) return snapshot::in_the_way(to);
+  const auto copy = [&]() -> Result<> {
+    RN_TRY(const auto source, snapshot::File::open(from));
+    fs::remove(partial, ignored);
+    const int fd = ::open(partial.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) return snapshot::file_error("make", partial, errno);
+    snapshot::File target(fd, partial);
+    std::vector<std::uint8_t> piece(snapshot::piece_size);
+    for (std::uint64_t at = 0;;) {
+      RN_TRY(const std::size_t got, source.read_at(at, piece));
+      if (got == 0) break;
+      RN_CHECK(target.write(snapshot::Bytes(piece).first(got)));
+      at += got;
+    }
+    if (::fsync(fd) != 0) return snapshot::file_error("write", partial, errno);
+    if (::renameat2(AT_FDCWD, partial.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) != 0)
+      return errno == EEXIST ? snapshot::in_the_way(to) : snapshot::file_error("rename", partial, errno);
+    return sync_folder(to.parent_path());
+  };
+  auto copied = copy();
+  if (!copied) fs::remove(partial, ignored);
+  return copied;
+}
+
+Result<> sync_folder(const fs::path& folder) {
+  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return snapshot::file_error("open", folder, errno);
+  const int error = ::fsync(fd) == 0 ? 0 : errno;
+  ::close(fd);
+  return error == 0 ? Result<>() : Result<>(snapshot::file_error("write", folder, error));
 }
 
 std::string size_text(std::uint64_t bytes) {

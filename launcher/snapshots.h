@@ -62,6 +62,11 @@ struct Distance {
 };
 Distance distance(std::int64_t from, std::int64_t to);
 
+Result<> sync_folder(const std::filesystem::path& folder);
+// Copies a file to a name that is not taken, by way of NAME.partial; on an error nothing stays. FileInTheWay,
+// NoSpace.
+Result<> copy_to_new(const std::filesystem::path& from, const std::filesystem::path& to);
+
 // "3.1 MiB", "2 hours".
 std::string size_text(std::uint64_t bytes);
 std::string duration_text(std::int64_t seconds);

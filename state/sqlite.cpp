@@ -23,7 +23,9 @@ Result<std::unique_ptr<Database>> Database::open(const std::string& path, int fl
 Database::~Database() { sqlite3_close_v2(handle_); }
 
 Status Database::error(std::string_view what) const {
-  return internal_error(fmt::format("{}: {}: {}", path_, what, sqlite3_errmsg(handle_)));
+  const std::string message = fmt::format("{}: {}: {}", path_, what, sqlite3_errmsg(handle_));
+  if (sqlite3_errcode(handle_) == SQLITE_FULL) return Status(500, "NoSpace", message);
+  return internal_error(message);
 }
 
 Result<> Database::run(std::string_view sql, const std::vector<Value>& values,

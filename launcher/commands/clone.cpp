@@ -154,7 +154,7 @@ std::vector<Flag> clone_flags() {
   return {
       {"--engine", "podman|docker", "engine of a new cluster; else as `create` chooses"},
       {"--node-network", "own|host", "of a new cluster: else as the snapshot's"},
-          {"--publish", "HOST:NODEPORT", "of a new cluster: port HOST of this host leads to port NODEPORT", true},
+      {"--publish", "HOST:NODEPORT", "of a new cluster: port HOST of this host leads to port NODEPORT", true},
       {"--api-port", "PORT", "of a new cluster: else the snapshot's if it is free, or a free one"},
       {"--pod-cidr", "CIDR", "of a new cluster: else the snapshot's if it is free, or a free block"},
       {"--service-cidr", "CIDR", "of a new cluster: else the snapshot's if it is free, or a free block"},

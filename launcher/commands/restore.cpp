@@ -125,6 +125,11 @@ Result<> restore_into(Invocation& invocation, Session& session, const ClusterSet
                       OpenSnapshot source, std::chrono::milliseconds wait) {
   const SteadyTime started = invocation.environment.clock.steady_now();
   const Context context = session.context(settings);
+  for (const char* flag :
+       {"--engine", "--node-network", "--publish", "--api-port", "--pod-cidr", "--service-cidr"})
+    if (invocation.has(flag))
+      return failure("Usage", fmt::format("{} is for a cluster that is not there yet, and \"{}\" is there",
+                                          flag, settings.name));
   RN_CHECK(session.check_recovered(settings.name));
   RN_CHECK(check_is_of(settings, source));
   std::error_code ignored;

@@ -1,8 +1,5 @@
 // snapshot create, list, inspect, export, import, delete; `snapshot` alone makes one.
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -194,40 +191,6 @@ Result<> run_inspect(Invocation& invocation) {
   return {};
 }
 
-// Copies to a name that is not taken, by way of NAME.partial; on an error nothing stays.
-Result<> copy_file(Invocation& invocation, const fs::path& from, const fs::path& to) {
-  const fs::path partial = to.string() + ".partial";
-  std::error_code error;
-  if (fs::exists(fs::symlink_status(to, error))) return snapshot::in_the_way(to);
-  const auto copy = [&]() -> Result<> {
-    RN_TRY(const auto source, snapshot::File::open(from));
-    fs::remove(partial, error);
-    const int fd = ::open(partial.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0) return snapshot::file_error("make", partial, errno);
-    snapshot::File target(fd, partial);
-    std::vector<std::uint8_t> piece(snapshot::piece_size);
-    for (std::uint64_t at = 0;;) {
-      RN_TRY(const std::size_t got, source.read_at(at, piece));
-      if (got == 0) break;
-      RN_CHECK(target.write(snapshot::Bytes(piece).first(got)));
-      at += got;
-    }
-    if (::fsync(fd) != 0) return snapshot::file_error("write", partial, errno);
-    invocation.environment.hooks.point("before snapshot name");
-    if (::renameat2(AT_FDCWD, partial.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) != 0)
-      return errno == EEXIST ? snapshot::in_the_way(to) : snapshot::file_error("rename", partial, errno);
-    invocation.environment.hooks.point("after snapshot name");
-    const int folder = ::open(to.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0) return snapshot::file_error("open", to.parent_path(), errno);
-    const bool is_synced = ::fsync(folder) == 0;
-    ::close(folder);
-    return is_synced ? Result<>() : Result<>(snapshot::file_error("write", to.parent_path(), errno));
-  };
-  auto copied = copy();
-  if (!copied) fs::remove(partial, error);
-  return copied;
-}
-
 Result<> run_export(Invocation& invocation) {
   const std::string file = invocation.text("--file");
   if (file.empty()) return failure("Usage", "snapshot export needs --file FILE");
@@ -236,7 +199,7 @@ Result<> run_export(Invocation& invocation) {
   RN_CHECK(snapshot::check_sum(known.file));
   std::error_code error;
   const fs::path to = fs::absolute(file, error);
-  RN_CHECK(copy_file(invocation, known.file, to));
+  RN_CHECK(copy_to_new(known.file, to));
   invocation.print(fmt::format("Snapshot {} is in {}.\n", known.id, to.string()),
                    json::serialize(json::object{{"id", known.id}, {"file", to.string()}}) + "\n");
   return {};
@@ -272,7 +235,7 @@ Result<> run_import(Invocation& invocation) {
   }
   const fs::path to = snapshot_path(invocation.home, cluster, id);
   RN_CHECK(certs::make_folder(to.parent_path(), 0700));
-  RN_CHECK(copy_file(invocation, file, to));
+  RN_CHECK(copy_to_new(file, to));
   invocation.print(
       fmt::format("Snapshot {} of cluster \"{}\" is taken in.\n", id, cluster),
       json::serialize(json::object{{"id", id}, {"cluster", cluster}, {"file", to.string()}}) + "\n");
@@ -313,14 +276,12 @@ std::vector<Command> snapshot_commands() {
        .summary =
            "Copy a cluster's store, certificates and settings into one file, while it runs or is stopped.",
        .examples = "rusternetes-ctl snapshot\n"
-                   "rusternetes-ctl snapshot dev --note \"before the upgrade\"\n"
-                   "rusternetes-ctl snapshot list dev\n"
-                   "rusternetes-ctl snapshot export dev --id 20261122-082015 --file /backup/dev.snapshot",
+                   "rusternetes-ctl snapshot dev --note \"before the upgrade\"",
        .flags = create_flags,
        .run = run_create},
       {.word = "snapshot",
        .subword = "create",
-       .summary = "The same.",
+       .summary = "Take a snapshot, as `snapshot` alone does.",
        .examples = "rusternetes-ctl snapshot create dev --note \"before the upgrade\"\n"
                    "rusternetes-ctl snapshot create dev --passphrase-file ~/.snapshot-passphrase",
        .flags = create_flags,

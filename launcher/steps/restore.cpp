@@ -1,9 +1,7 @@
 // Steps that put a snapshot's store, and if asked for its certificates, in the place of a cluster's own, or
 // into a new cluster. They lie in the cluster's folder `restore`: `snapshot/` is what came out of the file,
 // `old/` what it replaces.
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 
@@ -30,15 +28,6 @@ fs::path replaced(const StepContext& context) { return restore_folder(context) /
 bool is_there(const fs::path& path) {
   std::error_code ignored;
   return fs::exists(path, ignored);
-}
-
-Result<> sync_folder(const fs::path& folder) {
-  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return errno_error("open " + folder.string(), errno);
-  const int error = ::fsync(fd) == 0 ? 0 : errno;
-  ::close(fd);
-  if (error != 0) return errno_error("sync " + folder.string(), error);
-  return {};
 }
 
 Result<> move(const fs::path& from, const fs::path& to) {

@@ -142,7 +142,21 @@ class KeepSnapshot final : public Step {
       const fs::path from = written(*context_, *task_);
       if (!fs::exists(from, error) && fs::exists(final_path(), error)) return {};  // done before
       fs::rename(from, final_path(), error);
+      // Snapshots may be kept on a disk of their own.
+      if (error == std::errc::cross_device_link) return copy_to_new(from, final_path());
       if (error) return internal_error(fmt::format("rename {}: {}", from.string(), error.message()));
+      return sync_folder(final_path().parent_path());
+    });
+  }
+  Result<> undo() override {
+    return context_->call("snapshot unkeep", [&]() -> Result<> {
+      std::error_code error;
+      fs::remove(final_path().string() + ".partial", error);
+      fs::remove(final_path(), error);
+      if (error) return internal_error(fmt::format("remove {}: {}", final_path().string(), error.message()));
+      fs::remove(final_path().parent_path(),
+                 error);  // only where it was the first one, like the folder above
+      fs::remove(context_->home.snapshots(), error);
       return {};
     });
   }

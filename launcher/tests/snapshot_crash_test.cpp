@@ -83,8 +83,8 @@ TEST_CASE("a snapshot killed anywhere is there as a whole or not at all") {
     delete_all(world);
   }
   CHECK(n > 15);
-  CHECK(verdicts["finished"] >= 6);
-  CHECK(verdicts["undone"] >= 6);
+  CHECK(verdicts["finished"] >= 4);
+  CHECK(verdicts["undone"] >= 8);
 }
 
 TEST_CASE("a restore killed anywhere leaves the cluster running on the one store or the other") {

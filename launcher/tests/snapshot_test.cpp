@@ -418,6 +418,8 @@ TEST_CASE("list shows a damaged snapshot beside the others, and a wrong id is to
   CHECK(contains(world.err.str(), "did you mean " + id));
   CHECK(contains(world.err.str(), "[SnapshotNotFound]"));
   CHECK(world.run({"restore", "a"}) == 2);
+  CHECK(world.run({"restore", "a", "--id", id, "--yes", "--api-port", "7000"}) == 2);
+  CHECK(contains(world.err.str(), "--api-port is for a cluster that is not there yet"));
 }
 
 TEST_CASE("what lies between two revisions of a cluster is told apart from its restores") {

@@ -278,6 +278,49 @@ def test_a_cluster_whose_store_is_damaged_is_restored_and_the_damaged_file_kept(
 
 
 @time_limit(240)
+def test_a_full_disk_ends_snapshot_and_restore_before_anything_is_changed(context):
+    home = os.path.join(context.work, "full")
+    os.mkdir(home)
+    context.run("mount", "-t", "tmpfs", "-o", "size=48m,mode=0700", "tmpfs", home)
+    cluster = Cluster(context, name="full", home=os.path.join(home, "home")).create()
+    try:
+        cluster.apply(config_map("settings", color="green"))
+        snapshot = take(cluster)
+        cluster.apply(config_map("settings", color="red"))
+        filler = os.path.join(home, "filler")
+        free = os.statvfs(home)
+        with open(filler, "wb") as out:  # what is left is too little for a copy of the store
+            out.write(b"x" * (free.f_bavail * free.f_bsize - 100_000))
+        for words in (("snapshot", "create", "full"), ("restore", "full", "--id", snapshot["id"], "--yes"),
+                      ("restore", "full", "--id", snapshot["id"], "--yes", "--no-snapshot"),
+                      ("clone", "copy", "--from", snapshot["id"])):
+            done = cluster.run_ctl(*words, check=False)
+            assert done.returncode == 14 and "[NoSpace]" in done.stderr, (words, done)
+            assert sorted(os.listdir(os.path.join(cluster.home, "snapshots", "full"))) == [snapshot["id"] + ".snapshot"], words
+            left = set(os.listdir(os.path.join(cluster.home, "clusters", "full"))) & {"snapshot", "restore"}
+            assert not left, (words, left)
+            assert cluster.get("configmaps", "settings")["data"]["color"] == "red", words
+        os.unlink(filler)
+        cluster.run_ctl("list")  # undoes what could not even be journaled
+        assert os.listdir(os.path.join(cluster.home, "clusters")) == ["full"]
+        cluster.run_ctl("restore", "full", "--id", snapshot["id"], "--yes")
+        assert cluster.get("configmaps", "settings")["data"]["color"] == "green"
+        # Snapshots on a disk of their own that is full, and then is not.
+        kept = os.path.join(cluster.home, "snapshots", "full")
+        context.run("mount", "-t", "tmpfs", "-o", "size=8k,mode=0700", "tmpfs", kept)
+        try:
+            done = cluster.run_ctl("snapshot", "create", "full", check=False)
+            assert done.returncode == 14 and os.listdir(kept) == [], (done, os.listdir(kept))
+            context.run("mount", "-o", "remount,size=8m", kept)
+            assert take(cluster)["id"] + ".snapshot" in os.listdir(kept)
+        finally:
+            context.run("umount", kept)
+    finally:
+        cluster.run_ctl("delete", "full", "--yes", "--snapshots")
+        context.run("umount", home)
+
+
+@time_limit(240)
 def test_a_restore_killed_at_any_moment_leaves_a_cluster_that_serves(context):
     cluster = Cluster(context, name="killed", home=os.path.join(context.work, "killed")).create()
     try:
