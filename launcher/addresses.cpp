@@ -114,22 +114,22 @@ Result<> check_port(Session& session, const Taken& taken, std::string_view flag,
   return {};
 }
 
-Result<> choose_published(Session& session, Taken& taken, const AddressRequest& request,
+Result<> choose_published(Session& session, Taken& taken, const std::vector<std::string>& texts,
                           ClusterSettings& settings) {
-  if (!request.published_ports.empty() && !settings.has_own_node())
+  if (!texts.empty() && !settings.has_own_node())
     return failure(
         "BadRequest",
         "--publish is for a node with a network of its own: with --node-network host, what listens on "
         "the node listens on the host");
-  for (const std::string& text : request.published_ports) {
+  for (const std::string& text : texts) {
     RN_TRY(const PublishedPort port, parse_published_port(text));
     for (const std::string& other : settings.published_ports)
       if (parse_published_port(other)->host == port.host)
         return failure("BadRequest",
                        fmt::format("--publish {} and {} use the same port of the host", other, text));
-    if (port.host == request.api_port)
+    if (port.host == settings.api_port)
       return failure("BadRequest", fmt::format("--publish {} and --api-port {} use the same port of the host",
-                                               text, request.api_port));
+                                               text, settings.api_port));
     RN_CHECK(check_port(session, taken, "--publish", port.host, "0.0.0.0"));
     taken.ports.push_back(port.host);
     settings.published_ports.push_back(fmt::format("{}:{}", port.host, port.node));
@@ -206,9 +206,15 @@ Result<> choose_addresses(Session& session, const AddressRequest& request, Clust
     settings.host_addresses = {address};
     settings.node_addresses = {address};
   }
-  RN_CHECK(choose_published(session, taken, request, settings));
+  settings.api_port = request.api_port;
+  RN_CHECK(choose_published(session, taken, request.published_ports, settings));
   RN_TRY(settings.api_port, choose_port(session, taken, request.api_port, settings.bind_address));
   return {};
+}
+
+Result<> add_published_ports(Session& session, const std::vector<std::string>& texts, ClusterSettings& settings) {
+  RN_TRY(Taken taken, read_taken(session));
+  return choose_published(session, taken, texts, settings);
 }
 
 }  // namespace rusternetes::launcher

@@ -22,4 +22,7 @@ struct AddressRequest {
 // PoolExhausted.
 Result<> choose_addresses(Session& session, const AddressRequest& request, ClusterSettings& settings);
 
+// "HOST:NODEPORT" each, beside those that `settings` has. BadRequest; AddressConflict.
+Result<> add_published_ports(Session& session, const std::vector<std::string>& texts, ClusterSettings& settings);
+
 }  // namespace rusternetes::launcher

@@ -15,6 +15,8 @@ std::span<const Command> commands() {
     for (Command& command : snapshot_commands()) list.push_back(std::move(command));
     list.push_back(restore_command());
     list.push_back(clone_command());
+    for (Command& command : node_commands()) list.push_back(std::move(command));
+    for (Command& command : port_commands()) list.push_back(std::move(command));
     list.push_back(logs_command());
     list.push_back(image_load_command());
     list.push_back(doctor_command());

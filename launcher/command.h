@@ -75,6 +75,8 @@ std::vector<Command> kubeconfig_commands();
 std::vector<Command> snapshot_commands();
 Command restore_command();
 Command clone_command();
+std::vector<Command> node_commands();
+std::vector<Command> port_commands();
 Command logs_command();
 Command image_load_command();
 Command doctor_command();

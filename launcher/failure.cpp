@@ -50,6 +50,9 @@ constexpr std::array kinds{
     ErrorKind{"NotReady", 9,
               "The cluster is kept: see `rusternetes-ctl status` and `rusternetes-ctl logs`, or wait longer "
               "with --wait."},
+    ErrorKind{"NotDrained", 9,
+              "Nothing was changed: see what keeps the Pod (a PodDisruptionBudget?), or wait longer with --timeout."},
+    ErrorKind{"BarePods", 4, "Delete them first, or let them go with --force."},
     ErrorKind{"ClusterStopped", 9, "`rusternetes-ctl start NAME` brings it up."},
     ErrorKind{"EngineStopped", 9,
               "`rusternetes-ctl start NAME` starts it again; Pods that run stay as they are."},

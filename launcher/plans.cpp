@@ -177,6 +177,28 @@ Plan delete_plan(const Context& context, bool has_snapshots) {
   return plan;
 }
 
+Plan change_plan(const Context& context, const Change& change) {
+  Plan plan{.kind = "change", .cluster = context->settings.name, .steps = {}};
+  auto add = [&](StepPtr step) { plan.steps.push_back(std::move(step)); };
+  add(remember_previous(context, change));
+  if (!change->removed_node.empty()) {
+    add(drain_node(context, change));
+    plan.point_of_no_return = static_cast<int>(plan.steps.size());
+    add(remove_node(context, change));
+  }
+  add(record_change(context, change));
+  if (context->settings.has_containers()) {
+    add(make_certificates(context));
+    add_files(context, plan);
+    add(apply_manifest(context));
+  } else {
+    if (context->settings.has_own_node()) add(link_node(context));  // with the ports
+    add(restart_process(context));
+  }
+  if (change->removed_node.empty()) plan.point_of_no_return = static_cast<int>(plan.steps.size());
+  return plan;
+}
+
 Plan revive_engine_plan(const Context& context) {
   Plan plan{.kind = "revive-engine", .cluster = context->settings.name, .steps = {}, .point_of_no_return = 0};
   plan.steps.push_back(start_private_engine(context));
@@ -197,6 +219,10 @@ Result<Plan> plan_from_record(const state::PlanRecord& record, Environment& envi
   if (record.kind == "snapshot") return snapshot_plan(context, task);
   if (record.kind == "restore") return restore_plan(context, task);
   if (record.kind == "clone") return clone_plan(context, task);
+  if (record.kind == "change") {
+    RN_TRY(const Change change, change_from_arguments(record.arguments));
+    return change_plan(context, change);
+  }
   if (record.kind == "revive-engine") return revive_engine_plan(context);
   return failure("RecoveryFailed",
                  fmt::format("this release cannot finish an interrupted \"{}\"", record.kind));

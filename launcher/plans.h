@@ -2,6 +2,7 @@
 // Which steps the changing commands are made of.
 
 #include "launcher/plan.h"
+#include "launcher/steps/change.h"
 #include "launcher/steps/snapshot.h"
 #include "launcher/steps/steps.h"
 
@@ -21,6 +22,8 @@ Plan snapshot_plan(const Context& context, const Task& task);
 Plan restore_plan(const Context& context, const Task& task);
 // create, on the snapshot's objects.
 Plan clone_plan(const Context& context, const Task& task);
+// Nodes or published ports come or go; Pods elsewhere do not notice.
+Plan change_plan(const Context& context, const Change& change);
 // Starts the cluster's own Podman again, which ended beside a running cluster.
 Plan revive_engine_plan(const Context& context);
 

@@ -12,8 +12,8 @@
 #include <optional>
 #include <thread>
 
-#include "certs/file.h"
 #include "certs/pki.h"
+#include "launcher/api_request.h"
 #include "launcher/failure.h"
 #include "launcher/ports/http_port.h"
 #include "launcher/ports/process_port.h"
@@ -30,15 +30,6 @@ constexpr milliseconds retry_delay{20};
 constexpr milliseconds engine_pause{500};
 // A child that ended this often before it was ever ready will not be.
 constexpr long hopeless_restarts = 4;
-
-Result<HttpRequest> request_as(const StepContext& context, const char* leaf, std::string path) {
-  HttpRequest request{.url = context.settings.server() + std::move(path)};
-  RN_TRY(certs::KeyPair pair, certs::read_pair(context.paths.pki(), leaf));
-  request.certificate_pem = std::move(pair.certificate_pem);
-  request.key_pem = std::move(pair.key_pem);
-  RN_TRY(request.authority_pem, certs::read_text(context.paths.pki() / "ca.crt"));
-  return request;
-}
 
 Result<bool> is_api_ready(StepContext& context) {
   RN_TRY(HttpRequest request, request_as(context, "admin", "/readyz"));

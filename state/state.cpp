@@ -137,6 +137,7 @@ Result<> State::record(const Cluster& cluster, const std::vector<Reservation>& r
         "INSERT OR REPLACE INTO clusters(name,mode,engine,phase,settings,created_at_ms) VALUES(?,?,?,?,?,?)",
         {cluster.name, cluster.mode, cluster.engine, cluster.phase, cluster.settings,
          cluster.created_at_ms}));
+    RN_CHECK(database_->run("DELETE FROM reservations WHERE cluster=?", {cluster.name}));
     for (const Reservation& wanted : reservations) {
       std::string holder;
       RN_CHECK(database_->run("SELECT cluster FROM reservations WHERE kind=? AND value=?",

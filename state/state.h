@@ -36,7 +36,7 @@ struct Cluster {
 };
 
 // Something that no other cluster may use. `kind` is one of "pod-cidr", "service-cidr", "node-link",
-// "api-port", "published-port"; `value` its text.
+// "engine-network", "api-port", "published-port"; `value` its text.
 struct Reservation {
   std::string cluster;
   std::string kind;
@@ -52,7 +52,8 @@ class State {
   Result<std::optional<Cluster>> find(std::string_view name);
   Result<std::vector<Reservation>> reservations();
 
-  // Writes cluster and reservations in one transaction; both may be there already (the same step done twice).
+  // Writes cluster and reservations in one transaction, in place of those that it had (the same step done twice,
+  // or a cluster that has changed).
   // A value that another cluster holds is a Conflict.
   Result<> record(const Cluster& cluster, const std::vector<Reservation>& reservations);
   Result<> set_phase(std::string_view name, std::string_view phase);

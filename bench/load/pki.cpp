@@ -50,8 +50,12 @@ Result<void> write_pki(const std::string& folder, const std::string& server) {
     leaf.organizations = user.groups;
     leaf.is_client = true;
     RN_TRY(const auto pair, certs::issue(authority, leaf, now));
-    const auto text =
-        certs::render_kubeconfig({"bench", user.name, "bench", server, authority.certificate_pem, pair});
+    const auto text = certs::render_kubeconfig({.cluster = "bench",
+                                                .user = user.name,
+                                                .context = "bench",
+                                                .server = server,
+                                                .authority_pem = authority.certificate_pem,
+                                                .client = pair});
     RN_CHECK(write_secret(user.file, text));
   }
   return {};

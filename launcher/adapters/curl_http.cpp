@@ -69,7 +69,7 @@ Headers prepare(CURL* curl, const HttpRequest& request, Blobs& blobs) {
   }
   curl_slist* headers = curl_slist_append(nullptr, "Accept: application/json");
   if (!request.body.empty()) {
-    headers = curl_slist_append(headers, "Content-Type: application/json");
+    headers = curl_slist_append(headers, ("Content-Type: " + request.content_type).c_str());
     curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
     curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request.body.data());
   }

@@ -188,12 +188,12 @@ std::vector<std::string> supervisor_command(const ProcessSpec& spec) {
                                  spec.status_file.string()};
   if (spec.has_own_netns) words.emplace_back("--new-netns");
   words.insert(words.end(), {"--", (spec.binary_dir / "rusternetes-ctl").string(), hold_word,
-                             spec.hold_file.string(), "--"});
-  words.insert(words.end(), spec.command.begin(), spec.command.end());
+                             spec.hold_file.string()});
   return words;
 }
 
 Result<> SupervisorPort::start_held(const ProcessSpec& spec) {
+  RN_CHECK(write_command(spec.hold_file, spec.command));
   if (supervisor_pid(spec.pid_file) > 0) return {};
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return errno_error("pipe", errno);
@@ -249,6 +249,7 @@ Result<> SupervisorPort::stop(const ProcessSpec& spec, milliseconds grace) {
 Result<> SupervisorPort::restart(const ProcessSpec& spec, milliseconds grace) {
   const int pid = supervisor_pid(spec.pid_file);
   if (pid <= 0) return failure("ProcessFailed", "the supervisor of the cluster does not run");
+  RN_CHECK(write_command(spec.hold_file, spec.command));
   const Descriptor supervisor(open_pid(pid));
   const int child_pid = read_status_file(spec.status_file).child_pid;  // 0 while it waits to start one
   const Descriptor child(open_pid(child_pid));

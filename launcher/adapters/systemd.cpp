@@ -8,6 +8,7 @@
 #include "launcher/adapters/supervisor.h"
 #include "launcher/failure.h"
 #include "launcher/file_wait.h"
+#include "launcher/hold.h"
 
 namespace rusternetes::launcher {
 
@@ -63,6 +64,7 @@ std::string SystemdPort::unit_text(const ProcessSpec& spec) {
 }
 
 Result<> SystemdPort::start_held(const ProcessSpec& spec) {
+  RN_CHECK(write_command(spec.hold_file, spec.command));
   const auto path = unit_folder_ / unit_name(spec);
   const std::string text = unit_text(spec);
   if (const auto old = certs::read_text(path); !old || *old != text) {

@@ -245,6 +245,8 @@ Result<std::vector<ClusterContainer>> EngineApi::containers(const EngineChoice& 
                                .is_sandbox = is("sandbox"),
                                .sandbox_id = is("sandbox") ? one.id : label(engine::label::kSandboxId),
                                .name_in_pod = label(engine::label::kContainerName)};
+    if (const auto slash = owner->second.find('/'); slash != std::string::npos)
+      container.node = owner->second.substr(slash + 1);
     const std::string grace = label(engine::label::kAnnotationPrefix + std::string(grace_annotation));
     if (int seconds = 0;
         std::from_chars(grace.data(), grace.data() + grace.size(), seconds).ec == std::errc() && seconds >= 0)

@@ -30,6 +30,7 @@ struct ClusterContainer {
       false;  // what sandboxes of host-network Pods stand on: a sandbox that goes after all others
   std::string sandbox_id;  // of its Pod; its own for a sandbox
   std::string name_in_pod;  // empty for a sandbox
+  std::string node;         // on which it is
   // A sandbox's: the Pod's terminationGracePeriodSeconds, or Kubernetes' default where it is not known.
   std::chrono::seconds grace{30};
   // A sandbox's: the names of its Pod's sidecars, in the order in which they start.

@@ -13,7 +13,8 @@ namespace rusternetes::launcher {
 struct HttpRequest {
   std::string method = "GET";
   std::string url;
-  std::string body;  // JSON
+  std::string body;
+  std::string content_type = "application/json";  // of the body
   std::string authority_pem;
   std::string certificate_pem;
   std::string key_pem;

@@ -46,8 +46,8 @@ class ProcessPort {
   // TERM, and KILL after `grace`, to supervisor and child; it is not started again. Both have ended on
   // return, also a child whose supervisor was killed before. Absent: no error.
   virtual Result<> stop(const ProcessSpec& spec, std::chrono::milliseconds grace) = 0;
-  // Ends the running child as stop() does, and waits until its supervisor has started the next one, held no
-  // more. ProcessFailed without a supervisor.
+  // Ends the running child as stop() does, and waits until its supervisor has started the next one, by the
+  // command that the spec has now. ProcessFailed without a supervisor.
   virtual Result<> restart(const ProcessSpec& spec, std::chrono::milliseconds grace) = 0;
   // Ends the running child as stop() does; the one that its supervisor starts next waits for release().
   // ProcessFailed without a supervisor.

@@ -12,6 +12,7 @@
 #include "launcher/manifest/manifest.h"
 #include "launcher/ports/engine_port.h"
 #include "launcher/ports/image_port.h"
+#include "launcher/steps/change.h"
 #include "launcher/steps/steps.h"
 
 namespace rusternetes::launcher {
@@ -225,13 +226,13 @@ Result<> end_all(StepContext& context, bool with_nodes) {
   return {};
 }
 
-class StartContainers final : public Step {
+// The engine gets what the manifest says, and loses what it does not say.
+class ApplyManifest final : public Step {
  public:
-  StartContainers(Context context, bool is_new) : context_(std::move(context)), is_new_(is_new) {}
-  std::string id() const override { return "start-containers"; }
+  explicit ApplyManifest(Context context) : context_(std::move(context)) {}
+  std::string id() const override { return "apply-manifest"; }
   std::string describe() const override {
-    return fmt::format("Start {} containers on {}", members_of(context_->settings).size(),
-                       context_->settings.engine.kind);
+    return fmt::format("Bring {} to what the manifest says", context_->settings.engine.kind);
   }
   Result<> apply() override {
     RN_TRY(const Manifest manifest, manifest_of(*context_));
@@ -247,13 +248,6 @@ class StartContainers final : public Step {
                                                    context_->paths.logs(), tell);
     });
   }
-  // Kubelets that came up may have started Pods.
-  Result<> undo() override {
-    RN_CHECK(end_all(*context_, false));
-    RN_CHECK((is_new_ ? remove_containers(context_) : stop_pods(context_))->apply());
-    RN_CHECK(end_all(*context_, true));
-    return remove_cgroups(context_, is_new_)->apply();
-  }
 
  private:
   // Of members that the manifest no longer has.
@@ -267,6 +261,27 @@ class StartContainers final : public Step {
       return context_->environment.engine.end_components(context_->settings.engine, ids, component_grace);
     });
   }
+  Context context_;
+};
+
+class StartContainers final : public Step {
+ public:
+  StartContainers(Context context, bool is_new) : context_(std::move(context)), is_new_(is_new) {}
+  std::string id() const override { return "start-containers"; }
+  std::string describe() const override {
+    return fmt::format("Start {} containers on {}", members_of(context_->settings).size(),
+                       context_->settings.engine.kind);
+  }
+  Result<> apply() override { return apply_manifest(context_)->apply(); }
+  // Kubelets that came up may have started Pods.
+  Result<> undo() override {
+    RN_CHECK(end_all(*context_, false));
+    RN_CHECK((is_new_ ? remove_containers(context_) : stop_pods(context_))->apply());
+    RN_CHECK(end_all(*context_, true));
+    return remove_cgroups(context_, is_new_)->apply();
+  }
+
+ private:
   Context context_;
   bool is_new_;
 };
@@ -325,6 +340,7 @@ StepPtr make_network(Context context) { return std::make_unique<MakeNetwork>(std
 StepPtr remove_engine_network(Context context) {
   return std::make_unique<RemoveEngineNetwork>(std::move(context));
 }
+StepPtr apply_manifest(Context context) { return std::make_unique<ApplyManifest>(std::move(context)); }
 StepPtr start_containers(Context context, bool is_new) {
   return std::make_unique<StartContainers>(std::move(context), is_new);
 }

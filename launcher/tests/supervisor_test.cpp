@@ -168,6 +168,22 @@ TEST_CASE("a held child ends with its supervisor, and one that ignores TERM is k
   CHECK(has_ended(status.child_pid));
 }
 
+TEST_CASE("a process that is restarted is what its spec says by then") {
+  TemporaryFolder folder;
+  ProcessSpec spec = spec_in(folder.path, false);
+  SupervisorPort port;
+  const Stopped cleanup{port, spec};
+  REQUIRE(port.start_held(spec).has_value());
+  REQUIRE(port.release(spec).has_value());
+  REQUIRE(is_up(spec, seconds(20)));
+  const fs::path other = folder.path / "run/other";
+  spec.command = {"/bin/sh", "-c", "echo > " + other.string() + "; exec sleep 1000"};
+  const int before = port.status(spec).value().supervisor_pid;
+  REQUIRE(port.restart(spec, seconds(20)).has_value());
+  REQUIRE(wait_for_folder(other.parent_path(), seconds(20), [&] { return fs::exists(other); }).value());
+  CHECK(port.status(spec).value().supervisor_pid == before);
+}
+
 TEST_CASE("stop waits for a child whose supervisor was killed, and kills one that takes too long") {
   TemporaryFolder folder;
   ProcessSpec spec = spec_in(folder.path, false);
@@ -269,7 +285,10 @@ TEST_CASE("under systemd a unit is written, started without waiting, and taken a
   const std::string text = certs::read_text(units / unit).value();
   CHECK(text.find("ExecStart=\"" + std::string(RUSTERNETES_BINARY_DIR) + "/supervisor\" \"--pid-file\"") !=
         std::string::npos);
-  CHECK(text.find("\"echo \\\"$$1\\\" > ") != std::string::npos);  // quotes escaped, no variable of systemd's
+  // Quotes are escaped, and nothing is a variable or a specifier of systemd's.
+  ProcessSpec strange = spec;
+  strange.home = "/a \"b\" $c %d";
+  CHECK(SystemdPort::unit_text(strange).find("\"/a \\\"b\\\" $$c %%d\"") != std::string::npos);
   CHECK(text.find("ExecStartPost=-\"" + std::string(RUSTERNETES_BINARY_DIR) +
                   "/rusternetes-ctl\" \"start\" \"a\" \"--home\"") != std::string::npos);
   CHECK(text.find("@{") == std::string::npos);

@@ -274,8 +274,12 @@ class FakeEngine final : public EnginePort {
     RN_CHECK(answers(choice));
     RN_CHECK(faults_.check("end-components"));
     for (const std::string& id : ids) {
-      // Pods stand on their node.
-      if (id.find(".node-") != std::string::npos)
+      // Pods stand on their nodes; here on the last one.
+      const std::string nodes = id.substr(0, id.find('.')) + ".node-";
+      const auto all = things_.names("component");
+      if (id.starts_with(nodes) && std::count_if(all.begin(), all.end(), [&](const std::string& one) {
+            return one.starts_with(nodes);
+          }) == 1)
         for (const std::string& name : things_.names("container"))
           if (name.starts_with(id.substr(0, id.find('.')) + "."))
             REQUIRE(things_.text("container", name) != "running");
@@ -425,6 +429,7 @@ class FakeProcess final : public ProcessPort {
     return {};
   }
   Result<> restart(const ProcessSpec& spec, std::chrono::milliseconds) override {
+    commands[spec.cluster] = spec.command;
     RN_CHECK(faults_.check("restart"));
     if (!things_.has("process", spec.cluster)) return failure("ProcessFailed", "no supervisor");
     ++restarted;
@@ -472,6 +477,10 @@ class FakeHttp final : public HttpPort {
   std::string renew_time = "2100-01-01T00:00:00.000000Z";
   std::string revision;  // of lists; empty: the api-server does not tell
   std::vector<HttpRequest> requests;
+  std::map<std::string, std::vector<std::string>> pods;  // of nodes; nothing would make them again
+  bool is_evicting = true;
+  std::set<std::string> cordoned;
+  std::vector<std::string> deleted_nodes;
 
   Result<HttpResponse> send(const HttpRequest& request) override {
     requests.push_back(request);
@@ -479,6 +488,7 @@ class FakeHttp final : public HttpPort {
     if (request.url.ends_with("/namespaces?limit=1"))
       return HttpResponse{revision.empty() ? 503 : 200, R"({"metadata":{"resourceVersion":")" + revision + "\"}}"};
     if (request.url.ends_with("/readyz")) return HttpResponse{is_ready ? 200 : 500, "ok"};
+    if (auto answer = drain(request)) return *answer;
     if (request.url.ends_with("/namespaces/kube-node-lease/leases/a"))
       return HttpResponse{200, R"({"spec":{"renewTime":")" + renew_time + "\"}}"};
     return HttpResponse{200, node()};
@@ -489,6 +499,40 @@ class FakeHttp final : public HttpPort {
   }
 
  private:
+  static std::string last_of(const std::string& url, const std::string& before) {
+    return url.substr(url.find(before) + before.size());
+  }
+  // What `node remove` asks for.
+  std::optional<HttpResponse> drain(const HttpRequest& request) {
+    const std::string listing = "/api/v1/pods?fieldSelector=spec.nodeName%3D", nodes = "/api/v1/nodes/";
+    if (request.url.find(listing) != std::string::npos) {
+      std::string items;
+      for (const std::string& name : pods[last_of(request.url, listing)])
+        items += (items.empty() ? "" : ",") + std::string(R"({"metadata":{"namespace":"default","name":")") + name +
+                 "\"}}";
+      return HttpResponse{200, "{\"items\":[" + items + "]}"};
+    }
+    if (request.url.ends_with("/eviction")) {
+      if (!is_evicting)
+        return HttpResponse{429, R"({"message":"Cannot evict pod as it would violate the pod's disruption budget."})"};
+      for (auto& [node, names] : pods)
+        std::erase_if(names, [&](const std::string& name) {
+          return request.url.ends_with("/pods/" + name + "/eviction");
+        });
+      return HttpResponse{201, "{}"};
+    }
+    if (request.url.find(nodes) == std::string::npos) return std::nullopt;
+    const std::string name = last_of(request.url, nodes);
+    if (request.method == "PATCH") {
+      request.body.find("true") != std::string::npos ? (void)cordoned.insert(name) : (void)cordoned.erase(name);
+      return HttpResponse{200, "{}"};
+    }
+    if (request.method == "DELETE") {
+      deleted_nodes.push_back(name);
+      return HttpResponse{200, "{}"};
+    }
+    return std::nullopt;
+  }
   std::string node() const {
     return std::string(
                R"({"status":{"conditions":[{"type":"MemoryPressure","status":"False"},{"type":"Ready","status":")") +

@@ -1,0 +1,17 @@
+#include "launcher/api_request.h"
+
+#include "certs/file.h"
+#include "certs/pki.h"
+
+namespace rusternetes::launcher {
+
+Result<HttpRequest> request_as(const StepContext& context, const char* leaf, std::string path) {
+  HttpRequest request{.url = context.settings.server() + std::move(path)};
+  RN_TRY(certs::KeyPair pair, certs::read_pair(context.paths.pki(), leaf));
+  request.certificate_pem = std::move(pair.certificate_pem);
+  request.key_pem = std::move(pair.key_pem);
+  RN_TRY(request.authority_pem, certs::read_text(context.paths.pki() / "ca.crt"));
+  return request;
+}
+
+}  // namespace rusternetes::launcher

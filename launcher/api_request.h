@@ -1,0 +1,14 @@
+#pragma once
+// Requests to a cluster's api-server with a certificate of its pki folder.
+
+#include <string>
+
+#include "launcher/ports/http_port.h"
+#include "launcher/steps/steps.h"
+
+namespace rusternetes::launcher {
+
+// As the owner of a leaf, such as "admin". `path` begins with a slash.
+Result<HttpRequest> request_as(const StepContext& context, const char* leaf, std::string path);
+
+}  // namespace rusternetes::launcher

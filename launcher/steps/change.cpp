@@ -1,0 +1,181 @@
+#include "launcher/steps/change.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+
+#include "launcher/containers/topology.h"
+#include "launcher/drain.h"
+#include "launcher/failure.h"
+#include "launcher/ports/engine_port.h"
+
+namespace rusternetes::launcher {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::chrono::seconds component_grace{20};
+
+Context with_settings(const Context& context, ClusterSettings settings) {
+  auto out = std::make_shared<StepContext>(*context);
+  out->settings = std::move(settings);
+  return out;
+}
+
+class RememberPrevious final : public Step {
+ public:
+  RememberPrevious(Context context, Change change)
+      : previous_(with_settings(context, change->previous)) {}
+  std::string id() const override { return "remember-previous"; }
+  std::string describe() const override { return "Remember what the cluster is now"; }
+  Result<> apply() override { return {}; }
+  Result<> undo() override {
+    if (!previous_->settings.has_containers()) {
+      if (previous_->settings.has_own_node()) RN_CHECK(link_node(previous_)->apply());
+      return restart_process(previous_)->apply();
+    }
+    RN_CHECK(write_component_folders(previous_)->apply());
+    RN_CHECK(write_manifest(previous_)->apply());
+    return apply_manifest(previous_)->apply();
+  }
+
+ private:
+  Context previous_;
+};
+
+class RecordChange final : public Step {
+ public:
+  RecordChange(Context context, Change change) : context_(std::move(context)), change_(std::move(change)) {}
+  std::string id() const override { return "record-change"; }
+  std::string describe() const override { return "Remember what the cluster becomes"; }
+  Result<> apply() override { return record(context_->settings); }
+  Result<> undo() override { return record(change_->previous); }
+
+ private:
+  Result<> record(const ClusterSettings& s) {
+    RN_TRY(const auto known, context_->state->find(s.name));
+    const std::string phase = known ? known->phase : "running";
+    return context_->call("state record", [&] {
+      return context_->state->record({s.name, s.mode, s.engine.kind, phase, to_json(s), s.created_at_ms},
+                                     reservations_of(s));
+    });
+  }
+  Context context_;
+  Change change_;
+};
+
+class DrainNode final : public Step {
+ public:
+  DrainNode(Context context, Change change)
+      : context_(with_settings(context, change->previous)), change_(std::move(change)) {}
+  std::string id() const override { return "drain-node"; }
+  std::string describe() const override {
+    return fmt::format("Move the Pods away from {}", change_->removed_node);
+  }
+  Result<> apply() override {
+    const std::string& node = change_->removed_node;
+    RN_CHECK(context_->call("api cordon", [&] { return set_schedulable(*context_, node, false); }));
+    return context_->call("api evict", [&] {
+      return evict_pods(*context_, node, change_->drain_timeout, [&](std::size_t left) {
+        if (context_->progress != nullptr) context_->progress->detail(fmt::format("{} left", left));
+      });
+    });
+  }
+  Result<> undo() override {
+    return context_->call("api uncordon",
+                          [&] { return set_schedulable(*context_, change_->removed_node, true); });
+  }
+
+ private:
+  Context context_;
+  Change change_;
+};
+
+class RemoveNode final : public Step {
+ public:
+  RemoveNode(Context context, Change change)
+      : context_(with_settings(context, change->previous)), change_(std::move(change)) {}
+  std::string id() const override { return "remove-node"; }
+  std::string describe() const override { return fmt::format("Remove {}", change_->removed_node); }
+  // Its kubelet first, so that nobody makes containers there any more; the container that the others' network is
+  // of goes last.
+  Result<> apply() override {
+    RN_CHECK(end({"kubelet", "kube-proxy"}));
+    RN_CHECK(remove_pods());
+    RN_CHECK(end({"node"}));
+    return context_->call("api delete-node", [&] { return delete_node(*context_, change_->removed_node); });
+  }
+
+ private:
+  Result<> end(const std::vector<std::string>& components) {
+    EnginePort& engine = context_->environment.engine;
+    RN_TRY(const auto all, engine.components(context_->settings.engine, context_->settings.name));
+    std::vector<std::string> ids;
+    for (const Member& member : members_of(context_->settings))
+      if (member.node == change_->removed_node &&
+          std::find(components.begin(), components.end(), member.component) != components.end())
+        for (const ComponentContainer& one : all)
+          if (one.key == member.key) ids.push_back(one.id);
+    if (ids.empty()) return {};
+    return context_->call("engine end-components", [&] {
+      return engine.end_components(context_->settings.engine, ids, component_grace);
+    });
+  }
+  Result<> remove_pods() {
+    EnginePort& engine = context_->environment.engine;
+    RN_TRY(const auto all, engine.containers(context_->settings.engine, context_->settings.name));
+    for (const bool is_sandbox : {false, true})
+      for (const ClusterContainer& one : all)
+        if (one.node == change_->removed_node && one.is_sandbox == is_sandbox)
+          RN_CHECK(context_->call("engine remove-container", [&] {
+            return engine.remove_container(context_->settings.engine, one.id);
+          }));
+    return {};
+  }
+  Context context_;
+  Change change_;
+};
+
+}  // namespace
+
+std::string change_arguments(const ClusterSettings& settings, const ChangeTask& task) {
+  json::object object = json::parse(to_json(settings)).get_object();
+  object["change"] = json::object{{"previous", json::parse(to_json(task.previous))},
+                                  {"removedNode", task.removed_node},
+                                  {"forced", task.is_forced},
+                                  {"drainTimeoutMs", task.drain_timeout.count()}};
+  return json::serialize(object);
+}
+
+Result<Change> change_from_arguments(std::string_view arguments) {
+  boost::system::error_code error;
+  const json::value value = json::parse(json::string_view(arguments.data(), arguments.size()), error);
+  const json::value* found = error ? nullptr : value.find_pointer("/change", error);
+  const json::value* previous = error || found == nullptr ? nullptr : found->find_pointer("/previous", error);
+  if (previous == nullptr) return failure("StateDamaged", "the journal's record of a change does not parse");
+  auto task = std::make_shared<ChangeTask>();
+  RN_TRY(task->previous, settings_from_json(json::serialize(*previous)));
+  const json::object& fields = found->as_object();
+  task->removed_node = std::string(fields.at("removedNode").as_string());
+  task->is_forced = fields.at("forced").as_bool();
+  task->drain_timeout = std::chrono::milliseconds(fields.at("drainTimeoutMs").as_int64());
+  return task;
+}
+
+StepPtr remember_previous(Context context, Change change) {
+  return std::make_unique<RememberPrevious>(std::move(context), std::move(change));
+}
+StepPtr record_change(Context context, Change change) {
+  return std::make_unique<RecordChange>(std::move(context), std::move(change));
+}
+StepPtr drain_node(Context context, Change change) {
+  return std::make_unique<DrainNode>(std::move(context), std::move(change));
+}
+StepPtr remove_node(Context context, Change change) {
+  return std::make_unique<RemoveNode>(std::move(context), std::move(change));
+}
+
+}  // namespace rusternetes::launcher

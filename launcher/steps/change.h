@@ -1,0 +1,33 @@
+#pragma once
+// The steps by which a running cluster becomes another one: nodes and published ports come and go.
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "launcher/steps/steps.h"
+
+namespace rusternetes::launcher {
+
+// What a change knows beside the cluster's settings, which are the new ones.
+struct ChangeTask {
+  ClusterSettings previous;
+  std::string removed_node;  // empty: none
+  bool is_forced = false;    // Pods that nothing would make again go, too
+  std::chrono::milliseconds drain_timeout{0};
+};
+using Change = std::shared_ptr<ChangeTask>;
+std::string change_arguments(const ClusterSettings& settings, const ChangeTask& task);
+Result<Change> change_from_arguments(std::string_view arguments);
+
+// Nothing; undo brings the engine back to what the cluster was. The first step of a change.
+StepPtr remember_previous(Context context, Change change);
+// The settings with their reservations; undo puts the previous ones back.
+StepPtr record_change(Context context, Change change);
+StepPtr drain_node(Context context, Change change);
+// Its containers, its Pods' with them, and the Node object.
+StepPtr remove_node(Context context, Change change);
+// The engine as the manifest says, which is the new one.
+StepPtr apply_manifest(Context context);
+
+}  // namespace rusternetes::launcher
