@@ -29,11 +29,6 @@ constexpr milliseconds kLongestPause{30'000}, kShortestPause{1'000};
 // Others change many things at a time. On a busy host a look is not worth more than this of them.
 constexpr milliseconds kSettle{100}, kBusyPause{500};
 
-void enter_or_die(const network::NetworkNamespace& host) {
-  const auto entered = network::enter(host);
-  RN_ASSERT(entered.has_value(), "the agent's worker enters the host's network namespace");
-}
-
 std::vector<std::string> texts(const std::vector<IpAddress>& addresses) {
   std::vector<std::string> out;
   for (const auto& address : addresses) out.push_back(address.to_string());
@@ -76,7 +71,7 @@ HostAgent::HostAgent(std::unique_ptr<client::ApiClient> client, network::Network
       events_(*client_, kPart),
       keeper_(std::move(keeper)),
       forwarder_({}, options_.published),
-      worker_(kPart, 16, [where = host_] { enter_or_die(where); }),
+      worker_(kPart, 16),
       wake_(client_->executor()),
       tasks_(client_->executor()) {
   nodes_.add_handler({[this](const Document& before, const Document& now) {

@@ -1,6 +1,6 @@
 #pragma once
 // Brings the host to what a cluster wants of it: looks at everything, and changes only what is missing or
-// wrong. Blocks; one thread's, which should be in the host's network namespace.
+// wrong. Blocks; one thread's at a time.
 
 #include <map>
 #include <optional>

@@ -134,11 +134,11 @@ TEST_CASE("what anybody takes from the host is back within a second", "[world]")
   agent.start();
   REQUIRE(eventually([&] { return world.route("10.244.2.0/24") == "10.214.3.12"; }));
   REQUIRE(eventually([&] { return agent.report().changed.empty(); }));
-  const auto standing = lines_of(world.host);
+  const auto standing = host_lines(world.host);
   const auto is_back = [&](const char* harm) {
     INFO(harm);
     const auto begin = steady_clock::now();
-    CHECK(eventually([&] { return lines_of(world.host) == standing; }, milliseconds(3000)));
+    CHECK(eventually([&] { return host_lines(world.host) == standing; }, milliseconds(3000)));
     WARN(harm << ": back after " << ms_since(begin) << " ms");
   };
   REQUIRE(nft(world.host, "flush ruleset"));
@@ -193,12 +193,12 @@ TEST_CASE("a start over takes nothing away and changes nothing, and loses no con
   first.start();
   REQUIRE(eventually([&] { return world.route("172.30.0.0/24") == "10.214.3.11"; }));
   REQUIRE(eventually([&] { return first.report().changed.empty(); }));
-  const auto standing = lines_of(world.host);
+  const auto standing = host_lines(world.host);
   const Connection published(world.node1, world.network.address(11), 30080, world.outside, ip("198.51.100.1"),
                              8080);
   const Connection pod(world.node2, ip("10.244.2.2"), world.api);
   first.stop();
-  CHECK(lines_of(world.host) == standing);
+  CHECK(host_lines(world.host) == standing);
   CHECK(published.works());
   Agent second(world.host, cluster.options);
   second.forbid(true);
@@ -207,10 +207,10 @@ TEST_CASE("a start over takes nothing away and changes nothing, and loses no con
   second.set("servicecidrs", service_cidr("more", "172.30.0.0/24"));
   second.start();
   REQUIRE(eventually([&] { return second.report().bridge == "podman1"; }));
-  CHECK(lines_of(world.host) == standing);
+  CHECK(host_lines(world.host) == standing);
   second.forbid(false);
   REQUIRE(eventually([&] { return second.report().forward_to.size() == 2; }));
-  CHECK(lines_of(world.host) == standing);
+  CHECK(host_lines(world.host) == standing);
   CHECK(published.works());
   CHECK(pod.works());
 }

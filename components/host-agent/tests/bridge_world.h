@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "host-agent/host_agent.h"
+#include "host_lines.h"
 #include "memory_api.h"
 #include "network/namespace.h"
 #include "network/nft.h"

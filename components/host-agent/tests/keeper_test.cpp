@@ -183,15 +183,15 @@ TEST_CASE("what the API has not said yet stays as it stands", "[world]") {
     auto keeper = keeper_of(world, options);
     keep(keeper, state);
   }
-  const auto before = lines_of(world.host);
+  const auto before = host_lines(world.host);
   auto next = keeper_of(world, options);  // the program was started again
   const auto report = next.keep({});
   CHECK(report.is_whole());
   CHECK(report.entries == std::vector{world.network.address(12)});
-  CHECK(lines_of(world.host) == before);
+  CHECK(host_lines(world.host) == before);
   CHECK(world.route("172.30.0.0/24") == "10.214.3.12");
   keep(next, state);
-  CHECK(lines_of(world.host) == before);
+  CHECK(host_lines(world.host) == before);
 }
 
 TEST_CASE("a node keeps its source on the way to another node's Pods, and an api-server to any", "[world]") {
@@ -222,6 +222,63 @@ TEST_CASE("a node keeps its source on the way to another node's Pods, and an api
   CHECK(Connection(world.node2, ip("10.244.2.2"), world.host).seen == world.network.address(1));
   // To the outside the engine's masquerade is what it was.
   CHECK(Connection(world.outside, ip("198.51.100.2"), world.node1).seen == ip("198.51.100.1"));
+}
+
+TEST_CASE("IPv6 is kept as IPv4 is, beside it", "[world]") {
+  RN_NEEDS_NAMESPACES();
+  BridgeWorld world;
+  const auto add = [](const NetworkNamespace& where, const char* link, const char* address) {
+    auto netlink = Netlink::open(where);
+    REQUIRE(netlink->ensure_address({(*netlink->find_link(link))->index, range(address), std::nullopt}));
+  };
+  add(world.host, "podman1", "fd00:214:3::1/64");
+  for (const auto& [where, address] : {std::pair{&world.node1, "fd00:214:3::11/64"},
+                                       {&world.node2, "fd00:214:3::12/64"},
+                                       {&world.api, "fd00:214:3::5/64"}}) {
+    add(*where, "eth0", address);
+    REQUIRE(
+        Netlink::open(*where)->ensure_route({network::IpPrefix::everything(AF_INET6), ip("fd00:214:3::1")}));
+  }
+  add(world.node1, "lo", "fd00:244:0:1::2/128");
+  for (const auto* node : {&world.node1, &world.node2}) add(*node, "lo", "fd00:96::a/128");
+  REQUIRE(
+      nft(world.host,
+          "table ip6 nat {\n chain POSTROUTING {\n type nat hook postrouting priority 100; policy accept;\n"
+          " ip6 saddr fd00:214:3::/64 ip6 daddr != fd00:214:3::/64 masquerade\n }\n}\n"));
+  REQUIRE(network::set_forwarding(world.host, {.ipv4 = true, .ipv6 = true}));
+  const auto before = host_lines(world.host);
+  auto options = world.options();
+  options.gateways.push_back(ip("fd00:214:3::1"));
+  options.networks.push_back(range("fd00:214:3::/64"));
+  options.pod_ranges.push_back(range("fd00:244::/48"));
+  options.service_ranges.push_back(range("fd00:96::/112"));
+  options.published = {{8080, 30080}};
+  ClusterState state = both(world);
+  for (int i = 0; i < 2; ++i)
+    state.nodes->at(static_cast<std::size_t>(i))
+        .addresses.push_back(ip(i == 0 ? "fd00:214:3::11" : "fd00:214:3::12"));
+  state.nodes->front().pod_cidrs.push_back(range("fd00:244:0:1::/64"));
+  auto keeper = keeper_of(world, options);
+  keep(keeper, state);
+  CHECK(world.route("fd00:244:0:1::/64") == "fd00:214:3::11");
+  CHECK(world.route("fd00:96::/112") == "fd00:214:3::11");
+  CHECK(world.route("10.96.0.0/16") == "10.214.3.11");
+  // The kernel looks for duplicates of link-local addresses first, and asks for no neighbour meanwhile.
+  const network::testing::ArrivalCounter there(world.node1, range("fd00:244:0:1::2/128"));
+  REQUIRE(eventually([&] {
+    (void)network::testing::send_datagram(world.api, ip("fd00:244:0:1::2"));
+    return there.packets() > 0;
+  }));
+  CHECK(Connection(world.node1, ip("fd00:244:0:1::2"), world.host).works());
+  CHECK(Connection(world.node1, ip("fd00:244:0:1::2"), world.api).seen == ip("fd00:214:3::5"));
+  CHECK(Connection(world.node1, ip("fd00:96::a"), world.api).seen == ip("fd00:214:3::5"));
+  CHECK(Connection(world.node1, ip("fd00:214:3::11"), 30080, world.host, ip("fd00:214:3::1"), 8080).works());
+  state.nodes->front().is_ready = false;
+  keep(keeper, state);
+  CHECK(world.route("fd00:96::/112") == "fd00:214:3::12");
+  CHECK(Connection(world.node2, ip("fd00:96::a"), world.host).works());
+  REQUIRE(network::remove_cluster_host_side(world.host, "demo"));
+  CHECK(host_lines(world.host) == before);
 }
 
 TEST_CASE("a port that the engine publishes still works from within the network", "[world]") {
@@ -271,7 +328,7 @@ TEST_CASE("Docker's policy lets the cluster's packets through, whatever the brid
   BridgeWorld world(bridge == "rn" ? network::interface_name("demo", network::LinkPurpose::bridge, "x")
                                    : bridge);
   world.forbid_forwarding();
-  const auto before = lines_of(world.host);
+  const auto before = host_lines(world.host);
   REQUIRE(network::set_forwarding(world.host, {.ipv4 = true}));
   REQUIRE(Netlink::open(world.outside)->ensure_route({range("10.214.3.0/24"), ip("198.51.100.1")}));
   const network::testing::ArrivalCounter out(world.outside, range("198.51.100.2/32"));
@@ -401,14 +458,14 @@ TEST_CASE("what anybody takes away is put back, and the removal leaves the host 
                                    : bridge);
   world.forbid_forwarding();
   REQUIRE(network::set_forwarding(world.host, {.ipv4 = true}));
-  const auto before = lines_of(world.host);
+  const auto before = host_lines(world.host);
   const auto link_before = *Netlink::open(world.host)->find_link(world.network.bridge());
   auto options = world.options();
   options.published = {{8080, 30080}};
   auto keeper = keeper_of(world, options);
   const auto state = both(world);
   keep(keeper, state);
-  const auto standing = lines_of(world.host);
+  const auto standing = host_lines(world.host);
   CHECK(standing != before);
   const auto table = [](const char* suffix) { return network::table_name("demo", suffix); };
   const std::vector<std::string> harms{"flush ruleset",
@@ -427,16 +484,16 @@ TEST_CASE("what anybody takes away is put back, and the removal leaves the host 
       world.forbid_forwarding();
       keep(keeper, state);
     }
-    CHECK(lines_of(world.host) == standing);
+    CHECK(host_lines(world.host) == standing);
   }
   auto netlink = Netlink::open(world.host);
   for (const auto& route : *netlink->routes())
     if (network::is_cluster_route(route, "demo")) REQUIRE(netlink->delete_route(route));
   keep(keeper, state);
-  CHECK(lines_of(world.host) == standing);
+  CHECK(host_lines(world.host) == standing);
   REQUIRE(network::remove_cluster_host_side(world.host, "demo"));
   REQUIRE(network::remove_cluster_host_side(world.host, "demo"));
-  CHECK(lines_of(world.host) == before);
+  CHECK(host_lines(world.host) == before);
   const auto link_after = *Netlink::open(world.host)->find_link(world.network.bridge());
   CHECK(link_after->group == link_before->group);
   CHECK(link_after->alias == link_before->alias);

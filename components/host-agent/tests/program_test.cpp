@@ -105,7 +105,7 @@ TEST_CASE("the program ends with 1 and one sentence when it cannot start", "[wor
   RN_NEEDS_NAMESPACES();
   const auto host = new_namespace();
   const Folder folder;
-  const auto before = lines_of(host);
+  const auto before = host_lines(host);
   const auto says = [&](const std::vector<std::string>& words) {
     Program program(host, folder, words);
     CHECK(program.wait_end() == 1);
@@ -121,14 +121,14 @@ TEST_CASE("the program ends with 1 and one sentence when it cannot start", "[wor
         "host-agent: --kubeconfig says how to reach the API; it is missing, and so is --master\n");
   CHECK(says(with({"--kubeconfig=" + folder.file("none")})).starts_with("host-agent: cannot read"));
   CHECK(says({"--cleanup", "--cluster-name=a b"}) == "host-agent: --cluster-name: \"a b\" is no name\n");
-  CHECK(lines_of(host) == before);
+  CHECK(host_lines(host) == before);
 }
 
 TEST_CASE("the program holds the host, follows the API when it answers, and leaves all in place", "[world]") {
   RN_NEEDS_NAMESPACES();
   BridgeWorld world;
   const Folder folder;
-  const auto before = lines_of(world.host);
+  const auto before = host_lines(world.host);
   std::atomic<bool> is_up = false;
   EventThread thread("api", [&] { REQUIRE(network::enter(world.host)); });
   std::string url;
@@ -158,16 +158,16 @@ TEST_CASE("the program holds the host, follows the API when it answers, and leav
       CHECK(Connection(world.node1, world.network.address(11), static_cast<std::uint16_t>(port + 22000),
                        world.outside, ip("198.51.100.1"), port)
                 .works());
-    const auto standing = lines_of(world.host);
+    const auto standing = host_lines(world.host);
     program.signal(SIGTERM);
     CHECK(program.wait_end() == 0);
-    CHECK(lines_of(world.host) == standing);
+    CHECK(host_lines(world.host) == standing);
   }
   CHECK(world.route("10.96.0.0/16") == "10.214.3.11");
   Program cleanup(world.host, folder, {"--cleanup", "--cluster-name", "demo"});
   CHECK(cleanup.wait_end() == 0);
   CHECK(cleanup.log() == "");
-  CHECK(lines_of(world.host) == before);
+  CHECK(host_lines(world.host) == before);
   server.reset();
   thread.stop();
 }
