@@ -96,9 +96,9 @@ class HostKeeper::Look {
     RN_TRY(const auto link, network::find_bridge(*netlink_, options_.bridge, options_.gateways));
     RN_TRY(present_, network::cluster_routes(*netlink_, options_.cluster));
     if (!link || !link->is_up) return {};
-    if (!network::is_safe_name(link->name))
-      return Status{400, "BadRequest",
-                    fmt::format("\"{}\" is not a link's name to write rules with", link->name)};
+    // A network's gateway that is an address of anything else (the host's uplink) is a mistake.
+    if (link->kind != "bridge" || !network::is_safe_name(link->name))
+      return Status{400, "BadRequest", fmt::format("the link {} is no bridge of an engine", link->name)};
     bridge_ = *link;
     report_.bridge = link->name;
     return {};
@@ -171,7 +171,7 @@ class HostKeeper::Look {
   }
 
   void keep_rules() {
-    const RuleInputs inputs{report_.bridge, dropped_ranges(), plan_.entries};
+    const RuleInputs inputs{report_.bridge, dropped_ranges(), plan_.entries, state_.nodes.has_value()};
     const auto before = k_.rules_.generation();
     if (before && bridge_ && k_.settled_ && k_.settled_->first == *before && k_.settled_->second == inputs) {
       is_drop_standing_ = true;

@@ -27,7 +27,7 @@ class HostKeeper {
     std::vector<std::string> changed;    // what was put there, or put right
     std::vector<Problem> failures;       // what does not stand, and why
     std::vector<IpAddress> entries;      // as they are now
-    std::vector<IpAddress> forward_to;   // nothing of it while the nodes are not known
+    std::vector<IpAddress> forward_to;   // where sockets lead, the entries first
     std::vector<Problem> nodes, ranges;  // what Nodes and ServiceCIDRs ask for and do not get
     bool is_whole() const { return failures.empty(); }
   };
@@ -43,6 +43,7 @@ class HostKeeper {
     std::string bridge;
     std::vector<IpPrefix> dropped;
     std::vector<IpAddress> entries;
+    bool knows_nodes = false;
     bool operator==(const RuleInputs&) const = default;
   };
 

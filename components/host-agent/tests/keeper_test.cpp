@@ -194,6 +194,47 @@ TEST_CASE("what the API has not said yet stays as it stands", "[world]") {
   CHECK(host_lines(world.host) == before);
 }
 
+TEST_CASE("a port that was published before leads nowhere once it is known that there is no node",
+          "[world]") {
+  RN_NEEDS_NAMESPACES();
+  BridgeWorld world;
+  auto options = world.options();
+  options.published = {{8080, 30080}};
+  {
+    auto keeper = keeper_of(world, options);
+    keep(keeper, both(world));
+  }
+  auto netlink = Netlink::open(world.host);
+  for (const auto& route : *netlink->routes())
+    if (network::is_cluster_route(route, "demo")) REQUIRE(netlink->delete_route(route));
+  const auto is_published = [&] {
+    return nft(world.host, "list table inet " + network::table_name("demo", "publish")).has_value();
+  };
+  auto keeper = keeper_of(world, options);
+  keep(keeper, {});
+  CHECK(is_published());
+  ClusterState empty;
+  empty.nodes.emplace();
+  keep(keeper, empty);
+  CHECK_FALSE(is_published());
+}
+
+TEST_CASE("a gateway that is an address of the host's uplink is refused, and nothing is done to that link",
+          "[world]") {
+  RN_NEEDS_NAMESPACES();
+  BridgeWorld world;
+  auto options = world.options();
+  options.gateways = {ip("198.51.100.1")};
+  options.networks = {range("198.51.100.0/24")};
+  auto keeper = keeper_of(world, options);
+  const auto report = keeper.keep(both(world));
+  REQUIRE(report.failures.size() == 1);
+  CHECK(report.failures[0] == Problem{"the cluster's bridge", "the link up0 is no bridge of an engine"});
+  CHECK(world.is_dropped("10.96.0.0/16"));
+  CHECK(routes_of_cluster(world.host) == 0);
+  CHECK((*Netlink::open(world.host)->find_link("up0"))->group == 0);
+}
+
 TEST_CASE("a node keeps its source on the way to another node's Pods, and an api-server to any", "[world]") {
   RN_NEEDS_NAMESPACES();
   const std::string bridge = GENERATE("podman1", "rn");
