@@ -5,8 +5,8 @@
 
 namespace rusternetes::host_agent::testing {
 
-// Without what the kernel does by itself, some of it seconds after a link has come up: link-local addresses, and
-// its own table of routes.
+// Without what the kernel does by itself, some of it seconds after a link has come up: link-local addresses,
+// and its own table of routes.
 inline std::vector<std::string> host_lines(const network::NetworkNamespace& host) {
   auto lines = network::testing::lines_of(host);
   std::erase_if(lines, [](const std::string& line) {
