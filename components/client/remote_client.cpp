@@ -16,6 +16,11 @@ using Response = std::unique_ptr<http::ClientResponse>;
 
 namespace {
 
+// Of several servers one that hangs is to be left before a leader's lease is over: a connection that is there after twice
+// the first, a new one after the second.
+constexpr std::chrono::milliseconds ping_beside_others{2'000}, connect_beside_others{1'500};
+
+
 constexpr std::size_t body_limit = 256u << 20;
 constexpr std::string_view protobuf_type = "application/vnd.kubernetes.protobuf";
 
@@ -335,6 +340,10 @@ Result<std::unique_ptr<ApiClient>> make_remote_client(asio::any_io_executor exec
   for (const auto& server : options.servers) {
     http::ClientOptions http_options;
     http_options.header_timeout = options.request_timeout;
+    if (options.servers.size() > 1) {
+      http_options.ping_interval = ping_beside_others;
+      http_options.connect_timeout = connect_beside_others;
+    }
     RN_TRY(auto client, http::Client::create(executor, {server, options.tls}, http_options));
     clients.push_back(std::move(client));
   }

@@ -110,6 +110,39 @@ def test_programs_that_start_before_what_they_need_wait_and_say_so_once(context)
         plane.stop()
 
 
+@time_limit(180)
+def test_a_server_that_hangs_costs_no_leadership(context):
+    cluster = Cluster(context, "hangs")
+    plane = cluster.plane
+    try:
+        plane.start_store()
+        for i in range(2):
+            plane.wait_ready(i, 30)
+        for program in (*cluster.managers, *cluster.schedulers):
+            assert program.stop() == 0, program.log()
+            plane.forget(program)
+        # Kubernetes' own durations; whichever server they ask first hangs in one of the two turns.
+        long = ("--leader-elect-lease-duration", "15s", "--leader-elect-renew-deadline", "10s", "--leader-elect-retry-period", "2s")
+        both = ",".join(plane.urls)
+        programs = [plane.start(name, "--kubeconfig", plane.kubeconfig(name), "--master", both, "--secure-port", 0, *long)
+                    for name in ("controller-manager", "scheduler")]
+        for program in programs:
+            program.wait_for_line(" leads kube-")
+        for turn in range(2):
+            cluster.servers[turn].process.send_signal(signal.SIGSTOP)
+            try:
+                path = f"/api/v1/namespaces/turn-{turn}"
+                plane.request("POST", "/api/v1/namespaces", {"metadata": {"name": f"turn-{turn}"}}, server=1 - turn)
+                context.wait_until("a controller's work", lambda: plane.request("GET", path + "/serviceaccounts/default", server=1 - turn), 15)
+                time.sleep(12)
+            finally:
+                cluster.servers[turn].process.send_signal(signal.SIGCONT)
+        for program in programs:
+            assert " lost " not in program.log(), program.log()
+    finally:
+        plane.stop()
+
+
 @time_limit(120)
 def test_kube_proxy_waits_for_the_api_and_reads_policies_as_somebody_else(context):
     node, plane = Namespace(context), SecurePlane(context, "proxy", 1)

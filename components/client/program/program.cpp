@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <boost/asio/this_coro.hpp>
 #include <boost/system/system_error.hpp>
 #include <iostream>
 #include <optional>
+#include <random>
 
 #include "base/log.h"
 #include "base/open_files.h"
@@ -17,8 +19,21 @@ namespace rusternetes::program {
 
 using client::LeaderElector;
 
+namespace {
+
+// Which of several servers the process asks first: others of its kind take others.
+std::size_t first_server(std::size_t count) {
+  static const auto chosen = std::random_device{}();
+  return count == 0 ? 0 : chosen % count;
+}
+
+}  // namespace
+
 ClientMaker::ClientMaker(asio::any_io_executor executor, client::RemoteOptions options)
-    : executor_(std::move(executor)), options_(std::move(options)) {}
+    : executor_(std::move(executor)), options_(std::move(options)) {
+  auto& servers = options_.servers;
+  std::ranges::rotate(servers, servers.begin() + static_cast<std::ptrdiff_t>(first_server(servers.size())));
+}
 
 Result<std::unique_ptr<client::ApiClient>> ClientMaker::try_make(
     std::string user_agent, std::shared_ptr<client::TokenSource> tokens) const {
