@@ -10,13 +10,12 @@ namespace rusternetes::api_proxy {
 
 using std::chrono::steady_clock;
 
-Backend::Backend(asio::any_io_executor executor, HostPort where, http::ClientTls tls,
+Backend::Backend(asio::any_io_executor executor, HostPort where, TlsSource tls,
                  std::chrono::milliseconds probe_timeout)
     : executor_(std::move(executor)),
       where_(std::move(where)),
       tls_(std::move(tls)),
       probe_timeout_(probe_timeout) {
-  tls_.server_name = where_.host;  // whichever of its addresses is asked
   boost::system::error_code error;
   const auto literal = asio::ip::make_address(where_.host, error);
   if (error) return;
@@ -24,8 +23,8 @@ Backend::Backend(asio::any_io_executor executor, HostPort where, http::ClientTls
   endpoints_.emplace_back(literal, where_.port);
 }
 
-Result<std::unique_ptr<Backend>> Backend::make(asio::any_io_executor executor, HostPort where,
-                                               http::ClientTls tls, std::chrono::milliseconds probe_timeout) {
+Result<std::unique_ptr<Backend>> Backend::make(asio::any_io_executor executor, HostPort where, TlsSource tls,
+                                               std::chrono::milliseconds probe_timeout) {
   std::unique_ptr<Backend> made(
       new Backend(std::move(executor), std::move(where), std::move(tls), probe_timeout));
   RN_CHECK(made->make_client(Endpoint(asio::ip::address_v4::loopback(), made->where_.port)));
@@ -55,7 +54,10 @@ Result<std::shared_ptr<http::Client>> Backend::make_client(const Endpoint& endpo
   options.max_idle_connections = 1;
   options.allow_http2 = false;  // one request at a time
   const HostPort address{endpoint.address().to_string(), endpoint.port()};
-  RN_TRY(auto client, http::Client::create(executor_, {"https://" + address.text(), tls_}, options));
+  http::ClientTls tls = tls_();
+  tls.server_name = where_.host;  // whichever of its addresses is asked
+  RN_TRY(auto client,
+         http::Client::create(executor_, {"https://" + address.text(), std::move(tls)}, options));
   return std::shared_ptr<http::Client>(std::move(client));
 }
 

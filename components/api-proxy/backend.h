@@ -3,6 +3,7 @@
 
 #include <boost/asio/ip/tcp.hpp>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,10 +23,12 @@ struct ProbeResult {
 class Backend {
  public:
   using Endpoint = asio::ip::tcp::endpoint;
+  // Asked for each new connection.
+  using TlsSource = std::function<http::ClientTls()>;
 
   // Certificates and keys that cannot be used are an error here.
-  static Result<std::unique_ptr<Backend>> make(asio::any_io_executor executor, HostPort where,
-                                               http::ClientTls tls, std::chrono::milliseconds probe_timeout);
+  static Result<std::unique_ptr<Backend>> make(asio::any_io_executor executor, HostPort where, TlsSource tls,
+                                               std::chrono::milliseconds probe_timeout);
 
   const HostPort& where() const { return where_; }
   // Empty while its name has not been resolved.
@@ -40,7 +43,7 @@ class Backend {
   void forget_connection() { client_.reset(); }
 
  private:
-  Backend(asio::any_io_executor executor, HostPort where, http::ClientTls tls,
+  Backend(asio::any_io_executor executor, HostPort where, TlsSource tls,
           std::chrono::milliseconds probe_timeout);
   Result<std::shared_ptr<http::Client>> make_client(const Endpoint& endpoint) const;
   Task<ProbeResult> ask(std::shared_ptr<http::Client> client,
@@ -48,7 +51,7 @@ class Backend {
 
   asio::any_io_executor executor_;
   HostPort where_;
-  http::ClientTls tls_;
+  TlsSource tls_;
   std::chrono::milliseconds probe_timeout_;
   bool is_literal_ = false;
   std::vector<Endpoint> endpoints_;

@@ -71,32 +71,15 @@ Result<milliseconds> span(const char* flag, const std::string& text) {
   return *parsed;
 }
 
-Result<std::string> file(const char* flag, const std::string& path) {
-  auto text = certs::read_text(path);
-  if (!text) return wrong(fmt::format("--{}: {}", flag, text.error().message));
-  return text;
-}
-
-Result<http::ClientTls> probe_tls(const Flags& flags) {
-  http::ClientTls tls;
+Result<std::shared_ptr<TlsFiles>> probe_tls(const Flags& flags) {
   if (flags.certificate_authority.empty())
     return wrong(
         "--certificate-authority is missing: the file with the authority of the servers' certificates");
   if (flags.client_certificate.empty() != flags.client_key.empty())
     return wrong("--client-certificate and --client-key go together");
-  RN_TRY(tls.ca_pem, file("certificate-authority", flags.certificate_authority));
-  if (!certs::inspect(tls.ca_pem))
-    return wrong(fmt::format("--certificate-authority: {} holds no certificate in PEM form",
-                             flags.certificate_authority));
-  if (flags.client_certificate.empty()) return tls;
-  RN_TRY(tls.certificate_chain_pem, file("client-certificate", flags.client_certificate));
-  RN_TRY(tls.private_key_pem, file("client-key", flags.client_key));
-  const auto is_pair = certs::key_matches({tls.certificate_chain_pem, tls.private_key_pem});
-  if (!is_pair) return wrong(fmt::format("--client-certificate, --client-key: {}", is_pair.error().message));
-  if (!*is_pair)
-    return wrong(fmt::format("--client-key: {} is not the key of the certificate in {}", flags.client_key,
-                             flags.client_certificate));
-  return tls;
+  RN_TRY(auto files,
+         TlsFiles::read({flags.certificate_authority, flags.client_certificate, flags.client_key}));
+  return std::make_shared<TlsFiles>(std::move(files));
 }
 
 }  // namespace
@@ -138,7 +121,7 @@ Result<Options> options_of(const Flags& flags) {
       return wrong(fmt::format("--server: {} is named twice", text));
     out.servers.push_back(*std::move(server));
   }
-  RN_TRY(out.tls, probe_tls(flags));
+  RN_TRY(out.tls_files, probe_tls(flags));
   RN_TRY(out.probe_interval, span("probe-interval", flags.probe_interval));
   RN_TRY(out.probe_timeout, span("probe-timeout", flags.probe_timeout));
   if (!flags.health_address.empty()) {

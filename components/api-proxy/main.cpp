@@ -8,6 +8,7 @@
 
 #include "api-proxy/flags.h"
 #include "base/log.h"
+#include "base/memory_trim.h"
 #include "base/open_files.h"
 
 using namespace rusternetes;
@@ -52,6 +53,7 @@ int main(int argc, char** argv) {
   if (flags.verbosity >= 4) log::set_level(log::Level::debug);
   auto options = api_proxy::options_of(flags);
   if (!options) return fail(options.error());
+  const MemoryTrim memory("api-proxy", {});
   EventThread thread("proxy");
   auto proxy = api_proxy::ApiProxy::make(thread.executor(), *options);
   if (!proxy) return fail(proxy.error());

@@ -68,8 +68,10 @@ Result<std::unique_ptr<ApiProxy>> ApiProxy::make(asio::any_io_executor executor,
   std::unique_ptr<ApiProxy> made(new ApiProxy(executor, std::move(options)));
   auto& its = made->options_;
   its.connections = std::max<std::size_t>(1, std::min(its.connections, room_for_connections()));
+  Backend::TlsSource tls = [tls = its.tls] { return tls; };
+  if (its.tls_files) tls = [files = its.tls_files] { return files->current(); };
   for (const auto& server : its.servers) {
-    RN_TRY(auto backend, Backend::make(executor, server, its.tls, its.probe_timeout));
+    RN_TRY(auto backend, Backend::make(executor, server, tls, its.probe_timeout));
     made->unresolved_ += !backend->is_literal();
     made->servers_.push_back({std::move(backend), AsyncEvent(executor)});
   }

@@ -13,6 +13,7 @@
 #include "api-proxy/balancer.h"
 #include "api-proxy/health.h"
 #include "api-proxy/host_port.h"
+#include "api-proxy/tls_files.h"
 #include "api-proxy/tunnel.h"
 #include "base/task.h"
 
@@ -21,7 +22,8 @@ namespace rusternetes::api_proxy {
 struct Options {
   HostPort listen;  // a literal address; port 0: any free one
   std::vector<HostPort> servers;
-  http::ClientTls tls;  // for probes
+  http::ClientTls tls;                 // for probes
+  std::shared_ptr<TlsFiles> tls_files;  // instead, if there are any
   std::chrono::milliseconds probe_interval{1'000}, probe_timeout{1'000};
   std::optional<HostPort> health;
   // Who comes then waits in the kernel's queue. Fewer where the limit of open files does not allow them.

@@ -192,3 +192,38 @@ TEST_CASE("the program serves, takes little memory, and ends at SIGTERM") {
   for (const auto& client : clients) REQUIRE(client.is_at_end());
   CHECK(program.log().find("stopping") != std::string::npos);
 }
+
+TEST_CASE(
+    "certificates that change are used without a restart, and what cannot be used leaves those before") {
+  const Folder folder;
+  const auto other = certs::make_authority({.common_name = "other"}, Clock::system().now());
+  REQUIRE(other);
+  folder.write("ca.crt", other->certificate_pem);
+  TestServer server("a");
+  Program program(folder, {"--listen-address=127.0.0.1:0", "--health-address=127.0.0.1:0",
+                           "--server=127.0.0.1:" + std::to_string(server.port()),
+                           "--certificate-authority=" + folder.file("ca.crt"), "--probe-interval=20ms"});
+  const auto health = program.wait_port("health is served on ");
+  REQUIRE(eventually([&] { return program.log().find("gets no connections") != std::string::npos; }));
+  CHECK(plain_status(health, "/readyz") == 500);
+  folder.write("ca.crt", "half a certif");
+  REQUIRE(eventually([&] { return program.log().find("stay as they were") != std::string::npos; }));
+  CHECK(plain_status(health, "/readyz") == 500);
+  folder.write("ca.crt", Pki::get().authority.certificate_pem);
+  REQUIRE(eventually([&] { return plain_status(health, "/readyz") == 200; }));
+  CHECK(program.log().find("were read anew") != std::string::npos);
+  // A bad file takes nothing away, and is told of once, also over new connections.
+  folder.write("ca.crt", "no certificate at all");
+  server.kill();
+  REQUIRE(eventually([&] { return plain_status(health, "/readyz") == 500; }));
+  server.start();
+  REQUIRE(eventually([&] { return plain_status(health, "/readyz") == 200; }));
+  const std::string log = program.log();
+  std::size_t told = 0;
+  for (auto at = log.find("no certificate in PEM"); at != log.npos;
+       at = log.find("no certificate in PEM", at + 1))
+    ++told;
+  CHECK(told <= 2);
+  program.signal(SIGTERM);
+  CHECK(program.wait_end() == 0);
+}
