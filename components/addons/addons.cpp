@@ -74,7 +74,8 @@ void append(std::vector<Object>& to, std::vector<Object> more) {
 Object dns_service(const std::string& address, std::uint16_t port) {
   return make("v1", "Service",
               fmt::format(R"({{"metadata":{{"name":"kube-dns","namespace":"kube-system",
-          "labels":{{"k8s-app":"kube-dns","kubernetes.io/cluster-service":"true","kubernetes.io/name":"CoreDNS"}}}},
+          "labels":{{"k8s-app":"kube-dns","kubernetes.io/cluster-service":"true",
+                     "kubernetes.io/name":"CoreDNS"}}}},
           "spec":{{"type":"ClusterIP","clusterIP":"{0}","ports":[
             {{"name":"dns","protocol":"UDP","port":53,"targetPort":{1}}},
             {{"name":"dns-tcp","protocol":"TCP","port":53,"targetPort":{1}}}]}}}})",

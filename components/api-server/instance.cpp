@@ -269,7 +269,8 @@ Task<> Instance::Impl::bootstrap(std::unique_ptr<client::ApiClient> client, Resu
   for (const auto& addon : options.addons) {
     auto done = co_await write_addon(*client, addon);
     if (!done && addon.is_left_alone) {  // a cluster whose objects stand in the way serves nevertheless
-      log::error("api-server", "the add-on {} {} was not made: {}", addon.resource.resource, client::name_of(addon.object), done.error().message);
+      log::error("api-server", "the add-on {} {} was not made: {}", addon.resource.resource,
+                 client::name_of(addon.object), done.error().message);
     } else if (!done) {
       outcome = internal_error(fmt::format("{} {}: {}", addon.resource.resource, client::name_of(addon.object), done.error().message));
       co_return;
@@ -280,7 +281,8 @@ Task<> Instance::Impl::bootstrap(std::unique_ptr<client::ApiClient> client, Resu
   const Document binding = client::ObjectBuilder::from_json(B::schema_type(), fmt::format(
       R"({{"metadata":{{"name":"{0}"}},"roleRef":{{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":"cluster-admin"}},"subjects":[{{"apiGroup":"rbac.authorization.k8s.io","kind":"Group","name":"{0}"}}]}})",
       options.admin_group));
-  auto done = co_await write_bootstrap_object(*client, *client->registry()->find_kind("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"), binding);
+  const Kind* kind = client->registry()->find_kind("rbac.authorization.k8s.io/v1", "ClusterRoleBinding");
+  auto done = co_await write_bootstrap_object(*client, *kind, binding);
   if (!done) outcome = done.error();
 }
 

@@ -47,7 +47,8 @@ struct InstanceOptions {
   std::size_t max_requests_inflight = 400, max_mutating_requests_inflight = 200;
   // Whether client certificates of this group are cluster administrators by a binding of ours (kubeadm's scheme).
   std::string admin_group;
-  // What this cluster holds beside what every one does, addresses of its own programs for one. Looked for at each start.
+  // What this cluster holds beside what every one does, addresses of its own programs for one. Looked for at
+  // each start.
   struct Addon {
     client::Resource resource;
     apimachinery::Document object;

@@ -167,7 +167,8 @@ void define(CLI::App& app, Flags& flags) {
   app.add_option("--kubelet-client-key", flags.kubelet_key, "Its key");
   app.add_option("--kubelet-certificate-authority", flags.kubelet_ca, "Authority of the kubelets' serving certificates");
   app.add_option("--allow-privileged", flags.allow_privileged, "Privileged containers may be asked for")->capture_default_str();
-  app.add_option("--addon-manifest", flags.addon_manifest, "YAML or JSON: objects that are made where the cluster does not have them");
+  app.add_option("--addon-manifest", flags.addon_manifest,
+                 "YAML or JSON: objects that are made where the cluster does not have them");
   app.add_option("--max-requests-inflight", flags.max_requests, "Reading requests at once")->capture_default_str();
   app.add_option("--max-mutating-requests-inflight", flags.max_mutating, "Writing requests at once")->capture_default_str();
   app.add_option("--request-timeout", flags.request_timeout, "How long a request that does not stream may take, such as 1m0s")->capture_default_str();
@@ -197,7 +198,8 @@ bool is_told_to_end() {
   return ::sigtimedwait(&signals, nullptr, &now) > 0;
 }
 
-// Containers start in any order: a store that does not answer is waited for. Absent where the process is to end.
+// Containers start in any order: a store that does not answer is waited for.
+// Null where the process is to end.
 Result<std::unique_ptr<storage::etcd::EtcdStore>> wait_for_etcd(const storage::etcd::EtcdOptions& options) {
   storage::etcd::EtcdOptions probe = options;
   probe.read_timeout = std::chrono::milliseconds(1'000);

@@ -16,8 +16,8 @@ using Response = std::unique_ptr<http::ClientResponse>;
 
 namespace {
 
-// Of several servers one that hangs is to be left before a leader's lease is over: a connection that is there after twice
-// the first, a new one after the second.
+// Of several servers one that hangs is to be left before a leader's lease is over: a connection that is there
+// after twice the first, a new one after the second.
 constexpr std::chrono::milliseconds ping_beside_others{2'000}, connect_beside_others{1'500};
 
 

@@ -84,11 +84,11 @@ void add_flags(CLI::App& app, program::CommonFlags& common, kube_proxy::Flags& f
   app.add_option("--node-netns", flags.node_netns,
                  "The node's network namespace; default: that of the process");
   app.add_option("--node-uplink", uplink,
-                 "The node's link to the outside: without it for 2 s the program ends with code 1, so that who "
-                 "restarts it puts it into the node's new namespace; empty: it is not watched");
+                 "The node's link to the outside: without it for 2 s the program ends with code 1, so that "
+                 "who restarts it puts it into the node's new namespace; empty: it is not watched");
   app.add_option("--node-address", flags.node_addresses,
-                 "The node's own addresses, where connections of published ports go: for these the host is like "
-                 "anybody else")
+                 "The node's own addresses, where connections of published ports go: for these the host is "
+                 "like anybody else")
       ->delimiter(',');
   app.add_option("--host-address", flags.host_addresses,
                  "Addresses of the node's host, which no NetworkPolicy keeps from the node's Pods")

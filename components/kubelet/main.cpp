@@ -72,7 +72,10 @@ std::string host_name() {
 
 void add_flags(CLI::App& app, Flags& flags, kubelet::KubeletOptions& options) {
   app.add_option("--kubeconfig", flags.kubeconfig, "How to reach the API, as system:node:NAME")->required();
-  app.add_option("--master", flags.masters, "Address of the API instead of the kubeconfig's; several, by commas, stand in for each other")->delimiter(',');
+  app.add_option("--master", flags.masters,
+                 "Address of the API instead of the kubeconfig's; several, by commas, stand in for each "
+                 "other")
+      ->delimiter(',');
   app.add_option("--routes-kubeconfig", flags.node_kubeconfig, "An identity that may list Nodes: keeps routes to the other nodes' Pods");
   app.add_option("--hostname-override", options.node_name, "Name of the node; default: the host's name");
   app.add_option("--node-ip", options.node_ip, "Address of the node; default: that of the link with the default route");
@@ -96,9 +99,15 @@ void add_flags(CLI::App& app, Flags& flags, kubelet::KubeletOptions& options) {
   app.add_option("--pod-infra-container-image", flags.pause_image, "Image of sandboxes")->capture_default_str();
   app.add_option("--cluster-name", options.cluster, "Tells clusters of one host apart")->capture_default_str();
   app.add_option("--cluster-cidr", options.cluster_cidrs, "Ranges of the cluster that Pods reach with their own address")->delimiter(',');
-  app.add_option("--non-masquerade-cidr", options.no_masquerade_cidrs, "Ranges and addresses beside --cluster-cidr that Pods reach with their own address: the host's, for one")->delimiter(',');
+  app.add_option("--non-masquerade-cidr", options.no_masquerade_cidrs,
+                 "Ranges and addresses beside --cluster-cidr that Pods reach with their own address: the "
+                 "host's, for one")
+      ->delimiter(',');
   app.add_option("--node-netns", options.netns_path, "The node's network namespace; default: that of the process");
-  app.add_option("--node-uplink", options.uplink, "The node's link to the outside: without it for 2 s the kubelet ends with code 1, so that who restarts it puts it into the node's new namespace; empty: the host is the node")->capture_default_str();
+  app.add_option("--node-uplink", options.uplink,
+                 "The node's link to the outside: without it for 2 s the kubelet ends with code 1, so that "
+                 "who restarts it puts it into the node's new namespace; empty: the host is the node")
+      ->capture_default_str();
   app.add_option("--host-network-container", flags.host_network_container, "Container whose network is that of host-network Pods; default: with --node-netns one that the kubelet makes, else the host's");
   app.add_option("--mount-namespace", flags.mount_namespace, "Mount namespace to work in, such as /proc/1/ns/mnt, the host's, for a kubelet in a container; kubeconfigs and certificates are read before");
   app.add_option("-v,--v", flags.verbosity, "Verbosity of the log; from 4 on, details")->capture_default_str();
@@ -164,10 +173,12 @@ class Program {
     if (flags_.engine == "podman") detect.kind = engine::EngineKind::podman;
     if (flags_.engine == "docker") detect.kind = engine::EngineKind::docker;
     detect.socket_path = flags_.runtime_endpoint.starts_with("unix://") ? flags_.runtime_endpoint.substr(7) : flags_.runtime_endpoint;
-    for (auto pause = kLeastRetry; !(is_told_to_end_ = is_told_to_end()); pause = std::min(pause * 2, kMostRetry)) {
+    for (auto pause = kLeastRetry;; pause = std::min(pause * 2, kMostRetry)) {
+      if ((is_told_to_end_ = is_told_to_end())) break;
       auto found = co_await engine::detect_engine(thread_.executor(), detect);
       if (found || !found.error().is(engine::reason::kUnreachable)) co_return found;
-      if (pause == kLeastRetry) log::warn("kubelet", "waiting for the container engine: {}", found.error().message);
+      if (pause == kLeastRetry)
+        log::warn("kubelet", "waiting for the container engine: {}", found.error().message);
       co_await sleep_for(pause);
     }
     co_return internal_error("told to end before there was a container engine");

@@ -81,7 +81,8 @@ kubelet::KubeletOptions Node::Impl::kubelet_options() const {
   out.cluster_cidrs = split_list(options.pod_cidr);
   for (const auto& range : split_list(options.service_cluster_ip_range)) out.cluster_cidrs.push_back(range);
   // settle() has seen to it that the range has room for it.
-  if (const auto dns = addons::dns_service_address(options.service_cluster_ip_range)) out.cluster_dns = {*dns};
+  const auto dns = addons::dns_service_address(options.service_cluster_ip_range);
+  if (dns) out.cluster_dns = {*dns};
   out.no_masquerade_cidrs = split_list(options.host_address);
   out.serving_certificate_pem = pki.kubelet_certificate_pem;
   out.serving_key_pem = pki.kubelet_key_pem;

@@ -87,7 +87,8 @@ Result<void> Process::Impl::add_addons(api_server::InstanceOptions& api_options)
   for (auto& object : addons::network_policy()) objects.push_back(std::move(object));
   for (auto& object : objects) {
     const auto& kind = *object.kind;
-    api_options.addons.push_back({{kind.group_version.group, kind.group_version.version, kind.resource}, std::move(object.document)});
+    const client::Resource resource{kind.group_version.group, kind.group_version.version, kind.resource};
+    api_options.addons.push_back({resource, std::move(object.document)});
   }
   return {};
 }

@@ -19,9 +19,12 @@ class Front:
         self.health = f"http://127.0.0.1:{free_port()}"
         pki = plane.pki
         servers = [word for url in plane.urls for word in ("--server", url.removeprefix("https://"))]
-        self.proxy = plane.start("api-proxy", "--listen-address", f"127.0.0.1:{port}", *servers, "--certificate-authority", pki.path("ca.crt"),
-                                 "--client-certificate", pki.path("user-admin.crt"), "--client-key", pki.path("user-admin.key"),
-                                 "--health-address", self.health.removeprefix("http://"), "--probe-interval", "200ms", "--probe-timeout", "500ms")
+        self.proxy = plane.start("api-proxy", "--listen-address", f"127.0.0.1:{port}", *servers,
+                                 "--certificate-authority", pki.path("ca.crt"),
+                                 "--client-certificate", pki.path("user-admin.crt"), "--client-key",
+                                 pki.path("user-admin.key"),
+                                 "--health-address", self.health.removeprefix("http://"), "--probe-interval",
+                                 "200ms", "--probe-timeout", "500ms")
         plane.urls.append(f"https://127.0.0.1:{port}")
         self.index = len(plane.urls) - 1
         self.times, self.problems, self.stopping = [], [], threading.Event()
@@ -57,12 +60,13 @@ class Front:
 
 
 def watch(front):
-    """A watch through the proxy, on a connection that nothing else uses: how long until it ends, when asked."""
+    """A watch through the proxy, on a connection that nothing else uses: the thread that lives as long."""
     plane = front.plane
     tls = ssl.create_default_context(cafile=plane.pki.path("ca.crt"))
     tls.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)
     tls.load_cert_chain(plane.pki.path("user-super-admin.crt"), plane.pki.path("user-super-admin.key"))
-    answer = urllib.request.urlopen(f"{plane.urls[front.index]}/api/v1/namespaces?watch=true", context=tls, timeout=60)
+    answer = urllib.request.urlopen(f"{plane.urls[front.index]}/api/v1/namespaces?watch=true", context=tls,
+                                    timeout=60)
 
     def until_its_end():
         try:
@@ -88,9 +92,10 @@ def test_requests_go_on_while_a_server_dies_and_another_hangs(context):
         both = sorted(url.removeprefix("https://") for url in plane.urls[:2])
         context.wait_until("both to be ready for the proxy", lambda: front.ready_servers() == both)
         assert urllib.request.urlopen(front.health + "/readyz", timeout=5).read() == b"ok"
-        # Certificates pass: the server knows who asks, and that it is the API's own certificate is checked by the client.
+        # Certificates pass: the server knows who asks, and the client that it is the API's own.
         who = plane.request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {
-            "kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1"}, user="admin", server=front.index)
+            "kind": "SelfSubjectReview", "apiVersion": "authentication.k8s.io/v1"}, user="admin",
+            server=front.index)
         assert who["status"]["userInfo"]["username"] == "kubernetes-admin", who
         front.thread.start()
 
@@ -110,8 +115,10 @@ def test_requests_go_on_while_a_server_dies_and_another_hangs(context):
         front.times.clear()
         servers[1].process.send_signal(signal.SIGSTOP)
         try:
-            context.wait_until("the one that hangs to be noticed", lambda: front.ready_servers() == both[:1], 10)
-            context.wait_until("the watches at it to end", lambda: sum(not one.is_alive() for one in watches) == 2, 10)
+            context.wait_until("the one that hangs to be noticed", lambda: front.ready_servers() == both[:1],
+                               10)
+            context.wait_until("the watches at it to end",
+                               lambda: sum(not one.is_alive() for one in watches) == 2, 10)
             time.sleep(1)
             assert max(front.times) < 4, max(front.times)
             front.times.clear()

@@ -168,3 +168,7 @@ def test_a_flag_that_is_not_ours_is_refused_by_name(context):
     assert refused.returncode == 1 and "--cluster-cidr" in refused.stderr, refused
     refused = context.run(context.binary("controller-manager"), "--allocate-node-cidrs", "--cluster-cidr=10.0.0.0/24", "--node-cidr-mask-size=16", check=False)
     assert refused.returncode == 1 and "--node-cidr-mask-size" in refused.stderr, refused
+    for bad in ("10250", "x/TCP", "0/TCP", "65536/UDP", "10250/tcp"):
+        refused = context.run(context.binary("controller-manager"), f"--reserved-node-ports={bad}", check=False)
+        said = f'controller-manager: --reserved-node-ports: "{bad}" is no port such as 10250/TCP\n'
+        assert refused.returncode == 1 and refused.stderr == said, refused

@@ -54,16 +54,22 @@ class TwoNodes(KubeconfigCluster):
         run("ip link add nodes0 type veth peer name host netns switch")
         run(f"ip address add {HOST}/24 dev nodes0")
         run("ip link set nodes0 up")
-        for name, address in NODES.items():
-            run(f"ip netns add {name}")
-            run(f"ip -n {name} link set lo up")
-            run(f"ip -n {name} link add eth0 type veth peer name {name} netns switch")
-            run(f"ip -n {name} address add {address}/24 dev eth0")
-            run(f"ip -n {name} link set eth0 up")
-            run(f"ip -n {name} route add default via {HOST}")
-        for port in ("host", *NODES):
-            run(f"ip -n switch link set {port} master br0")
-            run(f"ip -n switch link set {port} up")
+        run("ip -n switch link set host master br0")
+        run("ip -n switch link set host up")
+        for name in NODES:
+            self.plug_in(name)
+
+    def plug_in(self, name):
+        """The node's namespace, and its wire to the switch."""
+        run = lambda text: self.context.run(*text.split())
+        run(f"ip netns add {name}")
+        run(f"ip -n {name} link set lo up")
+        run(f"ip -n {name} link add eth0 type veth peer name {name} netns switch")
+        run(f"ip -n {name} address add {NODES[name]}/24 dev eth0")
+        run(f"ip -n {name} link set eth0 up")
+        run(f"ip -n {name} route add default via {HOST}")
+        run(f"ip -n switch link set {name} master br0")
+        run(f"ip -n switch link set {name} up")
 
     def remove_networks(self):
         for name in (*NODES, "switch"):  # veths go with their namespaces
@@ -130,7 +136,7 @@ class TwoNodes(KubeconfigCluster):
         self.programs[f"kube-proxy-{name}"] = Program(
             self.context, f"kube-proxy-{name}-{self.starts}", *where, self.context.binary("kube-proxy"), *netns, "--kubeconfig",
             self.path(re.sub(r"\W", "_", PROXY) + ".kubeconfig"), "--hostname-override", name, "--cluster-name", "two-nodes",
-            "--cluster-cidr", PODS, "--service-cluster-ip-range", SERVICES)
+            "--cluster-cidr", PODS, "--service-cluster-ip-range", SERVICES, "--node-uplink", "eth0")
 
     def ruled_addresses(self, node):
         """Every IPv4 address that stands in the node's rules."""
@@ -263,6 +269,32 @@ def test_a_restarted_kubelet_takes_its_pods_up_again_and_their_connections_work(
     assert after["containerStatuses"][0]["containerID"] == before["containerStatuses"][0]["containerID"]
     seen, own = cluster.ask_from("asks-again", "node-a", after["podIP"])
     assert seen == own
+
+
+@time_limit(240)
+def test_a_node_whose_namespace_is_replaced_keeps_its_pods_and_their_addresses(context):
+    """As when an engine starts the container anew that owns the namespace."""
+    cluster = context.state["cluster"]
+    server = lambda: cluster.running_pods("app=server-a", 1)[0]["status"]
+    before = server()
+    context.run("ip", "-n", "switch", "link", "delete", "node-a")
+    for name in ("node-a", "kube-proxy-node-a"):
+        program = cluster.programs[name]
+        assert program.wait(15) == 1, program.log()[-2000:]
+        assert "the node has had no link eth0 for 2 s" in program.log().splitlines()[-1], program.log()[-2000:]
+    context.run("ip", "netns", "delete", "node-a")
+    cluster.plug_in("node-a")
+    cluster.start_kubelet("node-a")
+    cluster.start_proxy("node-a")
+    cluster.wait_until_ready("node-a")
+    for client in ("node-b", "node-a"):
+        seen, own = cluster.ask_from(f"asks-{client}", client, before["podIP"])
+        assert seen == own, client
+    after = server()
+    assert after["podIP"] == before["podIP"]
+    assert after["containerStatuses"][0]["containerID"] == before["containerStatuses"][0]["containerID"]
+    assert after["containerStatuses"][0]["restartCount"] == before["containerStatuses"][0]["restartCount"]
+    assert cluster.ruled_addresses("node-a") & {cluster.get("service", "kubernetes")["spec"]["clusterIP"]}
 
 
 def test_the_scheduler_places_pods_on_the_node_that_takes_them(context):

@@ -24,7 +24,7 @@ class FakeRuntime final : public engine::Runtime {
   std::function<Task<Result<engine::ExecOutput>>(std::string, std::vector<std::string>, std::chrono::milliseconds)> on_exec;
   // What exec and attach give, by the container's id.
   std::function<Result<std::unique_ptr<engine::ExecSession>>(std::string id, engine::ExecSpec spec, bool is_attach)> on_session;
-  std::string sandbox_netns;                                   // "/proc/PID/ns/net" of each sandbox that is made
+  std::string sandbox_netns;  // "/proc/PID/ns/net" of each sandbox that is made
   bool ignores_stop_signal = false;                            // then only SIGKILL ends a container
   std::vector<std::string> calls;                              // "create web/0", "stop web 30", ...
   std::map<std::string, engine::ContainerConfig> configs;      // by container id

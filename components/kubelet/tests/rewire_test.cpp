@@ -97,7 +97,8 @@ struct World {
           "nodes",
           R"({"metadata":{"name":"n1"},"spec":{"podCIDR":"10.99.0.0/24","podCIDRs":["10.99.0.0/24"]}})");
       harness->api.put("pods", R"({"metadata":{"name":"web","namespace":"default"},"spec":{"nodeName":"n1",
-          "containers":[{"name":"a","image":"busybox"}]},"status":{"phase":"Pending","qosClass":"BestEffort"}})");
+          "containers":[{"name":"a","image":"busybox"}]},
+          "status":{"phase":"Pending","qosClass":"BestEffort"}})");
     });
   }
   // The node's namespace is another one from here on, with an address of the node's as its gateway.
