@@ -204,11 +204,13 @@ Result<std::unique_ptr<storage::etcd::EtcdStore>> wait_for_etcd(const storage::e
   storage::etcd::EtcdOptions probe = options;
   probe.read_timeout = std::chrono::milliseconds(1'000);
   probe.start_timeout = std::chrono::milliseconds(0);
-  for (bool is_first = true;; is_first = false) {
+  // One server at a time: of several the store tells each time that it turns to another.
+  for (std::size_t turn = 0;; ++turn) {
+    if (!options.servers.empty()) probe.servers = {options.servers[turn % options.servers.size()]};
     auto probed = storage::etcd::EtcdStore::open(probe);
     if (probed) break;
     if (!probed.error().is("InternalError")) return probed.error();
-    if (is_first) log::warn("api-server", "waiting for the store: {}", probed.error().message);
+    if (turn == 0) log::warn("api-server", "waiting for the store: {}", probed.error().message);
     if (is_told_to_end()) return std::unique_ptr<storage::etcd::EtcdStore>();
   }
   return storage::etcd::EtcdStore::open(options);

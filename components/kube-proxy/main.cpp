@@ -74,7 +74,7 @@ class ProxyService final : public program::Service {
   kube_proxy::KubeProxy proxy_;
 };
 
-void add_flags(CLI::App& app, program::CommonFlags& common, kube_proxy::Flags& flags, std::string& uplink,
+void add_flags(CLI::App& app, program::CommonFlags& common, kube_proxy::Flags& flags, std::string& uplink_name,
                bool& is_cleanup) {
   app.allow_extras();
   app.add_option("--kubeconfig", common.kubeconfig, "How to reach the API, and as whom");
@@ -83,7 +83,7 @@ void add_flags(CLI::App& app, program::CommonFlags& common, kube_proxy::Flags& f
   app.add_option("--hostname-override", flags.node_name, "Name of the node; default: the host's name");
   app.add_option("--node-netns", flags.node_netns,
                  "The node's network namespace; default: that of the process");
-  app.add_option("--node-uplink", uplink,
+  app.add_option("--node-uplink", uplink_name,
                  "The node's link to the outside: without it for 2 s the program ends with code 1, so that "
                  "who restarts it puts it into the node's new namespace; empty: it is not watched");
   app.add_option("--node-address", flags.node_addresses,
@@ -147,12 +147,12 @@ int main(int argc, char** argv) {
   program::CommonFlags common;
   common.leader_elect = false;  // every node has one of its own
   kube_proxy::Flags flags;
-  std::string uplink;
+  std::string uplink_name;
   bool is_cleanup = false;
   CLI::App app{"The proxy of a node: Services' addresses lead to their endpoints", "kube-proxy"};
   app.footer(
       "Example:\n  kube-proxy --kubeconfig /etc/kubernetes/kube-proxy.conf --cluster-cidr 10.244.0.0/16");
-  add_flags(app, common, flags, uplink, is_cleanup);
+  add_flags(app, common, flags, uplink_name, is_cleanup);
   if (const auto code = program::parse(app, argc, argv, unsupported)) return *code;
   auto options = kube_proxy::options_of(flags);
   if (!options) return fail(options.error());
@@ -164,8 +164,8 @@ int main(int argc, char** argv) {
     return done ? 0 : fail(done.error());
   }
   std::unique_ptr<uplink::UplinkWatch> watch;
-  if (!uplink.empty()) {
-    auto started = uplink::end_without(*node, uplink, "kube-proxy");
+  if (!uplink_name.empty()) {
+    auto started = uplink::end_without(*node, uplink_name, "kube-proxy");
     if (!started) return fail(started.error());
     watch = *std::move(started);
   }

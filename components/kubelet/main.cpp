@@ -153,7 +153,7 @@ class Program {
     run_blocking(thread_.executor(), run(outcome));
     return outcome;
   }
-  // Start() failed since there was no need to go on.
+  // Why start() failed: there is nothing to tell.
   bool was_told_to_end() const { return is_told_to_end_; }
   void stop() {
     run_blocking(thread_.executor(), end());

@@ -129,6 +129,17 @@ def test_programs_that_start_before_what_they_need_wait_and_say_so_once(context)
         plane.stop()
 
 
+@time_limit(60)
+def test_an_api_server_waits_for_any_of_its_stores_and_ends_when_it_is_told_to(context):
+    plane = SecurePlane(context, "no-store", 1)
+    dead = ",".join(f"https://127.0.0.1:{free_port()}" for _ in range(3))
+    server = plane.start_api_server(0, "--etcd-servers", dead)
+    server.wait_for_line("waiting for the store")
+    time.sleep(3)
+    assert len(server.log().splitlines()) == 1, server.log()
+    assert server.stop(timeout=5) == 0, server.log()
+
+
 @time_limit(180)
 def test_a_server_that_hangs_costs_no_leadership(context):
     cluster = Cluster(context, "hangs")
