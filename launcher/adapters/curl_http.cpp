@@ -60,6 +60,7 @@ Headers prepare(CURL* curl, const HttpRequest& request, Blobs& blobs) {
   curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(request.timeout.count()));
   curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);
   curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
+  if (request.is_last) curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, 1L);
   if (!request.authority_pem.empty()) curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &blobs.authority);
   if (!request.certificate_pem.empty()) {
     curl_easy_setopt(curl, CURLOPT_SSLCERT_BLOB, &blobs.certificate);

@@ -266,17 +266,25 @@ Result<> SupervisorPort::restart(const ProcessSpec& spec, milliseconds grace) {
   return {};
 }
 
+// Does not wait for the next child: whenever its supervisor starts it, it finds no leave to run.
 Result<> SupervisorPort::hold(const ProcessSpec& spec, milliseconds grace) {
+  if (supervisor_pid(spec.pid_file) <= 0)
+    return failure("ProcessFailed", "the supervisor of the cluster does not run");
   std::error_code error;
   std::filesystem::remove(spec.hold_file, error);
-  if (error)
-    return internal_error(fmt::format("remove {}: {}", spec.hold_file.string(), error.message()));
-  // A child may have been started, and have seen the file, while it was taken away: that one is no holder.
+  if (error) return internal_error(fmt::format("remove {}: {}", spec.hold_file.string(), error.message()));
+  // One that was started while the file was taken away may have seen it yet, and is no holder.
+  const std::string word = std::string(1, '\0') + hold_word + '\0';
   for (int tries = 0; tries < 3; ++tries) {
-    RN_CHECK(restart(spec, grace));
-    const int child_pid = read_status_file(spec.status_file).child_pid;
-    const auto command = certs::read_text(fmt::format("/proc/{}/cmdline", child_pid), 1 << 20);
-    const std::string word = std::string(1, '\0') + hold_word + '\0';
+    const int child_pid = read_status_file(spec.status_file).child_pid;  // 0 while it waits to start one
+    const Descriptor child(open_pid(child_pid));
+    signal_pid(child.get(), SIGTERM);
+    if (!has_ended_by(child, std::chrono::steady_clock::now() + grace)) signal_pid(child.get(), SIGKILL);
+    if (!has_ended_by(child, std::chrono::steady_clock::now() + std::chrono::seconds(10)))
+      return failure("ProcessFailed", fmt::format("process {} does not end", child_pid));
+    const int next_pid = read_status_file(spec.status_file).child_pid;
+    if (next_pid == 0 || next_pid == child_pid) return {};
+    const auto command = certs::read_text(fmt::format("/proc/{}/cmdline", next_pid), 1 << 20);
     if (command && (command->empty() || command->find(word) != std::string::npos)) return {};
   }
   return failure("ProcessFailed", "the process of the cluster does not stay stopped");

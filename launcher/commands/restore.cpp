@@ -32,6 +32,7 @@ std::optional<std::int64_t> revision_of_api(const StepContext& context) {
   request.key_pem = pair->key_pem;
   request.authority_pem = *authority;
   request.timeout = std::chrono::milliseconds(3000);
+  request.is_last = true;
   const auto answer = context.environment.http.send(request);
   if (!answer || answer->status != 200) return {};
   boost::system::error_code error;

@@ -19,6 +19,8 @@ struct HttpRequest {
   std::string certificate_pem;
   std::string key_pem;
   std::chrono::milliseconds timeout{10'000};
+  // Nothing is kept open afterwards: who is about to end the server would wait for it.
+  bool is_last = false;
 };
 
 struct HttpResponse {
