@@ -16,6 +16,9 @@
 
 namespace rusternetes::launcher {
 
+// The API level of clusters.
+inline constexpr const char* kubernetes_version = "v1.35";
+
 struct Flag {
   std::string_view name;   // "--pod-cidr"
   std::string_view value;  // "CIDR"; empty for a switch

@@ -31,6 +31,14 @@ bool is_id_character(char c) {
          c == '.';
 }
 
+// A DNS subdomain, as far as it matters here.
+bool is_node_name(std::string_view name) {
+  const auto is_plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+  return !name.empty() && name.size() <= 253 && is_plain(name.front()) && is_plain(name.back()) &&
+         name.find("..") == name.npos &&
+         std::all_of(name.begin(), name.end(), [&](char c) { return is_plain(c) || c == '-' || c == '.'; });
+}
+
 Result<> add_folder(const fs::path& folder, std::vector<KnownSnapshot>& out) {
   std::error_code error;
   fs::directory_iterator files(folder, error);
@@ -132,6 +140,9 @@ Result<SnapshotCluster> snapshot_cluster_from_json(std::string_view text) {
                    fmt::format("the snapshot's {} does not say what the cluster was", cluster_member));
   SnapshotCluster out;
   RN_TRY(out.settings, settings_from_json(json::serialize(*settings)));
+  // It becomes an argument, a subject of certificates and part of paths.
+  if (!is_node_name(out.settings.node_name))
+    return failure("SnapshotDamaged", fmt::format("the snapshot's {} names no node", cluster_member));
   const auto text_of = [&](const char* key) {
     const auto* field = object->if_contains(key);
     return field != nullptr && field->is_string() ? std::string(field->get_string()) : std::string();

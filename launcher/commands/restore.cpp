@@ -84,6 +84,10 @@ std::string question(const ClusterSettings& settings, const OpenSnapshot& source
                                               : fmt::format(", and {} restore{}", since.restores,
                                                             since.restores == 1 ? "" : "s"));
   }
+  if (settings.created_at_ms != source.cluster.settings.created_at_ms)
+    dropped += fmt::format(
+        " The snapshot is of an earlier cluster of this name, or of one of another home: all that "
+        "is in this one goes.");
   return fmt::format("{} Restore cluster \"{}\" to {}, {} ago?", dropped, settings.name,
                      snapshot::time_text(source.created_at_s()), duration_text(age));
 }

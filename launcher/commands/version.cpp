@@ -9,8 +9,6 @@
 namespace rusternetes::launcher {
 namespace {
 
-constexpr const char* kubernetes_version = "v1.35";
-
 Result<> run_version(Invocation& invocation) {
   invocation.print(
       fmt::format("rusternetes-ctl {} (Kubernetes {})\n", RUSTERNETES_VERSION, kubernetes_version),

@@ -10,6 +10,7 @@
 #include <chrono>
 
 #include "certs/file.h"
+#include "launcher/command.h"
 #include "launcher/failure.h"
 #include "launcher/ports/process_port.h"
 #include "launcher/snapshot/writer.h"
@@ -98,8 +99,8 @@ class WriteSnapshot final : public Step {
                                                   .object_count = facts.object_count,
                                                   .note = task_->note},
                                                  std::move(encryption)));
-    RN_CHECK(
-        writer->add_bytes(cluster_member, to_json(SnapshotCluster{settings, RUSTERNETES_VERSION, "v1.35"})));
+    RN_CHECK(writer->add_bytes(cluster_member,
+                               to_json(SnapshotCluster{settings, RUSTERNETES_VERSION, kubernetes_version})));
     RN_CHECK(add_certificates(*writer));
     RN_CHECK(writer->add_file(store_member, store_copy(*context_)));
     RN_TRY([[maybe_unused]] const auto manifest, writer->finish([&](std::uint64_t done, std::uint64_t all) {

@@ -332,7 +332,9 @@ TEST_CASE("a cluster that is gone comes back with its ranges and its port, and i
   CHECK(certs::read_text(world.home() / "clusters/a/pki/ca.crt").value() == authority);
   REQUIRE(world.run({"status", "a", "--output", "json"}) == 0);
   CHECK(json_of(world).at("server") == "https://127.0.0.1:6443");
-  // It is the same cluster again.
+  // It can be put back into that, too, which is said to be another cluster.
+  CHECK(world.run({"restore", "a", "--id", id}) == 2);
+  CHECK(contains(world.err.str(), "of an earlier cluster of this name"));
   CHECK(world.run({"restore", "a", "--id", id, "--yes"}) == 0);
 }
 
@@ -438,4 +440,18 @@ TEST_CASE("sizes and ages are told in units that are read at a glance") {
   CHECK(duration_text(7199) == "119 minutes");
   CHECK(duration_text(-5) == "0 seconds");
   CHECK(duration_text(200'000) == "2 days");
+}
+
+TEST_CASE("what a snapshot says of its cluster is not believed where it would become an argument or a path") {
+  ClusterSettings settings{.name = "a", .node_name = "a-1.b"};
+  CHECK(snapshot_cluster_from_json(to_json(SnapshotCluster{settings, "1", "v1.35"}))->settings.node_name ==
+        "a-1.b");
+  for (const char* name : {"", "../x", "-a", "a..b", "a b", "A", "a/b", "a."}) {
+    settings.node_name = name;
+    CHECK(snapshot_cluster_from_json(to_json(SnapshotCluster{settings, "1", "v1.35"}))
+              .error()
+              .is("SnapshotDamaged"));
+  }
+  for (const char* text : {"", "[]", "{}", R"({"settings":7})"})
+    CHECK(snapshot_cluster_from_json(text).error().is("SnapshotDamaged"));
 }
