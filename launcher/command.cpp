@@ -19,6 +19,7 @@ std::span<const Command> commands() {
     for (Command& command : port_commands()) list.push_back(std::move(command));
     list.push_back(logs_command());
     list.push_back(image_load_command());
+    list.push_back(manifest_command());
     list.push_back(doctor_command());
     list.push_back(version_command());
     for (Command& command : completion_commands()) list.push_back(std::move(command));

@@ -82,6 +82,7 @@ std::vector<Command> node_commands();
 std::vector<Command> port_commands();
 Command logs_command();
 Command image_load_command();
+Command manifest_command();
 Command doctor_command();
 Command version_command();
 std::vector<Command> completion_commands();

@@ -11,6 +11,7 @@ constexpr std::array kinds{
     ErrorKind{"Usage", 2,
               "`rusternetes-ctl --help` lists commands; `rusternetes-ctl COMMAND --help` its flags."},
     ErrorKind{"BadRequest", 2, "Correct the value and run the command again."},
+    ErrorKind{"ConfigBroken", 2, "Correct the file, from which nothing was done, and run the command again."},
     ErrorKind{"InvalidName", 2,
               "Use lower-case letters, digits and '-', beginning with a letter, at most 40."},
     ErrorKind{"NotSupported", 2, "Leave the flag out, or use what this release has."},

@@ -1,14 +1,43 @@
 #pragma once
-// What has to be so before a new cluster is begun, whether `create` or `clone` makes it
-// (commands/create.cpp).
+// What a cluster that is to be is made of: what flags and file ask for, and what is chosen for the rest.
 
+#include <chrono>
+#include <map>
 #include <string>
 
-#include "base/status.h"
+#include "launcher/addresses.h"
+#include "launcher/config_file.h"
 #include "launcher/ports/engine_port.h"
 #include "launcher/session.h"
 
 namespace rusternetes::launcher {
+
+// What flags and file ask for, before the host is looked at.
+struct ClusterRequest {
+  ConfigFile config;  // of --config; empty without
+  AddressRequest addresses;
+  std::string mode;
+  bool is_highly_available = false;
+  std::string registry;
+  std::map<std::string, std::string> images;  // component -> reference
+  std::string engine;
+  std::string node_network;
+  std::string key_algorithm;
+  bool has_network_policy = true;
+  std::chrono::milliseconds wait{};
+};
+
+// Those of `create` that say what the cluster is; each has its field in the file.
+std::vector<Flag> cluster_flags();
+
+// Reads --config, of which flags and the argument take precedence, into the invocation's flags and name, and
+// then those. BadRequest, ConfigBroken, InvalidName, NotFound.
+Result<ClusterRequest> read_request(Invocation& invocation);
+
+// ClusterExists, with the first of what was asked for that is otherwise in the cluster. What was not asked
+// for does not count.
+Result<> check_is_same(const Invocation& invocation, const ClusterRequest& request,
+                       const ClusterSettings& settings);
 
 // NotRoot, BinaryMissing, PathTooLong.
 Result<> check_host(Invocation& invocation, const std::string& mode);
@@ -17,5 +46,10 @@ Result<EngineChoice> choose_engine(Invocation& invocation, const std::string& ki
 // Nothing of the name may be around, whichever home it came from: names of links, rules and containers carry
 // it. ClusterExists, FolderInTheWay.
 Result<> check_is_new(Invocation& invocation, Session& session, const EngineChoice& engine);
+
+// Chooses engine, addresses and images; looks only. Nothing of the name may be around: ClusterExists,
+// FolderInTheWay.
+Result<ClusterSettings> choose_settings(Invocation& invocation, Session& session,
+                                        const ClusterRequest& request);
 
 }  // namespace rusternetes::launcher

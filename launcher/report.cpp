@@ -61,8 +61,10 @@ Result<> check_runs(Session& session, StepContext& context) {
   return failure("ClusterStopped", fmt::format("cluster \"{}\" does not run: {}", name, liveness.problem));
 }
 
-void print_plan(const Invocation& invocation, const Plan& plan, const ClusterSettings& settings) {
-  std::string text = fmt::format("{} \"{}\" would do:\n", plan.kind, plan.cluster);
+void print_plan(const Invocation& invocation, const Plan& plan, const ClusterSettings& settings,
+                const std::string& manifest) {
+  std::string text = plan.steps.empty() ? fmt::format("{} \"{}\" would do nothing: it runs.\n", plan.kind, plan.cluster)
+                                        : fmt::format("{} \"{}\" would do:\n", plan.kind, plan.cluster);
   json::array steps;
   int number = 0;
   for (const auto& step : plan.steps) {
@@ -71,11 +73,15 @@ void print_plan(const Invocation& invocation, const Plan& plan, const ClusterSet
                         is_point ? " (from here on an interrupted plan is finished, not undone)" : "");
     steps.push_back(json::object{{"id", step->id()}, {"description", step->describe()}});
   }
-  invocation.print(text, json::serialize(json::object{{"plan", plan.kind},
-                                                      {"cluster", describe_json(settings)},
-                                                      {"pointOfNoReturn", plan.point_of_no_return},
-                                                      {"steps", std::move(steps)}}) +
-                             "\n");
+  json::object object{{"plan", plan.kind},
+                      {"cluster", describe_json(settings)},
+                      {"pointOfNoReturn", plan.point_of_no_return},
+                      {"steps", std::move(steps)}};
+  if (!manifest.empty()) {
+    text += "\nby this manifest:\n\n" + manifest;
+    object["manifest"] = manifest;
+  }
+  invocation.print(text, json::serialize(object) + "\n");
 }
 
 Result<std::chrono::milliseconds> wait_flag(const Invocation& invocation) {

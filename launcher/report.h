@@ -15,8 +15,9 @@ std::string date_text(SystemTime time);
 // ClusterStopped for a cluster whose process does not run.
 Result<> check_runs(Session& session, StepContext& context);
 
-// The steps of a plan, for --dry-run.
-void print_plan(const Invocation& invocation, const Plan& plan, const ClusterSettings& settings);
+// The steps of a plan, and the manifest if there is one, for --dry-run.
+void print_plan(const Invocation& invocation, const Plan& plan, const ClusterSettings& settings,
+                const std::string& manifest = {});
 
 // --wait, 60 s if it is not given. BadRequest.
 Result<std::chrono::milliseconds> wait_flag(const Invocation& invocation);

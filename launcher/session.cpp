@@ -108,6 +108,14 @@ Result<std::vector<ClusterSettings>> Session::clusters() {
   return out;
 }
 
+Result<std::optional<ClusterSettings>> Session::find(const std::string& name) {
+  if (!state_) return std::nullopt;
+  RN_TRY(const auto known, state_->find(name));
+  if (!known) return std::nullopt;
+  RN_TRY(ClusterSettings settings, settings_from_json(known->settings));
+  return settings;
+}
+
 Result<ClusterSettings> Session::cluster(const std::string& name) {
   RN_TRY(const std::vector<ClusterSettings> all, clusters());
   std::vector<std::string> names;

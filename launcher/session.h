@@ -32,6 +32,8 @@ class Session {
   const Home& home() const { return invocation_.home; }
 
   Result<std::vector<ClusterSettings>> clusters();
+  // Nothing for one that is not there.
+  Result<std::optional<ClusterSettings>> find(const std::string& name);
   // ClusterNotFound with the nearest name.
   Result<ClusterSettings> cluster(const std::string& name);
   Result<std::string> phase(const std::string& name);

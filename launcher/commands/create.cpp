@@ -1,280 +1,102 @@
-// create: an all-in-one cluster, from nothing to a Ready node.
+// create: a cluster, from nothing to Ready nodes; one that is there already is brought up.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
-#include "certs/key.h"
-#include "launcher/addresses.h"
-#include "launcher/containers/topology.h"
+#include "launcher/containers/compose.h"
 #include "launcher/failure.h"
 #include "launcher/new_cluster.h"
-#include "launcher/ports/engine_port.h"
 #include "launcher/ports/host_port.h"
-#include "launcher/ports/image_port.h"
-#include "launcher/ports/network_port.h"
-#include "launcher/readiness.h"
 #include "launcher/report.h"
-#include "launcher/session.h"
-#include "launcher/user_kubeconfig.h"
+#include "launcher/starting.h"
 
 namespace rusternetes::launcher {
 namespace {
 
-namespace fs = std::filesystem;
-
-// What the flags ask for, before the host is looked at.
-struct Request {
-  AddressRequest addresses;
-  std::string mode;
-  bool is_highly_available = false;
-  std::string registry;
-  std::map<std::string, std::string> images;  // component -> reference
-  std::string engine;
-  std::string node_network;
-  std::string key_algorithm;
-  bool has_network_policy = true;
-  std::chrono::milliseconds wait{};
-};
-
-// --mode, --ha and --nodes.
-Result<> parse_topology(const Invocation& invocation, Request& request) {
-  request.is_highly_available = invocation.has("--ha");
-  request.mode = invocation.text("--mode", request.is_highly_available ? "etcd" : "all-in-one");
-  if (request.mode != "all-in-one" && request.mode != "sqlite" && request.mode != "etcd")
-    return failure("BadRequest",
-                   fmt::format("--mode \"{}\" is not one of all-in-one, sqlite, etcd", request.mode));
-  if (request.is_highly_available && request.mode != "etcd")
-    return failure("BadRequest",
-                   fmt::format("--ha needs --mode etcd: a {} cluster has its data in one file", request.mode));
-  const bool has_containers = request.mode != "all-in-one";
-  for (const char* flag : {"--nodes", "--network-cidr", "--registry", "--image"})
-    if (invocation.has(flag) && !has_containers)
-      return failure("BadRequest", fmt::format("{} is for --mode sqlite and --mode etcd", flag));
-  if (has_containers && invocation.has("--node-network"))
-    return failure("BadRequest", "--node-network is for --mode all-in-one: here each node is a container");
-  request.addresses.nodes = has_containers ? 2 : 1;
-  if (const std::string text = invocation.text("--nodes"); !text.empty()) {
-    const auto number = parse_port(text);  // 1 to 65535
-    if (!number) return failure("BadRequest", fmt::format("--nodes \"{}\" is not a number of nodes", text));
-    request.addresses.nodes = *number;
-  }
-  request.addresses.network_cidr = invocation.text("--network-cidr");
-  request.registry = invocation.text("--registry");
-  if (const auto images = invocation.flags.find("--image"); images != invocation.flags.end())
-    for (const std::string& text : images->second) {
-      const auto equals = text.find('=');
-      if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
-        return failure("BadRequest", fmt::format("--image \"{}\" is not COMPONENT=REFERENCE", text));
-      request.images[text.substr(0, equals)] = text.substr(equals + 1);
-    }
-  return {};
+void print_created(const Invocation& invocation, const ClusterSettings& settings,
+                   const ClusterRequest& request, SteadyTime started, std::string_view verb,
+                   bool is_created) {
+  const bool is_ready = request.wait.count() > 0;
+  const auto elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(
+                           invocation.environment.clock.steady_now() - started)
+                           .count();
+  invocation.print(fmt::format("Cluster \"{}\" {} {} ({:.1f} s). Try: kubectl get nodes\n", settings.name,
+                               verb, is_ready ? "ready" : "starting", static_cast<double>(elapsed) / 1000),
+                   boost::json::serialize(boost::json::object{{"cluster", describe_json(settings)},
+                                                              {"created", is_created},
+                                                              {"ready", is_ready},
+                                                              {"elapsedMs", elapsed}}) +
+                       "\n");
 }
 
-Result<Request> parse_request(const Invocation& invocation) {
-  Request request;
-  RN_CHECK(parse_topology(invocation, request));
-  if (const auto published = invocation.flags.find("--publish"); published != invocation.flags.end())
-    request.addresses.published_ports = published->second;
-  for (const std::string& port : request.addresses.published_ports) RN_CHECK(parse_published_port(port));
-  request.engine = invocation.text("--engine");
-  if (!request.engine.empty() && request.engine != "podman" && request.engine != "docker")
-    return failure("BadRequest", fmt::format("--engine \"{}\" is not one of podman, docker", request.engine));
-  request.node_network = invocation.text("--node-network", "own");
-  if (request.node_network != "own" && request.node_network != "host")
-    return failure("BadRequest",
-                   fmt::format("--node-network \"{}\" is not one of own, host", request.node_network));
-  const std::string policy = invocation.text("--network-policy", "on");
-  if (policy != "on" && policy != "off")
-    return failure("BadRequest", fmt::format("--network-policy \"{}\" is not one of on, off", policy));
-  request.has_network_policy = policy == "on";
-  request.key_algorithm = invocation.text("--key-algorithm", "ecdsa");
-  if (auto algorithm = certs::parse_key_algorithm(request.key_algorithm); !algorithm)
-    return failure("BadRequest",
-                   fmt::format("--key-algorithm \"{}\" is not one of ecdsa, rsa", request.key_algorithm));
-  RN_TRY(request.wait, wait_flag(invocation));
-  request.addresses.pod_cidr = invocation.text("--pod-cidr");
-  request.addresses.service_cidr = invocation.text("--service-cidr");
-  if (const std::string text = invocation.text("--api-port"); !text.empty()) {
-    const auto port = parse_port(text);
-    if (!port)
-      return failure("BadRequest",
-                     fmt::format("--api-port \"{}\" is not a port, a number from 1 to 65535", text));
-    request.addresses.api_port = *port;
-  }
-  return request;
-}
-
-}  // namespace
-
-Result<> check_host(Invocation& invocation, const std::string& mode) {
-  HostPort& host = invocation.environment.host;
-  if (!host.is_root())
-    return failure("NotRoot",
-                   "a cluster needs root: it makes network namespaces and drives a rootful engine");
-  std::vector<const char*> programs{"rusternetes", "supervisor"};
-  if (mode != "all-in-one") programs.clear();  // those are looked at when images are made of them
-  for (const char* program : programs)
-    if (const fs::path path = invocation.environment.binary_dir / program; !host.is_executable(path))
-      return failure("BinaryMissing", fmt::format("{} is not there", path.string()));
-  // The path of a unix socket has at most 107 bytes; the longest one of ours lies in data/ or engine/.
-  const fs::path longest = invocation.home.cluster(invocation.name).engine() / "podman.sock";
-  if (longest.string().size() > 107)
-    return failure("PathTooLong", fmt::format("{} is too long for a unix socket", longest.string()));
-  return {};
-}
-
-Result<EngineChoice> choose_engine(Invocation& invocation, const std::string& kind) {
-  EnginePort& engine = invocation.environment.engine;
-  invocation.environment.hooks.point("before engine find");
-  auto found = engine.find(kind);
-  invocation.environment.hooks.point("after engine find");
-  if (found || !found.error().is("EngineUnreachable") || kind == "docker" || !engine.can_start_private())
-    return found;
-  return EngineChoice{.kind = "podman",
-                      .socket = engine.private_socket(invocation.home.cluster(invocation.name).engine()),
-                      .version = "(the cluster's own)",
-                      .is_private = true};
-}
-
-Result<> check_is_new(Invocation& invocation, Session& session, const EngineChoice& engine) {
-  const std::string& name = invocation.name;
-  if (session.state() != nullptr) {
-    RN_TRY(const auto known, session.state()->find(name));
-    if (known) return failure("ClusterExists", fmt::format("cluster \"{}\" exists ({})", name, known->phase));
-  }
-  std::error_code ignored;
-  if (const fs::path folder = invocation.home.cluster(name).root; fs::exists(folder, ignored))
-    return failure("FolderInTheWay",
-                   fmt::format("{} exists, but no cluster of this home has it", folder.string()));
-  RN_TRY(const bool has_traces, invocation.environment.network.has_traces(name));
-  bool has_containers = false;
-  if (!engine.is_private) {
-    RN_TRY(const auto containers, invocation.environment.engine.containers(engine, name));
-    has_containers = !containers.empty();
-  }
-  if (has_traces || has_containers)
-    return failure("ClusterExists", fmt::format("this host has {} of a cluster \"{}\" of another home",
-                                                has_traces ? "links or rules" : "containers", name));
-  return {};
-}
-
-namespace {
-
-// The components' images: as the user says, from a registry, or made of the programs.
-Result<> choose_images(Invocation& invocation, const Request& request, ClusterSettings& settings) {
-  if (!settings.has_containers()) return {};
-  settings.registry = request.registry;
-  settings.images = request.images;
-  settings.images["node"] = invocation.environment.engine.pause_image();
-  std::vector<std::string> ours;
-  for (const std::string& component : components_of(settings)) {
-    if (settings.images.contains(component)) continue;
-    if (request.registry.empty())
-      ours.push_back(component);
+// One that exists with the settings asked for: as many calls of `create` as one likes give one cluster.
+Result<> run_existing(Invocation& invocation, Session& session, const ClusterRequest& request,
+                      const ClusterSettings& settings, SteadyTime started) {
+  RN_CHECK(check_is_same(invocation, request, settings));
+  const Context context = session.context(settings);
+  RN_TRY(const bool is_down, needs_start(session, *context));
+  if (invocation.has("--dry-run")) {
+    if (is_down)
+      print_plan(invocation, start_plan(context), settings);
     else
-      settings.images[component] =
-          fmt::format("{}/{}:{}", request.registry, component, release_version());
+      print_plan(invocation, Plan{.kind = "create", .cluster = settings.name, .steps = {}}, settings);
+    return {};
   }
-  for (const auto& [component, reference] : request.images)
-    if (const auto all = components_of(settings); std::find(all.begin(), all.end(), component) == all.end())
-      return failure("BadRequest", fmt::format("--image {}={}: there is no component \"{}\" here; there are {}",
-                                               component, reference, component, joined(all, ", ")));
-  if (ours.empty()) return {};
-  RN_TRY(const auto made, invocation.environment.images->references(ours, invocation.home.image_cache()));
-  settings.images.insert(made.begin(), made.end());
+  if (is_down) RN_CHECK(start_cluster(session, context));
+  if (request.wait.count() > 0) RN_CHECK(wait_with_progress(session, *context, request.wait));
+  print_created(invocation, settings, request, started,
+                is_down ? "is there already, was started and" : "is there already and", false);
   return {};
 }
 
 Result<> run_create(Invocation& invocation) {
   const SteadyTime started = invocation.environment.clock.steady_now();
-  RN_CHECK(check_cluster_name(invocation.name));
-  RN_TRY(const Request request, parse_request(invocation));
+  RN_TRY(const ClusterRequest request, read_request(invocation));
   RN_CHECK(check_host(invocation, request.mode));
   const bool is_dry = invocation.has("--dry-run");
   RN_TRY(auto session, Session::open(invocation, is_dry ? Session::Access::look : Session::Access::change));
   RN_CHECK(session->check_recovered(invocation.name));
-  RN_TRY(const EngineChoice engine, choose_engine(invocation, request.engine));
-  RN_CHECK(check_is_new(invocation, *session, engine));
-  ClusterSettings settings{.name = invocation.name,
-                           .mode = request.mode,
-                           .node_network = request.node_network,
-                           .node_name = invocation.name,
-                           .key_algorithm = request.key_algorithm,
-                           .engine = engine,
-                           .has_network_policy = request.has_network_policy,
-                           .is_highly_available = request.is_highly_available};
-  if (settings.has_containers()) settings.node_name.clear();
-  settings.user_kubeconfig = user_kubeconfig_path(invocation.environment.variable).string();
-  // The context is merged once the cluster runs, when nothing is undone any more.
-  RN_CHECK(check_kubeconfig_file(settings.user_kubeconfig));
-  settings.created_at_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
-                               invocation.environment.clock.now().time_since_epoch())
-                               .count();
-  RN_CHECK(choose_addresses(*session, request.addresses, settings));
-  RN_CHECK(choose_images(invocation, request, settings));
+  RN_TRY(const auto known, session->find(invocation.name));
+  if (known) return run_existing(invocation, *session, request, *known, started);
+  RN_TRY(const ClusterSettings settings, choose_settings(invocation, *session, request));
   const Context context = session->context(settings);
   if (is_dry) {
-    print_plan(invocation, create_plan(context), settings);
+    print_plan(invocation, create_plan(context), settings,
+               settings.has_containers() ? render_manifest(settings, context->paths, settings.images) : "");
     return {};
   }
-  if (engine.is_private)
+  if (settings.engine.is_private)
     session->progress().note("No engine is running: the cluster gets a Podman of its own.");
   RN_CHECK(session->run(create_plan(context), settings));
   if (request.wait.count() > 0) RN_CHECK(wait_with_progress(*session, *context, request.wait));
-  const auto elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(
-                           invocation.environment.clock.steady_now() - started)
-                           .count();
-  invocation.print(
-      fmt::format("Cluster \"{}\" is {} ({:.1f} s). Try: kubectl get nodes\n", settings.name,
-                  request.wait.count() > 0 ? "ready" : "starting", static_cast<double>(elapsed) / 1000),
-      boost::json::serialize(boost::json::object{{"cluster", describe_json(settings)},
-                                                 {"ready", request.wait.count() > 0},
-                                                 {"elapsedMs", elapsed}}) +
-          "\n");
+  print_created(invocation, settings, request, started, "is", true);
   return {};
 }
 
 }  // namespace
 
 Command create_command() {
-  return {
-      .word = "create",
-      .subword = "",
-      .summary = "Create a cluster and make it kubectl's current context.",
-      .examples =
-          "rusternetes-ctl create\n"
-          "rusternetes-ctl create dev --engine docker --wait 2m\n"
-          "rusternetes-ctl create web --publish 8080:30080 --publish 8443:30443\n"
-          "rusternetes-ctl create three --mode sqlite --nodes 3\n"
-          "rusternetes-ctl create prod --ha\n"
-          "rusternetes-ctl create two --pod-cidr 10.200.0.0/16 --api-port 7443\n"
-          "rusternetes-ctl create --dry-run",
-      .flags =
-          {{"--mode", "MODE",
-            "all-in-one: one process (the default); sqlite, etcd: a container for each component, on SQLite or "
-            "on etcd"},
-           {"--ha", "", "three etcd members and api-servers, two of the others (--mode etcd)"},
-           {"--nodes", "NUMBER", "nodes of a cluster of containers (2)"},
-           {"--engine", "podman|docker",
-            "engine to use; else a running Podman, a running Docker, a Podman of its own"},
-           {"--node-network", "own|host", "own: the node is a network namespace; host: the host is the node"},
-           {"--publish", "HOST:NODEPORT",
-            "reach port NODEPORT of the node by port HOST of any address of this host (TCP); may be repeated",
-            true},
-           {"--api-port", "PORT", "the api-server's port on 127.0.0.1; else a free one from 6443 on"},
-           {"--pod-cidr", "CIDR[,CIDR]", "addresses for Pods, one block a family; else a free block"},
-           {"--service-cidr", "CIDR[,CIDR]", "addresses for Services; else a free block"},
-           {"--network-cidr", "CIDR", "the engine's network of a cluster of containers, a /24; else a free block"},
-           {"--registry", "PREFIX", "take the components' images from PREFIX/COMPONENT:VERSION"},
-           {"--image", "COMPONENT=REFERENCE", "take one component's image from elsewhere; may be repeated", true},
-           {"--network-policy", "on|off", "off: NetworkPolicies are kept as objects and have no effect"},
-           {"--key-algorithm", "ecdsa|rsa", "ECDSA P-256 (the default) or RSA 2048"},
-           {"--wait", "DURATION", "how long to wait for a Ready node (60s; 0 returns at once)"},
-           {"--dry-run", "", "print the steps and change nothing"},
-           {"--yes", "", "answer what asks", false, 'y'}},
-      .run = run_create};
+  Command command{.word = "create",
+                  .subword = "",
+                  .summary = "Create a cluster and make it kubectl's current context.",
+                  .examples =
+                      "rusternetes-ctl create\n"
+                      "rusternetes-ctl create dev --engine docker --wait 2m\n"
+                      "rusternetes-ctl create web --publish 8080:30080 --publish 8443:30443\n"
+                      "rusternetes-ctl create three --mode sqlite --nodes 3\n"
+                      "rusternetes-ctl create prod --ha\n"
+                      "rusternetes-ctl create --config cluster.yaml\n"
+                      "rusternetes-ctl create two --pod-cidr 10.200.0.0/16 --api-port 7443\n"
+                      "rusternetes-ctl create --dry-run",
+                  .flags = cluster_flags(),
+                  .run = run_create};
+  for (const Flag& flag :
+       {Flag{"--wait", "DURATION", "how long to wait for a Ready node (60s; 0 returns at once)"},
+        Flag{"--dry-run", "", "print the steps, and the manifest of a cluster of containers; change nothing"},
+        Flag{"--yes", "", "answer what asks", false, 'y'}})
+    command.flags.push_back(flag);
+  return command;
 }
 
 }  // namespace rusternetes::launcher

@@ -4,29 +4,12 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
-#include "launcher/failure.h"
-#include "launcher/liveness.h"
-#include "launcher/ports/engine_port.h"
-#include "launcher/ports/host_port.h"
 #include "launcher/report.h"
 #include "launcher/session.h"
+#include "launcher/starting.h"
 
 namespace rusternetes::launcher {
 namespace {
-
-// Somebody may have taken them while the cluster was stopped.
-Result<> check_ports(HostPort& host, const ClusterSettings& settings) {
-  const auto in_use = [&](std::uint16_t port) {
-    return failure("AddressConflict", fmt::format("port {} of cluster \"{}\" is in use by another program",
-                                                  port, settings.name));
-  };
-  if (!host.is_port_free(settings.bind_address, settings.api_port)) return in_use(settings.api_port);
-  for (const std::string& text : settings.published_ports) {
-    RN_TRY(const PublishedPort port, parse_published_port(text));
-    if (!host.is_port_free("0.0.0.0", port.host)) return in_use(port.host);
-  }
-  return {};
-}
 
 Result<> run_start(Invocation& invocation) {
   RN_TRY(const std::chrono::milliseconds wait, wait_flag(invocation));
@@ -39,15 +22,7 @@ Result<> run_start(Invocation& invocation) {
     print_plan(invocation, start_plan(context), settings);
     return {};
   }
-  RN_TRY(const std::string phase, session->phase(settings.name));
-  RN_TRY(const Liveness liveness, look_at(*context));
-  if (phase != "running" || !liveness.is_whole) {
-    if (!liveness.is_running) RN_CHECK(check_ports(invocation.environment.host, settings));
-    RN_CHECK(session->run(start_plan(context), settings));
-  } else if (settings.engine.is_private && !invocation.environment.engine.is_answering(settings.engine)) {
-    session->progress().note("The cluster's own Podman has ended.");
-    RN_CHECK(session->run(revive_engine_plan(context), settings));
-  }
+  RN_CHECK(start_cluster(*session, context));
   if (wait.count() > 0) RN_CHECK(wait_with_progress(*session, *context, wait));
   invocation.print(
       fmt::format("Cluster \"{}\" is {}.\n", settings.name, wait.count() > 0 ? "ready" : "starting"),

@@ -30,8 +30,9 @@ TEST_CASE("create makes a running cluster and delete leaves nothing of it") {
     CHECK(fs::exists(root / name));
   const std::string user = certs::read_text(world.kubeconfig()).value();
   CHECK(contains(user, "current-context: \"rusternetes-rusternetes\""));
-  CHECK(world.run({"create"}) == 4);
+  CHECK(world.run({"create", "--api-port", "7000"}) == 4);
   CHECK(contains(world.err.str(), "[ClusterExists]"));
+  CHECK(contains(world.err.str(), "--api-port is 6443 there, not 7000"));
   CHECK(world.run({"delete"}) == 2);  // nobody to ask
   CHECK(contains(world.err.str(), "[ConfirmationRequired]"));
   REQUIRE(world.run({"delete", "--yes"}) == 0);
