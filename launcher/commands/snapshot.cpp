@@ -1,9 +1,11 @@
 // snapshot create, list, inspect, export, import, delete; `snapshot` alone makes one.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
+#include <tuple>
 
 #include "certs/file.h"
 #include "launcher/failure.h"
@@ -54,10 +56,44 @@ Result<KnownSnapshot> chosen(const Invocation& invocation) {
   return find_snapshot(invocation.home, invocation.has_name ? invocation.name : std::string(), id);
 }
 
+// Those of the cluster beyond the newest `count`. What cannot be read is nobody's to judge, and stays.
+Result<std::vector<std::string>> remove_oldest(const Home& home, const std::string& cluster,
+                                               std::size_t count) {
+  RN_TRY(auto known, known_snapshots(home, cluster));
+  std::vector<std::pair<std::int64_t, KnownSnapshot>> by_age;
+  for (KnownSnapshot& one : known)
+    if (const auto overview = snapshot::inspect(one.file))
+      by_age.emplace_back(overview->created_at_s, std::move(one));
+  std::sort(by_age.begin(), by_age.end(), [](const auto& a, const auto& b) {
+    // Of one second, the one with the longer number behind its id is the newer one.
+    return std::tuple(a.first, a.second.id.size(), a.second.id) >
+           std::tuple(b.first, b.second.id.size(), b.second.id);
+  });
+  std::vector<std::string> removed;
+  for (std::size_t i = count; i < by_age.size(); ++i) {
+    std::error_code error;
+    fs::remove(by_age[i].second.file, error);
+    if (error)
+      return internal_error(fmt::format("remove {}: {}", by_age[i].second.file.string(), error.message()));
+    removed.push_back(by_age[i].second.id);
+  }
+  return removed;
+}
+
+// 0: all stay.
+Result<std::size_t> keep_flag(const Invocation& invocation) {
+  const std::string text = invocation.text("--keep");
+  if (text.empty()) return std::size_t(0);
+  const auto number = parse_port(text);  // 1 to 65535
+  if (!number) return failure("BadRequest", fmt::format("--keep \"{}\" is not a number from 1 on", text));
+  return std::size_t(*number);
+}
+
 Result<> run_create(Invocation& invocation) {
   const SteadyTime started = invocation.environment.clock.steady_now();
   const bool is_dry = invocation.has("--dry-run");
   RN_TRY(const auto passphrase, passphrase_flag(invocation));
+  RN_TRY(const std::size_t keep, keep_flag(invocation));
   const std::string note = invocation.text("--note");
   if (note.size() > 1000 || std::any_of(note.begin(), note.end(), [](unsigned char c) { return c < 0x20; }))
     return failure("BadRequest", "--note is one line of at most 1000 characters");
@@ -75,15 +111,25 @@ Result<> run_create(Invocation& invocation) {
   const auto elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(
                            invocation.environment.clock.steady_now() - started)
                            .count();
+  std::vector<std::string> removed;
+  if (keep > 0) {
+    RN_TRY(removed, remove_oldest(invocation.home, settings.name, keep));
+  }
   const snapshot::Description& is = taken.overview.manifest->description;
   json::object out = json_of(taken.snapshot, taken.overview);
   out["elapsedMs"] = elapsed;
+  json::array gone;
+  for (const std::string& id : removed) gone.emplace_back(id);
+  out["removed"] = std::move(gone);
   invocation.print(
       fmt::format("Snapshot {} of cluster \"{}\": {} objects at revision {}, {}{} ({:.1f} s).\nIt holds the "
                   "cluster's private keys and Secrets{}: {}\n",
                   is.id, is.cluster, is.object_count, is.revision, size_text(taken.overview.file_size),
                   passphrase ? ", encrypted" : "", static_cast<double>(elapsed) / 1000,
-                  passphrase ? "" : " as they are", taken.snapshot.file.string()),
+                  passphrase ? "" : " as they are", taken.snapshot.file.string()) +
+          (removed.empty()
+               ? std::string()
+               : fmt::format("Removed {}, beyond the {} to keep.\n", joined(removed, ", "), keep)),
       json::serialize(json::object{{"snapshot", std::move(out)}}) + "\n");
   return {};
 }
@@ -266,6 +312,7 @@ const Flag passphrase_file{"--passphrase-file", "FILE", "its first line encrypts
 std::vector<Command> snapshot_commands() {
   const std::vector<Flag> create_flags{
       {"--note", "TEXT", "one line that `snapshot list` shows"},
+      {"--keep", "N", "then remove the oldest of the cluster's snapshots beyond N"},
       passphrase_file,
       {"--dry-run", "", "print the steps and change nothing"},
       {"--yes", "", "answer what asks", false, 'y'},
@@ -282,7 +329,7 @@ std::vector<Command> snapshot_commands() {
       {.word = "snapshot",
        .subword = "create",
        .summary = "Take a snapshot, as `snapshot` alone does.",
-       .examples = "rusternetes-ctl snapshot create dev --note \"before the upgrade\"\n"
+       .examples = "rusternetes-ctl snapshot create dev --note \"every night\" --keep 7\n"
                    "rusternetes-ctl snapshot create dev --passphrase-file ~/.snapshot-passphrase",
        .flags = create_flags,
        .run = run_create},

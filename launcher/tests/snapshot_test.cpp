@@ -424,6 +424,28 @@ TEST_CASE("list shows a damaged snapshot beside the others, and a wrong id is to
   CHECK(contains(world.err.str(), "--api-port is for a cluster that is not there yet"));
 }
 
+TEST_CASE("--keep removes the oldest snapshots of the cluster, and nothing else") {
+  World world;
+  with_cluster(world);
+  REQUIRE(world.run({"create", "b"}) == 0);
+  write_store(world, "b", "5 1 other");
+  REQUIRE(world.run({"snapshot", "b"}) == 0);
+  std::vector<std::string> ids;
+  for (int i = 0; i < 12; ++i) ids.push_back(take(world));
+  std::ofstream(world.home() / "snapshots/a/broken.snapshot") << "x";
+  CHECK(world.run({"snapshot", "a", "--keep", "0"}) == 2);
+  CHECK(world.run({"snapshot", "a", "--keep", "x"}) == 2);
+  REQUIRE(world.run({"snapshot", "a", "--keep", "3", "--output", "json"}) == 0);
+  CHECK(json_of(world).at("snapshot").at("removed").as_array().size() == 10);
+  CHECK(fs::exists(file_of(world, std::string(json_of(world).at("snapshot").at("id").as_string()))));
+  CHECK(fs::exists(file_of(world, ids[11])));
+  CHECK(fs::exists(file_of(world, ids[10])));
+  for (int i = 0; i < 10; ++i) CHECK_FALSE(fs::exists(file_of(world, ids[static_cast<std::size_t>(i)])));
+  CHECK(fs::exists(file_of(world, "broken")));
+  CHECK(fs::exists(world.home() / "snapshots/b"));
+  CHECK(snapshot_count(world) == 5);
+}
+
 TEST_CASE("what lies between two revisions of a cluster is told apart from its restores") {
   CHECK(distance(100, 250).revisions == 150);
   CHECK(distance(100, 250).restores == 0);
