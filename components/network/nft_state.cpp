@@ -137,6 +137,12 @@ Result<std::uint32_t> NftState::generation() const {
   return ask_number(fd_, request, NFT_MSG_NEWGEN, "generation", NFTA_GEN_ID);
 }
 
+Result<std::uint32_t> NftState::table_flags(std::string_view table) const {
+  Request request(NFT_MSG_GETTABLE, NFPROTO_INET);
+  RN_CHECK(request.add(NFTA_TABLE_NAME, table));
+  return ask_number(fd_, request, NFT_MSG_NEWTABLE, "table", NFTA_TABLE_FLAGS);
+}
+
 Result<std::uint32_t> NftState::chain_uses(std::string_view table, std::string_view chain) const {
   Request request(NFT_MSG_GETCHAIN, NFPROTO_INET);
   RN_CHECK(request.add(NFTA_CHAIN_TABLE, table));

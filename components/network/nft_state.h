@@ -22,6 +22,8 @@ class NftState {
 
   // Goes up by one with each transaction, whoever's. (It wraps around.)
   Result<std::uint32_t> generation() const;
+  // NFT_TABLE_F_* of an inet table: dormant, or another process's own. NotFound without the table.
+  Result<std::uint32_t> table_flags(std::string_view table) const;
   // How many rules a chain of an inet table has, and other rules and elements that lead to it. NotFound
   // without the chain.
   Result<std::uint32_t> chain_uses(std::string_view table, std::string_view chain) const;

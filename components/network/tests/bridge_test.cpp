@@ -14,6 +14,7 @@
 #include "network/nft.h"
 #include "network/route_events.h"
 #include "network/rule_table.h"
+#include "network/service_drop.h"
 #include "world.h"
 
 using namespace rusternetes;
@@ -140,4 +141,17 @@ TEST_CASE("a table is known to be whole by the rules of its chains") {
     CHECK_FALSE(has_table_rules(host, table).value());
     REQUIRE(load_table(host, table));
   }
+}
+
+TEST_CASE("a drop rule that somebody has put to sleep does not count, and is loaded anew") {
+  RN_NEEDS_NAMESPACES();
+  const auto host = new_namespace();
+  const ServiceDrop wanted{"demo", {range("10.96.0.0/16")}, {}};
+  REQUIRE(load_service_drop(host, wanted));
+  REQUIRE(nft(host, "add table inet " + table_name("demo") + " { flags dormant; }"));
+  const auto checked = check_service_drop(host, "demo", wanted.service_ranges);
+  REQUIRE_FALSE(checked);
+  CHECK(checked.error().is("InternalError"));
+  REQUIRE(load_service_drop(host, wanted));
+  CHECK(check_service_drop(host, "demo", wanted.service_ranges));
 }
