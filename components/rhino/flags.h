@@ -31,6 +31,7 @@ struct TlsFlags {
 
 struct Flags {
   std::string name, data_dir;
+  std::string store_copy_socket;  // empty: none
   std::vector<Url> listen_client_urls, listen_client_http_urls, listen_metrics_urls;
   std::vector<Url> advertise_client_urls, advertise_peer_urls;
   TlsFlags tls;

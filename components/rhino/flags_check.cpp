@@ -291,6 +291,7 @@ Result<Flags> to_flags(const FlagValues& given, bool is_from_file) {
   flags.name = values.text("name");
   flags.data_dir = values.text("data-dir");
   if (flags.data_dir.empty()) flags.data_dir = flags.name + ".etcd";
+  flags.store_copy_socket = values.text("store-copy-socket");
   RN_CHECK(read_log(values, flags));
   RN_CHECK(read_tls(values, flags));
   RN_CHECK(read_urls(values, is_from_file, flags));

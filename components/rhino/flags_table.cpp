@@ -40,6 +40,8 @@ constexpr FlagSpec table[] = {
     {"socket-reuse-address", boolean, "false", no_effect, "Member", "SO_REUSEADDR is always set."},
     {"config-file", text, "", works, "Member",
      "YAML file with flags as keys, in etcd's form. All other flags and the environment are ignored then."},
+    {"store-copy-socket", text, "", works, "Member",
+     "Not of etcd: unix socket, mode 0600, that hands out a copy of store.db at one revision (GET /copy)."},
     // --- Cluster
     {"advertise-client-urls", urls, "http://localhost:2379", works, "Cluster",
      "Client URLs that MemberList tells. Required with --listen-client-urls."},

@@ -25,6 +25,7 @@
 #include "rhino/services.h"
 #include "rhino/snapshot_command.h"
 #include "storage/blocking.h"
+#include "storage/copy/copy_server.h"
 #include "storage/sqlite/sqlite_store.h"
 
 extern char** environ;
@@ -66,6 +67,13 @@ void notify(const std::string& state) {
   ::close(fd);
 }
 
+// snapshot-PID-N.tmp of Maintenance.Snapshot, copy-PID.db of storage/copy.
+bool is_temporary(const std::string& name) {
+  if (name.starts_with("snapshot-") && name.ends_with(".tmp")) return true;
+  const auto end = name.starts_with("copy-") ? name.find_first_not_of("0123456789", 5) : name.npos;
+  return end != name.npos && end > 5 && (name.substr(end) == ".db" || name.substr(end) == ".db-journal");
+}
+
 Result<std::unique_ptr<storage::sqlite::SqliteStore>> open_store(const rhino::Flags& flags) {
   const std::filesystem::path folder = flags.data_dir;
   if (std::filesystem::exists(folder / "member"))
@@ -80,13 +88,11 @@ Result<std::unique_ptr<storage::sqlite::SqliteStore>> open_store(const rhino::Fl
   storage::sqlite::StoreOptions options;
   options.path = file;
   RN_TRY(auto store, storage::sqlite::SqliteStore::open(options));
-  // What snapshots under way left behind when the process was killed.
+  // What snapshots and copies under way left behind when the process was killed.
   std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
-    const std::string name = entry.path().filename();
-    if (name.starts_with("snapshot-") && name.ends_with(".tmp"))
+  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored))
+    if (is_temporary(entry.path().filename()))
       std::filesystem::remove(entry.path(), ignored);
-  }
   return store;
 }
 
@@ -143,6 +149,27 @@ std::unique_ptr<rhino::AutoCompaction> start_compaction(const rhino::Flags& flag
   return std::make_unique<rhino::AutoCompaction>(std::move(schedule), std::move(target));
 }
 
+// The socket of --store-copy-socket, while it lives.
+class Copies {
+ public:
+  static Result<std::unique_ptr<Copies>> start(const rhino::Flags& flags,
+                                               storage::sqlite::SqliteStore& store) {
+    if (flags.store_copy_socket.empty()) return nullptr;
+    auto copies = std::make_unique<Copies>(flags, store);
+    if (auto done = copies->server_.start(flags.store_copy_socket); !done)
+      return Status(500, "InternalError", "--store-copy-socket: " + done.error().message);
+    return copies;
+  }
+  Copies(const rhino::Flags& flags, storage::sqlite::SqliteStore& store)
+      : server_(thread_.executor(), flags.data_dir,
+                [&store](const std::string& path) { return store.copy_to(path); }) {}
+  ~Copies() { run_blocking(thread_.executor(), server_.stop()); }
+
+ private:
+  EventThread thread_{"store-copy"};
+  storage::CopyServer server_;
+};
+
 int serve(rhino::Flags flags, const sigset_t& signals) {
   auto store = open_store(flags);
   if (!store) return fail(store.error());
@@ -156,6 +183,8 @@ int serve(rhino::Flags flags, const sigset_t& signals) {
   options.end_streams = [&services] { (*services)->stop(); };
   auto server = rhino::Server::start(std::move(options));
   if (!server) return fail(server.error());
+  auto copies = Copies::start(flags, **store);
+  if (!copies) return fail(copies.error());
   auto compaction = start_compaction(flags, **store);
   const MemoryTrim memory("rhino", {});
   log::info("rhino", "ready: serving {} at revision {} on {}", flags.data_dir, (*store)->current_revision(),
@@ -165,6 +194,7 @@ int serve(rhino::Flags flags, const sigset_t& signals) {
   ::sigwait(&signals, &received);
   log::info("rhino", "stopping: {}", ::strsignal(received));
   notify("STOPPING=1");
+  copies->reset();
   compaction.reset();
   (*server)->stop();
   return 0;

@@ -10,7 +10,6 @@
 
 #include "addons/addons.h"
 #include "api-server/instance.h"
-#include "api-server/store_copy.h"
 #include "base/log.h"
 #include "controller-manager/manager.h"
 #include "network/port_forwarder.h"
@@ -22,6 +21,7 @@
 #include "rusternetes/settings.h"
 #include "rusternetes/traffic.h"
 #include "scheduler/scheduler.h"
+#include "storage/copy/copy_server.h"
 #include "storage/sqlite/sqlite_store.h"
 
 namespace rusternetes {
@@ -43,7 +43,7 @@ struct Process::Impl {
   std::unique_ptr<controller_manager::Manager> manager;
   std::unique_ptr<Traffic> traffic;
   std::unique_ptr<Node> node;
-  std::unique_ptr<api_server::StoreCopyServer> copies;
+  std::unique_ptr<storage::CopyServer> copies;
 
   Result<void> open_store();
   Result<void> start_host_side(const network::NetworkNamespace& host);
@@ -214,7 +214,7 @@ Result<void> Process::start() {
   RN_TRY(const std::string kubeconfig, write_admin_kubeconfig(i.options, i.pki, i.api->port()));
   i.start_control();
   auto copy = [&i](const std::string& path) { return i.store->copy_to(path); };
-  i.copies = std::make_unique<api_server::StoreCopyServer>(i.control->executor(), i.options.data_dir, copy);
+  i.copies = std::make_unique<storage::CopyServer>(i.control->executor(), i.options.data_dir, copy);
   RN_CHECK(i.copies->start(i.options.data_dir + "/store.sock"));
   RN_CHECK(i.traffic->start(*i.api));
   i.node = std::make_unique<Node>(i.options, i.pki, *i.node_setup, *i.api);

@@ -2,16 +2,16 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 
 #include <catch2/catch.hpp>
 
 #include "etcd/rpc.grpc.pb.h"
-#include "server_harness.h"
+#include "http/client.h"
+#include "program_harness.h"
+#include "storage/sqlite/sqlite_store.h"
 
 using namespace rusternetes;
 using namespace rusternetes::rhino::testing;
@@ -22,68 +22,6 @@ namespace {
 std::string read_file(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);
   return std::string(std::istreambuf_iterator<char>(in), {});
-}
-
-class Program {
- public:
-  Program(const std::filesystem::path& folder, std::vector<std::string> arguments,
-          const std::vector<std::string>& environment = {})
-      : log_(folder / "log") {
-    static int count = 0;
-    log_ += std::to_string(++count);
-    arguments.insert(arguments.begin(), RUSTERNETES_BINARY_DIR "/rhino");
-    std::vector<char*> argv, envp;
-    for (auto& argument : arguments) argv.push_back(argument.data());
-    argv.push_back(nullptr);
-    for (const auto& entry : environment) envp.push_back(const_cast<char*>(entry.c_str()));
-    envp.push_back(nullptr);
-    posix_spawn_file_actions_t actions;
-    ::posix_spawn_file_actions_init(&actions);
-    ::posix_spawn_file_actions_addopen(&actions, 1, log_.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
-    ::posix_spawn_file_actions_adddup2(&actions, 1, 2);
-    REQUIRE(::posix_spawn(&pid_, argv[0], &actions, nullptr, argv.data(), envp.data()) == 0);
-    ::posix_spawn_file_actions_destroy(&actions);
-  }
-  Program(const Program&) = delete;
-  ~Program() {
-    if (pid_ <= 0) return;
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-  }
-  std::string log() const { return read_file(log_); }
-  // The ports it listens on, from its line in the log, in the order of the URLs.
-  std::vector<std::uint16_t> wait_ready() {
-    std::string text;
-    REQUIRE(eventually([&] {
-      text = log();
-      return text.find("] ready: ") != std::string::npos && text.ends_with("\n");
-    }));
-    std::vector<std::uint16_t> ports;
-    const auto line = text.substr(text.find("] ready: "));
-    for (auto at = line.find("://"); at != std::string::npos; at = line.find("://", at + 1)) {
-      const auto colon = line.find(':', at + 3);
-      ports.push_back(static_cast<std::uint16_t>(std::stoi(line.substr(colon + 1))));
-    }
-    return ports;
-  }
-  void signal(int number) const { ::kill(pid_, number); }
-  // -1: it did not end in time; 1000 and more: by a signal.
-  int wait_end() {
-    int status = 0;
-    if (!eventually([&] { return ::waitpid(pid_, &status, WNOHANG) == pid_; })) return -1;
-    pid_ = -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-  }
-
- private:
-  std::filesystem::path log_;
-  pid_t pid_ = -1;
-};
-
-std::vector<std::string> flags(const Folder& folder,
-                               const std::string& urls = "http://127.0.0.1:0") {
-  return {"--data-dir=" + (folder.path / "data").string(), "--listen-client-urls=" + urls,
-          "--advertise-client-urls=http://127.0.0.1:1"};
 }
 
 std::shared_ptr<grpc::Channel> channel_to(std::uint16_t port) {
@@ -273,4 +211,67 @@ TEST_CASE("--log-outputs takes a file, and the environment is read") {
   CHECK(program.log().empty());
   program.signal(SIGTERM);
   CHECK(program.wait_end() == 0);
+}
+
+namespace {
+
+struct StoreCopy {
+  std::string bytes, revision;
+};
+
+Task<> fetch_copy(EventThread& thread, std::string socket, StoreCopy& copy) {
+  auto client = http::Client::create(thread.executor(), {"unix://" + socket, {}});
+  if (!client) co_return;
+  http::ClientRequest request;
+  request.target = "/copy";
+  auto response = co_await (*client)->send(std::move(request));
+  if (!response) co_return;
+  copy.revision = std::string((*response)->head().headers.get("x-revision").value_or(""));
+  auto body = co_await (*response)->read_all(64 << 20);
+  if (body) copy.bytes = *body;
+}
+
+}  // namespace
+
+TEST_CASE("rhino hands out a copy of its store on a socket of its owner's while it serves") {
+  const Folder folder;
+  auto arguments = flags(folder);
+  const std::string socket = folder.path / "data/store.sock";
+  arguments.push_back("--store-copy-socket=" + socket);
+  Program program(folder.path, arguments);
+  const auto port = program.wait_ready().at(0);
+  auto kv = etcdserverpb::KV::NewStub(channel_to(port));
+  REQUIRE(put(*kv, "a", "1").ok());
+  REQUIRE(put(*kv, "b", "2").ok());
+  struct stat info {};
+  REQUIRE(::stat(socket.c_str(), &info) == 0);
+  CHECK((info.st_mode & 0777) == 0600);
+  StoreCopy copy;
+  {
+    EventThread thread("test");
+    run_blocking(thread.executor(), fetch_copy(thread, socket, copy));
+  }
+  CHECK(copy.revision == "3");
+  {
+    storage::sqlite::StoreOptions options;
+    options.path = folder.path / "copy.db";
+    std::ofstream(options.path, std::ios::binary) << copy.bytes;
+    auto store = storage::sqlite::SqliteStore::open(options);
+    REQUIRE(store);
+    CHECK((*store)->current_revision() == 3);
+    CHECK((*store)->range({.key = "a", .range_end = "c"})->count == 2);
+  }
+  CHECK(put(*kv, "c", "3").ok());
+  program.signal(SIGTERM);
+  CHECK(program.wait_end() == 0);
+  CHECK_FALSE(std::filesystem::exists(socket));
+}
+
+TEST_CASE("a socket for copies that cannot be made is named, and nothing is served") {
+  const Folder folder;
+  auto arguments = flags(folder);
+  arguments.push_back("--store-copy-socket=" + (folder.path / std::string(120, 's')).string());
+  Program program(folder.path, arguments);
+  CHECK(program.wait_end() == 1);
+  CHECK(program.log().find("--store-copy-socket: listen on") != std::string::npos);
 }

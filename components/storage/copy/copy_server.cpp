@@ -1,14 +1,10 @@
-#include "api-server/store_copy.h"
+#include "storage/copy/copy_server.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <filesystem>
-
-#include "apimachinery/errors.h"
-
-namespace rusternetes::api_server {
+namespace rusternetes::storage {
 namespace {
 
 constexpr std::size_t piece_bytes = 256 * 1024;
@@ -31,19 +27,22 @@ http::Server::Options options_for(asio::any_io_executor executor, http::Handler 
 
 }  // namespace
 
-StoreCopyServer::StoreCopyServer(asio::any_io_executor executor, std::string folder, Copy copy)
-    : folder_(std::move(folder)), copy_(std::move(copy)),
-      server_(options_for(std::move(executor), [this](std::shared_ptr<http::Exchange> exchange) { return handle(std::move(exchange)); })) {}
+CopyServer::CopyServer(asio::any_io_executor executor, std::string folder, Copy copy)
+    : folder_(std::move(folder)),
+      copy_(std::move(copy)),
+      server_(options_for(std::move(executor), [this](std::shared_ptr<http::Exchange> exchange) {
+        return handle(std::move(exchange));
+      })) {}
 
-Result<void> StoreCopyServer::start(const std::string& socket_path) {
+Result<void> CopyServer::start(const std::string& socket_path) {
   RN_CHECK(server_.listen_unix(socket_path, 0600));
   server_.start();
   return {};
 }
 
-Task<> StoreCopyServer::stop() { co_await server_.stop(std::chrono::seconds(5)); }
+Task<> CopyServer::stop() { co_await server_.stop(std::chrono::seconds(5)); }
 
-Task<> StoreCopyServer::handle(std::shared_ptr<http::Exchange> exchange) {
+Task<> CopyServer::handle(std::shared_ptr<http::Exchange> exchange) {
   auto sent = co_await send(exchange);
   if (sent || exchange->has_begun()) co_return;
   http::ResponseHead head;
@@ -55,11 +54,12 @@ Task<> StoreCopyServer::handle(std::shared_ptr<http::Exchange> exchange) {
   (void)told;  // whoever asked has gone
 }
 
-Task<Result<void>> StoreCopyServer::send(std::shared_ptr<http::Exchange> exchange) {
-  if (exchange->head().method != "GET" || exchange->head().target != "/copy") co_return apimachinery::not_found({"", "copies"}, exchange->head().target);
+Task<Result<void>> CopyServer::send(std::shared_ptr<http::Exchange> exchange) {
+  if (exchange->head().method != "GET" || exchange->head().target != "/copy")
+    co_return Status{404, "NotFound", fmt::format("copies \"{}\" not found", exchange->head().target)};
   const std::string path = fmt::format("{}/copy-{}.db", folder_, ::getpid());
   HiddenFile file;
-  auto make = [&]() -> Result<storage::Revision> {
+  auto make = [&]() -> Result<Revision> {
     ::unlink(path.c_str());  // left by a process that was killed
     RN_TRY(const auto revision, copy_(path));
     file.fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -93,4 +93,4 @@ Task<Result<void>> StoreCopyServer::send(std::shared_ptr<http::Exchange> exchang
   co_return co_await exchange->finish();
 }
 
-}  // namespace rusternetes::api_server
+}  // namespace rusternetes::storage

@@ -1,4 +1,4 @@
-#include "api-server/store_copy.h"
+#include "storage/copy/copy_server.h"
 
 #include <sys/stat.h>
 
@@ -46,7 +46,8 @@ TEST_CASE("a copy of the store comes over a socket that only its owner can open,
   EventThread thread("test");
   std::string body, revision;
   {
-    api_server::StoreCopyServer server(thread.executor(), folder, [&](const std::string& path) { return (*store)->copy_to(path); });
+    storage::CopyServer server(thread.executor(), folder,
+                               [&](const std::string& path) { return (*store)->copy_to(path); });
     REQUIRE(server.start(folder / "store.sock"));
     struct stat info {};
     REQUIRE(::stat((folder / "store.sock").c_str(), &info) == 0);
