@@ -20,8 +20,8 @@ constexpr std::string_view usage = R"(Usage:
   rhino [flags]
     Start the server.
 
-  rhino snapshot export|import|status
-    Data to and from etcd's snapshot files.
+  rhino snapshot save|status|export|import
+    Data to and from etcd's snapshot files; rhino snapshot --help.
 
   rhino --version
   rhino --help

@@ -9,9 +9,11 @@
 #include <iostream>
 #include <vector>
 
+#include "certs/file.h"
 #include "rhino/snapshot_file.h"
 #include "rhino/snapshot_import.h"
 #include "rhino/snapshot_read.h"
+#include "rhino/snapshot_save.h"
 
 namespace rusternetes::rhino {
 namespace {
@@ -47,6 +49,7 @@ std::string table(const SnapshotStatus& status) {
 SnapshotCommand::SnapshotCommand(CLI::App& program) {
   auto* snapshot = program.add_subcommand("snapshot", "Between a store and snapshots of etcd");
   snapshot->require_subcommand(1);
+  add_save(*snapshot);
   export_ = snapshot->add_subcommand(
       "export", "Write a stopped store as a snapshot that `etcdutl snapshot restore` takes");
   export_->add_option("--data-dir", data_dir_, "The store's folder")->required();
@@ -68,6 +71,60 @@ SnapshotCommand::SnapshotCommand(CLI::App& program) {
   status_->add_option("--output,-w,--write-out", output_, "table or json")
       ->capture_default_str()
       ->check(CLI::IsMember({"table", "json"}));
+}
+
+// With etcdctl's own flags.
+void SnapshotCommand::add_save(CLI::App& snapshot) {
+  save_ = snapshot.add_subcommand("save", "Save what a running etcd 3.4 to 3.6, or rhino, has");
+  save_->add_option("file", to_, "The file, which must not exist")->required();
+  save_->add_option("--endpoints", endpoints_, "Servers, asked one after the other")
+      ->delimiter(',')
+      ->capture_default_str();
+  save_->add_option("--cacert", ca_file_, "Authority of the servers' certificates");
+  save_->add_option("--cert", cert_file_, "The client's certificate");
+  save_->add_option("--key", key_file_, "Its key");
+  save_->add_option("--consistency", consistency_,
+                    "l: with every write acknowledged before; s: what the member has, also without a quorum")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"l", "s"}));
+  save_->add_option("--format", format_, "etcd: a snapshot of etcd's; sqlite: a store as rhino has it")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"etcd", "sqlite"}));
+  save_
+      ->add_option("--bump-revision", save_bump_,
+                   "With --format sqlite: by how much revisions rise, older ones counting as compacted")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  save_->add_option("--output,-w,--write-out", save_output_, "simple or json")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"simple", "json"}));
+}
+
+Result<std::string> SnapshotCommand::save() const {
+  if (save_bump_ > 0 && format_ != "sqlite")
+    return Status{400, "BadRequest", "--bump-revision needs --format sqlite"};
+  SaveOptions options;
+  const bool is_secure = !ca_file_.empty() || !cert_file_.empty();
+  for (const auto& endpoint : endpoints_)  // as etcdctl takes them: also without a scheme
+    options.etcd.servers.push_back(
+        endpoint.find("://") != endpoint.npos ? endpoint : (is_secure ? "https://" : "http://") + endpoint);
+  for (const auto& [file, text] : {std::pair{&ca_file_, &options.etcd.ca_pem},
+                                   std::pair{&cert_file_, &options.etcd.certificate_pem},
+                                   std::pair{&key_file_, &options.etcd.key_pem}})
+    if (!file->empty()) {
+      RN_TRY(*text, certs::read_text(*file));
+    }
+  options.is_serializable = consistency_ == "s";
+  options.makes_store = format_ == "sqlite";
+  options.bump_revision = save_bump_;
+  RN_TRY(const auto done, save_snapshot(options, to_));
+  if (save_output_ == "json")
+    return fmt::format(R"({{"endpoint":"{}","revision":{},"totalKey":{},"totalSize":{},"version":"{}"}})",
+                       done.endpoint, done.revision, done.keys, done.size_bytes, done.version);
+  return fmt::format("{} saved at {}: revision {}, {} keys, {}, from {}{}",
+                     options.makes_store ? "Store" : "Snapshot", to_, done.revision, done.keys,
+                     human_bytes(done.size_bytes), done.endpoint,
+                     done.version.empty() ? "" : "\nServer version " + done.version);
 }
 
 Result<std::string> SnapshotCommand::export_store() const {
@@ -107,7 +164,9 @@ Result<std::string> SnapshotCommand::status() const {
 
 std::optional<int> SnapshotCommand::run() {
   Result<std::string> done = std::string();
-  if (export_->parsed())
+  if (save_->parsed())
+    done = save();
+  else if (export_->parsed())
     done = export_store();
   else if (import_->parsed())
     done = import_store();

@@ -1,11 +1,12 @@
 #pragma once
-// `rhino snapshot export | import | status`: between a store that no process has open and the snapshots of
-// etcd.
+// `rhino snapshot ...`: between a store that no process has open, the snapshots of etcd, and servers that
+// run.
 
 #include <CLI/App.hpp>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
 
@@ -20,12 +21,17 @@ class SnapshotCommand {
   std::optional<int> run();
 
  private:
+  void add_save(CLI::App& snapshot);
+  Result<std::string> save() const;
   Result<std::string> export_store() const;
   Result<std::string> import_store() const;
   Result<std::string> status() const;
 
-  CLI::App *export_, *import_, *status_;
+  CLI::App *save_, *export_, *import_, *status_;
   std::string data_dir_, from_, to_, output_ = "table";
+  std::vector<std::string> endpoints_{"http://127.0.0.1:2379"};
+  std::string ca_file_, cert_file_, key_file_, consistency_ = "l", format_ = "etcd", save_output_ = "simple";
+  std::int64_t save_bump_ = 0;
   std::int64_t bump_revision_ = 1'000'000'000;
   bool skips_hash_check_ = false;
 };

@@ -1,50 +1,16 @@
 // `rhino snapshot`, as it is typed.
 
-#include "rhino/snapshot_command.h"
-
 #include <sys/stat.h>
 
-#include <CLI/CLI.hpp>
-#include <algorithm>
 #include <catch2/catch.hpp>
 #include <filesystem>
-#include <iostream>
-#include <sstream>
 
+#include "snapshot_command_harness.h"
 #include "snapshot_history.h"
 
 using namespace rusternetes;
 using namespace rusternetes::rhino;
 using namespace rusternetes::rhino::testing;
-
-namespace {
-
-struct CommandResult {
-  int code = -1;
-  std::string out, err;
-};
-CommandResult command(std::vector<std::string> words) {
-  CLI::App app{"rhino"};
-  SnapshotCommand snapshot(app);
-  std::reverse(words.begin(), words.end());
-  std::ostringstream out, err;
-  auto* old_out = std::cout.rdbuf(out.rdbuf());
-  auto* old_err = std::cerr.rdbuf(err.rdbuf());
-  CommandResult result;
-  try {
-    app.parse(words);
-    result.code = snapshot.run().value_or(-1);
-  } catch (const CLI::ParseError& error) {
-    result.code = app.exit(error, out, err);
-  }
-  std::cout.rdbuf(old_out);
-  std::cerr.rdbuf(old_err);
-  result.out = out.str();
-  result.err = err.str();
-  return result;
-}
-
-}  // namespace
 
 TEST_CASE("the words export, status and import do what they say") {
   const Folder folder;

@@ -71,17 +71,19 @@ inline std::pair<int, int> free_ports() {
 // A single member; its folder is made anew, or was restored.
 class Etcd {
  public:
-  explicit Etcd(const std::string& folder) {
+  explicit Etcd(const std::string& folder, const std::string& program = "etcd",
+                const std::vector<std::string>& more = {}) {
     const auto [client, peer_port] = free_ports();
     endpoint_ = fmt::format("127.0.0.1:{}", client);
     const std::string client_url = "http://" + endpoint_;
-    const std::vector<std::string> words{peer("etcd"),
-                                         "--data-dir=" + folder,
-                                         "--listen-client-urls=" + client_url,
-                                         "--advertise-client-urls=" + client_url,
-                                         fmt::format("--listen-peer-urls=http://127.0.0.1:{}", peer_port),
-                                         "--logger=zap",
-                                         "--log-level=error"};
+    std::vector<std::string> words{peer(program),
+                                   "--data-dir=" + folder,
+                                   "--listen-client-urls=" + client_url,
+                                   "--advertise-client-urls=" + client_url,
+                                   fmt::format("--listen-peer-urls=http://127.0.0.1:{}", peer_port),
+                                   "--logger=zap",
+                                   "--log-level=error"};
+    words.insert(words.end(), more.begin(), more.end());
     pid_ = ::fork();
     if (pid_ == 0) {
       std::vector<char*> argv;
@@ -104,6 +106,7 @@ class Etcd {
     pid_ = 0;
   }
 
+  std::string url() const { return "http://" + endpoint_; }
   std::string ctl(std::vector<std::string> words) const {
     words.insert(words.begin(), "--endpoints=" + endpoint_);
     return run_peer("etcdctl", words);
