@@ -149,23 +149,21 @@ Result<> check_is_new(Invocation& invocation, Session& session, const EngineChoi
   return {};
 }
 
-namespace {
-
-// The components' images: as the user says, from a registry, or made of the programs.
-Result<> choose_images(Invocation& invocation, const ClusterRequest& request, ClusterSettings& settings) {
+Result<> choose_images(Invocation& invocation, const std::string& registry,
+                       const std::map<std::string, std::string>& images, ClusterSettings& settings) {
   if (!settings.has_containers()) return {};
-  settings.registry = request.registry;
-  settings.images = request.images;
+  settings.registry = registry;
+  settings.images = images;
   settings.images["node"] = invocation.environment.engine.pause_image();
   std::vector<std::string> ours;
   for (const std::string& component : components_of(settings)) {
     if (settings.images.contains(component)) continue;
-    if (request.registry.empty())
+    if (registry.empty())
       ours.push_back(component);
     else
-      settings.images[component] = fmt::format("{}/{}:{}", request.registry, component, release_version());
+      settings.images[component] = fmt::format("{}/{}:{}", registry, component, release_version());
   }
-  for (const auto& [component, reference] : request.images)
+  for (const auto& [component, reference] : images)
     if (const auto all = components_of(settings); std::find(all.begin(), all.end(), component) == all.end())
       return failure("BadRequest",
                      fmt::format("--image {}={}: there is no component \"{}\" here; there are {}", component,
@@ -175,6 +173,8 @@ Result<> choose_images(Invocation& invocation, const ClusterRequest& request, Cl
   settings.images.insert(made.begin(), made.end());
   return {};
 }
+
+namespace {
 
 // Flags beat the file; of --image, each component by itself.
 Result<ConfigFile> merge_file(Invocation& invocation) {
@@ -296,7 +296,7 @@ Result<ClusterSettings> choose_settings(Invocation& invocation, Session& session
                                .count();
   if (auto chosen = choose_addresses(session, request.addresses, settings); !chosen)
     return told_of_file(request.config, std::move(chosen).error());
-  if (auto chosen = choose_images(invocation, request, settings); !chosen)
+  if (auto chosen = choose_images(invocation, request.registry, request.images, settings); !chosen)
     return told_of_file(request.config, std::move(chosen).error());
   return settings;
 }

@@ -47,6 +47,11 @@ Result<EngineChoice> choose_engine(Invocation& invocation, const std::string& ki
 // it. ClusterExists, FolderInTheWay.
 Result<> check_is_new(Invocation& invocation, Session& session, const EngineChoice& engine);
 
+// The components' images, into `settings`: as the user says, from a registry, or made of the programs. BadRequest,
+// BinaryMissing, EtcdMissing.
+Result<> choose_images(Invocation& invocation, const std::string& registry,
+                       const std::map<std::string, std::string>& images, ClusterSettings& settings);
+
 // Chooses engine, addresses and images; looks only. Nothing of the name may be around: ClusterExists,
 // FolderInTheWay.
 Result<ClusterSettings> choose_settings(Invocation& invocation, Session& session,

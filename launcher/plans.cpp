@@ -130,7 +130,7 @@ Plan restore_plan(const Context& context, const Task& task) {
   plan.point_of_no_return = static_cast<int>(plan.steps.size());
   if (task->has_certificates) {
     plan.steps.push_back(make_certificates(context));
-    plan.steps.push_back(write_kubeconfigs(context));
+    add_files(context, plan);
     plan.steps.push_back(renew_user_kubeconfig(context));
   }
   plan.steps.push_back(resume_process(context));
@@ -144,7 +144,7 @@ Plan clone_plan(const Context& context, const Task& task) {
   plan.steps.push_back(make_folder_step(context));
   plan.steps.push_back(put_store(context, task));
   plan.steps.push_back(make_certificates(context));
-  plan.steps.push_back(write_kubeconfigs(context));
+  add_files(context, plan);
   add_start_steps(context, plan, true);
   plan.steps.push_back(merge_user_kubeconfig(context));
   plan.steps.push_back(set_phase(context, "running", ""));

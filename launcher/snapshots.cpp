@@ -13,7 +13,9 @@
 
 #include "base/nearest.h"
 #include "certs/file.h"
+#include "launcher/containers/topology.h"
 #include "launcher/failure.h"
+#include "launcher/liveness.h"
 #include "launcher/report.h"
 #include "launcher/snapshot/errors.h"
 #include "launcher/snapshot/file.h"
@@ -141,7 +143,8 @@ Result<SnapshotCluster> snapshot_cluster_from_json(std::string_view text) {
   SnapshotCluster out;
   RN_TRY(out.settings, settings_from_json(json::serialize(*settings)));
   // It becomes an argument, a subject of certificates and part of paths.
-  if (!is_node_name(out.settings.node_name))
+  std::vector<std::string> nodes = node_names(out.settings);
+  if (nodes.empty() || !std::all_of(nodes.begin(), nodes.end(), is_node_name))
     return failure("SnapshotDamaged", fmt::format("the snapshot's {} names no node", cluster_member));
   const auto text_of = [&](const char* key) {
     const auto* field = object->if_contains(key);
@@ -158,15 +161,33 @@ Result<SnapshotCluster> read_cluster(const snapshot::Reader& reader) {
 }
 
 bool can_take_store_of(const ClusterSettings& cluster, const ClusterSettings& snapshot) {
-  return cluster.name == snapshot.name && cluster.mode == snapshot.mode &&
+  // Nodes that are containers have the same names in either mode.
+  return cluster.name == snapshot.name && cluster.has_containers() == snapshot.has_containers() &&
          cluster.node_name == snapshot.node_name && cluster.node_network == snapshot.node_network &&
          cluster.service_cidrs == snapshot.service_cidrs && cluster.pod_cidrs == snapshot.pod_cidrs;
 }
 
 StoreSource store_source(const StepContext& context) {
+  const fs::path data = context.paths.data();
+  const fs::path pki = context.paths.pki();
+  if (context.settings.mode == "etcd")
+    return {.kind = snapshot::StoreKind::etcd,
+            .socket = {},
+            .file = {},
+            .endpoints = store_urls(context.settings),
+            .authority = pki / "etcd/ca.crt",
+            .certificate = pki / "apiserver-etcd-client.crt",
+            .key = pki / "apiserver-etcd-client.key",
+            .tool = context.environment.binary_dir / "rhino"};
+  const fs::path folder = context.settings.mode == "sqlite" ? data / "rhino" : data;
   return {.kind = snapshot::StoreKind::sqlite,
-          .socket = context.paths.data() / "store.sock",
-          .file = context.paths.data() / "store.db"};
+          .socket = folder / "store.sock",
+          .file = folder / "store.db",
+          .endpoints = {},
+          .authority = {},
+          .certificate = {},
+          .key = {},
+          .tool = {}};
 }
 
 Distance distance(std::int64_t from, std::int64_t to) {

@@ -40,6 +40,30 @@ Result<> choose_like(Session& session, const AddressRequest& asked, const Cluste
   return chosen;
 }
 
+struct Topology {
+  std::string mode;
+  bool is_highly_available = false;
+  std::size_t nodes = 1;
+};
+
+// That of the original, unless flags say otherwise.
+Result<Topology> topology_of(const Invocation& invocation, const ClusterSettings& before) {
+  Topology out{.mode = invocation.text("--mode", invocation.has("--ha") ? "etcd" : before.mode)};
+  if (out.mode != "all-in-one" && out.mode != "sqlite" && out.mode != "etcd")
+    return failure("BadRequest", fmt::format("--mode \"{}\" is not one of all-in-one, sqlite, etcd", out.mode));
+  if (invocation.has("--ha") && out.mode != "etcd") return failure("BadRequest", "--ha needs --mode etcd");
+  out.is_highly_available =
+      out.mode == "etcd" && (invocation.has("--ha") || (before.is_highly_available && !invocation.has("--mode")));
+  if (out.mode == "all-in-one") return out;
+  out.nodes = before.has_containers() ? before.nodes.size() : 2;
+  if (const std::string text = invocation.text("--nodes"); !text.empty()) {
+    const auto number = parse_port(text);  // 1 to 65535
+    if (!number) return failure("BadRequest", fmt::format("--nodes \"{}\" is not a number of nodes", text));
+    out.nodes = *number;
+  }
+  return out;
+}
+
 Result<AddressRequest> parse_addresses(const Invocation& invocation) {
   AddressRequest request;
   if (const auto published = invocation.flags.find("--publish"); published != invocation.flags.end())
@@ -92,35 +116,39 @@ Result<> make_clone(Invocation& invocation, Session& session, OpenSnapshot sourc
   const SteadyTime started = invocation.environment.clock.steady_now();
   const bool is_dry = invocation.has("--dry-run");
   RN_TRY(const std::chrono::milliseconds wait, wait_flag(invocation));
-  RN_TRY(const AddressRequest asked, parse_addresses(invocation));
+  RN_TRY(AddressRequest asked, parse_addresses(invocation));
   const std::string kind = invocation.text("--engine");
   if (!kind.empty() && kind != "podman" && kind != "docker")
     return failure("BadRequest", fmt::format("--engine \"{}\" is not one of podman, docker", kind));
   const ClusterSettings& before = source.cluster.settings;
-  if (before.mode != "all-in-one")
-    return failure("NotSupported",
-                   fmt::format("snapshot {} is of a cluster of mode {}, and this release makes clusters "
-                               "of mode all-in-one from snapshots of their own",
-                               source.id(), before.mode));
   const std::string node_network = invocation.text("--node-network", before.node_network);
   if (node_network != "own" && node_network != "host")
     return failure("BadRequest", fmt::format("--node-network \"{}\" is not one of own, host", node_network));
-  RN_CHECK(check_host(invocation, "all-in-one"));
+  RN_TRY(const Topology topology, topology_of(invocation, before));
+  RN_CHECK(check_host(invocation, topology.mode));
   RN_CHECK(session.check_recovered(invocation.name));
   RN_TRY(const EngineChoice engine, choose_engine(invocation, kind));
   RN_CHECK(check_is_new(invocation, session, engine));
   ClusterSettings settings{.name = invocation.name,
+                           .mode = topology.mode,
                            .node_network = node_network,
-                           .node_name = before.node_name,  // objects name it
+                           .node_name = before.node_name.empty() ? invocation.name : before.node_name,  // objects name it
                            .key_algorithm = before.key_algorithm,
                            .engine = engine,
-                           .has_network_policy = before.has_network_policy};
+                           .has_network_policy = before.has_network_policy,
+                           .is_highly_available = topology.is_highly_available};
+  if (settings.has_containers()) {
+    settings.node_name.clear();
+    settings.node_network = "own";
+  }
+  asked.nodes = topology.nodes;
   settings.user_kubeconfig = user_kubeconfig_path(invocation.environment.variable).string();
   RN_CHECK(check_kubeconfig_file(settings.user_kubeconfig));
   settings.created_at_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
                                invocation.environment.clock.now().time_since_epoch())
                                .count();
   RN_CHECK(choose_like(session, asked, before, settings));
+  RN_CHECK(choose_images(invocation, before.registry, {}, settings));
   auto task = std::make_shared<SnapshotTask>();
   task->id = source.id();
   task->file = source.file;
@@ -152,6 +180,9 @@ Result<> make_clone(Invocation& invocation, Session& session, OpenSnapshot sourc
 
 std::vector<Flag> clone_flags() {
   return {
+      {"--mode", "MODE", "of a new cluster: all-in-one, sqlite or etcd; else the snapshot's"},
+      {"--ha", "", "of a new cluster: three etcd members and api-servers"},
+      {"--nodes", "NUMBER", "of a new cluster of containers: else as many as the snapshot's had, or 2"},
       {"--engine", "podman|docker", "engine of a new cluster; else as `create` chooses"},
       {"--node-network", "own|host", "of a new cluster: else as the snapshot's"},
       {"--publish", "HOST:NODEPORT", "of a new cluster: port HOST of this host leads to port NODEPORT", true},

@@ -9,6 +9,7 @@
 #include "certs/file.h"
 #include "certs/pki.h"
 #include "launcher/failure.h"
+#include "launcher/liveness.h"
 #include "launcher/ports/http_port.h"
 #include "launcher/report.h"
 #include "launcher/snapshot_commands.h"
@@ -53,11 +54,12 @@ struct Present {
 };
 
 Result<Present> look(const StepContext& context) {
-  RN_TRY(const ProcessStatus process, context.environment.process.status(process_spec(context)));
-  Present present{.is_running = process.is_running && process.is_released, .revision = {}, .unreadable = {}};
+  RN_TRY(const Liveness liveness, look_at(context));
+  const bool is_one = !context.settings.has_containers();
+  Present present{.is_running = is_one ? liveness.is_whole : liveness.is_running, .revision = {}, .unreadable = {}};
   if (present.is_running) {
     present.revision = revision_of_api(context);
-  } else if (!process.is_running) {
+  } else if (!liveness.is_running && context.settings.mode != "etcd") {
     const auto facts = context.environment.store->facts(store_source(context).file);
     if (facts)
       present.revision = facts->revision;
@@ -131,7 +133,7 @@ Result<> restore_into(Invocation& invocation, Session& session, const ClusterSet
   const SteadyTime started = invocation.environment.clock.steady_now();
   const Context context = session.context(settings);
   for (const char* flag :
-       {"--engine", "--node-network", "--publish", "--api-port", "--pod-cidr", "--service-cidr"})
+       {"--mode", "--ha", "--nodes", "--engine", "--node-network", "--publish", "--api-port", "--pod-cidr", "--service-cidr"})
     if (invocation.has(flag))
       return failure("Usage", fmt::format("{} is for a cluster that is not there yet, and \"{}\" is there",
                                           flag, settings.name));

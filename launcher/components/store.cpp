@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <boost/process.hpp>
+
 #include "launcher/components/store_adaptation.h"
 #include "launcher/failure.h"
 #include "launcher/snapshot/errors.h"
@@ -119,10 +121,37 @@ Result<> download(const fs::path& socket, snapshot::File& file,
   return {};
 }
 
+// A program of ours; its last line is what went wrong.
+Result<> run_tool(const fs::path& tool, const std::vector<std::string>& arguments) {
+  boost::process::ipstream said;
+  std::error_code error;
+  boost::process::child child(tool.string(), boost::process::args(arguments), boost::process::std_in.close(),
+                              (boost::process::std_out & boost::process::std_err) > said, error);
+  if (error) return failure("BinaryMissing", fmt::format("{} cannot be run: {}", tool.string(), error.message()));
+  std::string last;
+  for (std::string line; std::getline(said, line);)
+    if (!line.empty()) last = line;
+  child.wait(error);
+  if (error) return internal_error(fmt::format("{}: {}", tool.string(), error.message()));
+  if (child.exit_code() == 0) return {};
+  return failure(last.find("No space left") != std::string::npos ? "NoSpace" : "StoreUnreachable",
+                 last.empty() ? fmt::format("{} ended with {}", tool.string(), child.exit_code()) : last);
+}
+
+// By etcd's own snapshot, made into a store of ours right away.
+Result<> save_from_etcd(const StoreSource& source, const fs::path& to) {
+  std::string endpoints;
+  for (const std::string& one : source.endpoints) endpoints += (endpoints.empty() ? "" : ",") + one;
+  return run_tool(source.tool, {"snapshot", "save", to.string(), "--format=sqlite", "--endpoints=" + endpoints,
+                                "--cacert=" + source.authority.string(), "--cert=" + source.certificate.string(),
+                                "--key=" + source.key.string()});
+}
+
 }  // namespace
 
 Result<> SqliteStorePort::copy_running(const StoreSource& source, const fs::path& to,
                                        const std::function<void(std::uint64_t)>& on_progress) {
+  if (source.kind == snapshot::StoreKind::etcd) return save_from_etcd(source, to);
   const int fd = ::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) return snapshot::file_error("make", to, errno);
   snapshot::File file(fd, to);
@@ -132,6 +161,8 @@ Result<> SqliteStorePort::copy_running(const StoreSource& source, const fs::path
 }
 
 Result<> SqliteStorePort::copy_stopped(const StoreSource& source, const fs::path& to) {
+  if (source.kind == snapshot::StoreKind::etcd)
+    return failure("StoreUnreachable", "etcd does not run, and a copy is made of one that does: start the cluster");
   RN_TRY(const auto store, open_store(source.file));
   auto copied = store->copy_to(to.string());
   if (!copied) return told(copied.error());
@@ -155,6 +186,14 @@ Result<> SqliteStorePort::raise(const fs::path& copy, std::int64_t revision) {
   auto raised = storage::sqlite::raise_revision(copy.string(), revision - now.revision);
   if (!raised) return told(raised.error());
   return {};
+}
+
+Result<> SqliteStorePort::make_member(const fs::path& copy, const EtcdMember& member, const fs::path& tool,
+                                      const fs::path& to) {
+  return run_tool(tool, {"snapshot", "restore", copy.string(), "--data-dir=" + to.string(),
+                         "--name=" + member.name, "--initial-cluster=" + member.initial_cluster,
+                         "--initial-cluster-token=" + member.token,
+                         "--initial-advertise-peer-urls=" + member.peer_url});
 }
 
 Result<> SqliteStorePort::adapt(const fs::path& copy, const Adaptation& adaptation) {

@@ -12,6 +12,8 @@ class SqliteStorePort final : public StorePort {
   Result<> copy_stopped(const StoreSource& source, const std::filesystem::path& to) override;
   Result<StoreFacts> facts(const std::filesystem::path& copy) override;
   Result<> raise(const std::filesystem::path& copy, std::int64_t revision) override;
+  Result<> make_member(const std::filesystem::path& copy, const EtcdMember& member,
+                       const std::filesystem::path& tool, const std::filesystem::path& to) override;
   Result<> adapt(const std::filesystem::path& copy, const Adaptation& adaptation) override;
 };
 

@@ -13,12 +13,24 @@
 
 namespace rusternetes::launcher {
 
-// Where a cluster's store is. The process that owns it streams copies on `socket`; `file` is opened only
-// while that process does not run (invariant 1).
+// Where a cluster's store is. Of SQLite: the process that owns it streams copies on `socket`; `file` is opened
+// only while that process does not run (invariant 1). Of etcd: its servers are asked for a snapshot.
 struct StoreSource {
   snapshot::StoreKind kind = snapshot::StoreKind::sqlite;
   std::filesystem::path socket;
   std::filesystem::path file;
+  // etcd
+  std::vector<std::string> endpoints;
+  std::filesystem::path authority, certificate, key;  // PEM files
+  std::filesystem::path tool;                         // the program `rhino`
+};
+
+// One member of a new etcd cluster.
+struct EtcdMember {
+  std::string name;
+  std::string peer_url;
+  std::string initial_cluster;  // "NAME=PEER_URL,..."
+  std::string token;            // of the cluster: another one for each restore
 };
 
 struct StoreFacts {
@@ -46,6 +58,9 @@ class StorePort {
   // The revision becomes `revision`, and all before it counts as compacted, so that every watcher lists
   // again.
   virtual Result<> raise(const std::filesystem::path& copy, std::int64_t revision) = 0;
+  // Makes the data folder `to`, which does not exist, of a member that starts on the copy. `tool`: `rhino`.
+  virtual Result<> make_member(const std::filesystem::path& copy, const EtcdMember& member,
+                               const std::filesystem::path& tool, const std::filesystem::path& to) = 0;
   // Takes out what only the cluster of before was, and gives Services addresses of the new range.
   virtual Result<> adapt(const std::filesystem::path& copy, const Adaptation& adaptation) = 0;
 };

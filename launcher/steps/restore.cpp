@@ -6,9 +6,13 @@
 #include <algorithm>
 
 #include "certs/file.h"
+#include "launcher/containers/topology.h"
 #include "launcher/failure.h"
+#include "launcher/liveness.h"
+#include "launcher/ports/engine_port.h"
 #include "launcher/ports/process_port.h"
 #include "launcher/snapshot/reader.h"
+#include "launcher/steps/change.h"
 #include "launcher/steps/snapshot.h"
 
 namespace rusternetes::launcher {
@@ -60,6 +64,37 @@ Result<StoreFacts> extract(StepContext& context, const SnapshotTask& task, const
   return context.environment.store->facts(folder / store_member);
 }
 
+// What of a staged snapshot goes where: the file of SQLite, or the folder of each member of etcd.
+struct Place {
+  fs::path fresh, target;
+};
+std::vector<Place> places(const StepContext& context) {
+  if (context.settings.mode != "etcd") return {{staged(context) / store_member, store_source(context).file}};
+  std::vector<Place> out;
+  for (const Member& one : members_of(context.settings, "etcd"))
+    out.push_back({staged(context) / one.key, context.paths.data() / one.key});
+  return out;
+}
+
+// Of the copy in the staging folder what the cluster's stores start on.
+Result<> make_places(StepContext& context, const SnapshotTask& task) {
+  if (context.settings.mode != "etcd") return {};
+  const auto members = members_of(context.settings, "etcd");
+  const auto peer_url = [](const Member& one) { return fmt::format("https://{}:2380", one.address); };
+  EtcdMember member{.name = {}, .peer_url = {}, .initial_cluster = {}, .token = task.id};
+  for (const Member& one : members)
+    member.initial_cluster +=
+        fmt::format("{}{}={}", member.initial_cluster.empty() ? "" : ",", one.key, peer_url(one));
+  for (const Member& one : members) {
+    member.name = one.key;
+    member.peer_url = peer_url(one);
+    RN_CHECK(context.environment.store->make_member(staged(context) / store_member, member,
+                                                    context.environment.binary_dir / "rhino",
+                                                    staged(context) / one.key));
+  }
+  return {};
+}
+
 class StageSnapshot final : public Step {
  public:
   StageSnapshot(Context context, Task task) : context_(std::move(context)), task_(std::move(task)) {}
@@ -70,8 +105,9 @@ class StageSnapshot final : public Step {
     RN_CHECK(certs::make_folder(replaced(*context_), 0700));
     return context_->call("snapshot extract", [&]() -> Result<> {
       RN_TRY(const StoreFacts facts, extract(*context_, *task_, staged(*context_)));
-      return context_->environment.store->raise(
-          staged(*context_) / store_member, std::max(facts.revision, task_->revision_floor) + restore_bump);
+      RN_CHECK(context_->environment.store->raise(
+          staged(*context_) / store_member, std::max(facts.revision, task_->revision_floor) + restore_bump));
+      return make_places(*context_, *task_);
     });
   }
   Result<> undo() override {
@@ -83,28 +119,56 @@ class StageSnapshot final : public Step {
   Task task_;
 };
 
-Result<> let_run(StepContext& context) {
-  const ProcessSpec spec = process_spec(context);
-  RN_TRY(const ProcessStatus status, context.environment.process.status(spec));
+// Containers that have the store open, or serve what is in it.
+bool is_held(const ComponentContainer& one) {
+  return one.component == "rhino" || one.component == "etcd" || one.component == "api-server";
+}
+
+Result<> let_run(const Context& context) {
+  if (context->settings.has_containers()) {
+    // A stopped cluster has none; one that is held, the others.
+    RN_TRY(const Liveness liveness, look_at(*context));
+    return liveness.components.empty() ? Result<>() : apply_manifest(context)->apply();
+  }
+  const ProcessSpec spec = process_spec(*context);
+  RN_TRY(const ProcessStatus status, context->environment.process.status(spec));
   if (!status.is_running || status.is_released) return {};
-  return context.call("process release", [&] { return context.environment.process.release(spec); });
+  return context->call("process release", [&] { return context->environment.process.release(spec); });
 }
 
 class HoldProcess final : public Step {
  public:
   explicit HoldProcess(Context context) : context_(std::move(context)) {}
   std::string id() const override { return "hold-process"; }
-  std::string describe() const override { return "Stop rusternetes; Pods run on"; }
+  std::string describe() const override {
+    return context_->settings.has_containers() ? "Stop the store and the api-servers; Pods run on"
+                                               : "Stop rusternetes; Pods run on";
+  }
   Result<> apply() override {
+    if (context_->settings.has_containers()) return end_held();
     const ProcessSpec spec = process_spec(*context_);
     RN_TRY(const ProcessStatus status, context_->environment.process.status(spec));
     if (!status.is_running) return {};
     return context_->call("process hold",
                           [&] { return context_->environment.process.hold(spec, process_grace); });
   }
-  Result<> undo() override { return let_run(*context_); }
+  Result<> undo() override { return let_run(context_); }
 
  private:
+  // The api-servers first: one that has lost its store takes its time to end.
+  Result<> end_held() {
+    RN_TRY(const Liveness liveness, look_at(*context_));
+    for (const bool is_server : {true, false}) {
+      std::vector<std::string> ids;
+      for (const ComponentContainer& one : liveness.components)
+        if (is_held(one) && (one.component == "api-server") == is_server) ids.push_back(one.id);
+      if (ids.empty()) continue;
+      RN_CHECK(context_->call("engine end-components", [&] {
+        return context_->environment.engine.end_components(context_->settings.engine, ids, process_grace);
+      }));
+    }
+    return {};
+  }
   Context context_;
 };
 
@@ -112,8 +176,11 @@ class ResumeProcess final : public Step {
  public:
   explicit ResumeProcess(Context context) : context_(std::move(context)) {}
   std::string id() const override { return "resume-process"; }
-  std::string describe() const override { return "Start rusternetes, if it ran"; }
-  Result<> apply() override { return let_run(*context_); }
+  std::string describe() const override {
+    return context_->settings.has_containers() ? "Start the store and the api-servers, if they ran"
+                                               : "Start rusternetes, if it ran";
+  }
+  Result<> apply() override { return let_run(context_); }
 
  private:
   Context context_;
@@ -126,29 +193,31 @@ class SwapStore final : public Step {
   std::string id() const override { return "swap-store"; }
   std::string describe() const override { return "Put the snapshot's store in the place of the cluster's"; }
   Result<> apply() override {
-    const fs::path fresh = staged(*context_) / store_member;
-    if (!is_there(fresh)) return {};  // done before
-    const fs::path store = store_source(*context_).file;
-    for (const char* suffix : store_suffixes)
-      if (const fs::path file = store.string() + suffix; is_there(file))
-        RN_CHECK(context_->call("store put-aside", [&] {
-          return move(file, replaced(*context_) / (std::string(store_member) + suffix));
-        }));
-    return context_->call("store put", [&] { return move(fresh, store); });
+    for (const Place& place : places(*context_)) {
+      if (!is_there(place.fresh)) continue;  // done before
+      for (const char* suffix : store_suffixes)
+        if (const fs::path file = place.target.string() + suffix; is_there(file))
+          RN_CHECK(context_->call("store put-aside", [&] { return move(file, old_of(place, suffix)); }));
+      RN_CHECK(context_->call("store put", [&] { return move(place.fresh, place.target); }));
+    }
+    return {};
   }
   // The process has not run since, so that nothing lies beside the new store.
   Result<> undo() override {
-    const fs::path fresh = staged(*context_) / store_member;
-    const fs::path store = store_source(*context_).file;
-    if (!is_there(fresh) && is_there(store))
-      RN_CHECK(context_->call("store take-back", [&] { return move(store, fresh); }));
-    for (const char* suffix : store_suffixes)
-      if (const fs::path old = replaced(*context_) / (std::string(store_member) + suffix); is_there(old))
-        RN_CHECK(context_->call("store put-back", [&] { return move(old, store.string() + suffix); }));
+    for (const Place& place : places(*context_)) {
+      if (!is_there(place.fresh) && is_there(place.target))
+        RN_CHECK(context_->call("store take-back", [&] { return move(place.target, place.fresh); }));
+      for (const char* suffix : store_suffixes)
+        if (const fs::path old = old_of(place, suffix); is_there(old))
+          RN_CHECK(context_->call("store put-back", [&] { return move(old, place.target.string() + suffix); }));
+    }
     return {};
   }
 
  private:
+  fs::path old_of(const Place& place, const char* suffix) const {
+    return replaced(*context_) / (place.fresh.filename().string() + suffix);
+  }
   Context context_;
 };
 
@@ -183,19 +252,25 @@ class RemoveStaging final : public Step {
   RemoveStaging(Context context, Task task) : context_(std::move(context)), task_(std::move(task)) {}
   std::string id() const override { return "remove-staging"; }
   std::string describe() const override {
-    return task_->keeps_old_store ? fmt::format("Keep the old store as {}", kept().string())
+    return task_->keeps_old_store ? fmt::format("Keep the old store in {}", context_->paths.data().string())
                                   : std::string("Remove the old store");
   }
   Result<> apply() override {
     if (task_->keeps_old_store)
-      for (const char* suffix : store_suffixes)
-        if (const fs::path old = replaced(*context_) / (std::string(store_member) + suffix); is_there(old))
-          RN_CHECK(context_->call("store keep-old", [&] { return move(old, kept().string() + suffix); }));
+      for (const Place& place : places(*context_)) {
+        const std::string name = place.fresh.filename();
+        for (const char* suffix : store_suffixes)
+          if (const fs::path old = replaced(*context_) / (name + suffix); is_there(old))
+            RN_CHECK(context_->call("store keep-old", [&] { return move(old, kept(name).string() + suffix); }));
+      }
     return context_->call("snapshot unstage", [&] { return remove_tree(restore_folder(*context_)); });
   }
 
  private:
-  fs::path kept() const { return context_->paths.data() / "replaced.db"; }
+  // Of SQLite "replaced.db", of etcd a folder for each member.
+  fs::path kept(const std::string& name = store_member) const {
+    return context_->paths.data() / (name == store_member ? std::string("replaced.db") : "replaced-" + name);
+  }
   Context context_;
   Task task_;
 };
@@ -218,10 +293,14 @@ class PutStore final : public Step {
       const fs::path copy = staged(*context_) / store_member;
       RN_CHECK(store.adapt(copy, {task_->service_cidrs_before, context_->settings.service_cidrs}));
       RN_TRY(facts, store.facts(copy));
-      return store.raise(copy, facts.revision + restore_bump);
+      RN_CHECK(store.raise(copy, facts.revision + restore_bump));
+      return make_places(*context_, *task_);
     }));
-    RN_CHECK(context_->call(
-        "store put", [&] { return move(staged(*context_) / store_member, store_source(*context_).file); }));
+    for (const Place& place : places(*context_)) {
+      RN_CHECK(certs::make_folder(place.target.parent_path(), 0700));
+      RN_CHECK(remove_tree(place.target));  // of a try that was cut off
+      RN_CHECK(context_->call("store put", [&] { return move(place.fresh, place.target); }));
+    }
     if (task_->has_certificates && is_there(staged(*context_) / "pki")) {
       RN_CHECK(remove_tree(context_->paths.pki()));
       RN_CHECK(

@@ -12,6 +12,7 @@
 #include "certs/file.h"
 #include "launcher/command.h"
 #include "launcher/failure.h"
+#include "launcher/liveness.h"
 #include "launcher/ports/process_port.h"
 #include "launcher/snapshot/writer.h"
 
@@ -46,10 +47,10 @@ class CopyStore final : public Step {
     RN_CHECK(certs::make_folder(work_folder(*context_), 0700));
     StorePort& port = *context_->environment.store;
     const StoreSource source = store_source(*context_);
-    RN_TRY(const ProcessStatus process, context_->environment.process.status(process_spec(*context_)));
+    RN_TRY(const bool is_running, store_runs());
     return context_->call("store copy", [&]() -> Result<> {
       Result<> copied;
-      if (process.is_running && process.is_released) {
+      if (is_running) {
         copied = port.copy_running(source, store_copy(*context_), [&](std::uint64_t bytes) {
           if (context_->progress != nullptr) context_->progress->detail(size_text(bytes));
         });
@@ -66,6 +67,13 @@ class CopyStore final : public Step {
   }
 
  private:
+  Result<bool> store_runs() const {
+    RN_TRY(const Liveness liveness, look_at(*context_));
+    if (!context_->settings.has_containers()) return liveness.is_whole;
+    return std::any_of(liveness.components.begin(), liveness.components.end(), [](const auto& one) {
+      return one.is_running && (one.component == "rhino" || one.component == "etcd");
+    });
+  }
   Context context_;
   Task task_;
 };
@@ -94,7 +102,7 @@ class WriteSnapshot final : public Step {
                                                   .mode = settings.mode,
                                                   .release = RUSTERNETES_VERSION,
                                                   .created_at_s = now.time_since_epoch().count(),
-                                                  .store = store_source(*context_).kind,
+                                                  .store = snapshot::StoreKind::sqlite,
                                                   .revision = facts.revision,
                                                   .object_count = facts.object_count,
                                                   .note = task_->note},

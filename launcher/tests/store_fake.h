@@ -19,12 +19,14 @@ class FakeStore final : public StorePort {
   std::string broken_id = "StoreDamaged";
   bool is_socket_dead = false;
   std::vector<Adaptation> adaptations;
+  std::filesystem::path etcd_file;  // what etcd's servers answer with
 
   Result<> copy_running(const StoreSource& source, const std::filesystem::path& to,
                         const std::function<void(std::uint64_t)>& on_progress) override {
     if (is_socket_dead) return failure("StoreUnreachable", "nobody answers");
     on_progress(1);
-    return copy(source.file, to);
+    // Of etcd, the clusters' tests put it where the first member has it.
+    return copy(source.kind == snapshot::StoreKind::etcd ? etcd_file : source.file, to);
   }
   Result<> copy_stopped(const StoreSource& source, const std::filesystem::path& to) override {
     if (is_socket_dead) return failure("StoreInUse", "the store is in use");
@@ -44,6 +46,13 @@ class FakeStore final : public StorePort {
     std::string rest;
     std::getline(text, rest);
     std::ofstream(copy) << revision << rest << "\n";
+    return {};
+  }
+  Result<> make_member(const std::filesystem::path& copy, const EtcdMember& member, const std::filesystem::path&,
+                       const std::filesystem::path& to) override {
+    RN_TRY(const std::string text, certs::read_text(copy));
+    std::filesystem::create_directories(to);
+    std::ofstream(to / "member") << member.name << " " << member.initial_cluster << "\n" << text;
     return {};
   }
   Result<> adapt(const std::filesystem::path& copy, const Adaptation& adaptation) override {

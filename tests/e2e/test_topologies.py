@@ -71,13 +71,16 @@ def identities(pods):
              p["status"]["containerStatuses"][0]["restartCount"]) for p in pods}
 
 
+def node_port(cluster):
+    return cluster.get("service", "web")["spec"]["ports"][0]["nodePort"]
+
+
 def check_traffic(context, cluster, pods):
     """From each Pod and from the host: the Service by name, address and on each node, and every Pod."""
     names = {p["metadata"]["name"] for p in pods}
-    service = cluster.get("service", "web")["spec"]
-    node_port = service["ports"][0]["nodePort"]
+    service, port = cluster.get("service", "web")["spec"], node_port(cluster)
     nodes = [a["address"] for n in cluster.get("nodes")["items"] for a in n["status"]["addresses"] if a["type"] == "InternalIP"]
-    targets = [f"http://{service['clusterIP']}:80/"] + [f"http://{address}:{node_port}/" for address in nodes]
+    targets = [f"http://{service['clusterIP']}:80/"] + [f"http://{address}:{port}/" for address in nodes]
 
     def from_pod(pod, url):
         return cluster.exec(pod["metadata"]["name"], "timeout", "5", "wget", "-q", "-O", "-", url).stdout.strip()
@@ -139,6 +142,44 @@ def check_stop_and_start(context, cluster, nodes):
     return pods
 
 
+def note(cluster, text):
+    cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "note"}, "data": {"text": text}})
+
+
+def noted(cluster):
+    return cluster.get("configmap", "note")["data"]["text"]
+
+
+def take_snapshot(cluster):
+    note(cluster, "before")
+    done = cluster.run_ctl("snapshot", "create", cluster.name, "--output", "json")
+    note(cluster, "after")
+    return json.loads(done.stdout)["snapshot"]["id"]
+
+
+def check_restore(cluster, nodes):
+    """The objects are as they were, and Pods run on."""
+    before = identities(cluster.running_pods("app=web", nodes))
+    snapshot = take_snapshot(cluster)
+    cluster.run_ctl("restore", cluster.name, "--id", snapshot, "--yes")
+    assert noted(cluster) == "before"
+    assert identities(cluster.running_pods("app=web", nodes)) == before
+    note(cluster, "later")
+
+
+@contextlib.contextmanager
+def clone_of(cluster, name, *flags):
+    """A cluster beside it, of a snapshot that is made now."""
+    snapshot = take_snapshot(cluster)
+    other = Cluster(cluster.context, name=name, home=cluster.home)
+    other.run_ctl("clone", name, "--from", snapshot, "--engine", cluster.context.engine, "--yes", *flags)
+    other.write_kubeconfig()
+    try:
+        yield other
+    finally:
+        other.remove()
+
+
 def check_topology(context, cluster, nodes, deaths):
     assert len(cluster.get("nodes")["items"]) == nodes and cluster.node_is_ready()
     pods = start_web(cluster, nodes)
@@ -154,12 +195,25 @@ def test_sqlite_with_two_nodes(context):
     with cluster_of(context, "lite", "--mode", "sqlite") as cluster:
         check_topology(context, cluster, 2, ["rhino", "api-server", "controller-manager", "scheduler", "dns", "host-agent",
                                              "api-proxy", "kube-proxy-1", "kubelet-1", "node-2"])
+        check_restore(cluster, 2)
+        with clone_of(cluster, "copy") as copy:
+            assert noted(copy) == "before" and noted(cluster) == "after"
+            check_traffic(context, copy, copy.running_pods("app=web", 2))
+        check_traffic(context, cluster, cluster.running_pods("app=web", 2))
+        cluster.run_ctl("node", "add", cluster.name)
+        cluster.run_ctl("node", "remove", cluster.name, "--node", "node-2", "--yes")
+        assert sorted(n["metadata"]["name"] for n in cluster.get("nodes")["items"]) == ["node-1", "node-3"]
+        check_traffic(context, cluster, cluster.running_pods("app=web", 2))
+        cluster.run_ctl("port", "add", cluster.name, "--publish", "18080:" + str(node_port(cluster)))
+        assert context.wait_until("the published port", lambda: fetch("http://127.0.0.1:18080/"), 10)
 
 
 @time_limit(240)
 def test_etcd_with_two_nodes(context):
     with cluster_of(context, "big", "--mode", "etcd") as cluster:
         check_topology(context, cluster, 2, ["etcd", "api-server"])
+        with clone_of(cluster, "small", "--mode", "all-in-one") as small:
+            assert noted(small) == "before"
 
 
 @time_limit(240)
