@@ -89,6 +89,9 @@ using Operation = std::variant<RangeRequest, PutRequest, DeleteRequest, std::sha
 struct TxnRequest {
   std::vector<Compare> compares;
   std::vector<Operation> success, failure;
+  // The first of `success` puts bytes that no other transaction ever does (a new uid is in them), so that it can
+  // be told from its value whether it happened.
+  bool has_unique_value = false;
 };
 
 struct PutResponse {

@@ -7,7 +7,8 @@ void prepare(grpc::ClientContext& context) { context.AddMetadata("hasleader", "t
 std::chrono::milliseconds retry_delay(int failures, std::size_t servers) {
   const int rounds = failures / static_cast<int>(servers);
   if (rounds == 0 && servers > 1) return std::chrono::milliseconds(0);
-  return std::chrono::milliseconds(std::min(1000, 50 << std::min(rounds, 5)));
+  // An election takes a second or two: who waits for its end is not to sleep past it for long.
+  return std::chrono::milliseconds(std::min(250, 50 << std::min(rounds, 5)));
 }
 
 bool PendingCalls::add(Pending* call) {

@@ -45,8 +45,9 @@ class PendingCalls {
   std::atomic<bool> is_closing_{false};  // asked under locks that cancel() takes
 };
 
-// A write is not repeated once a server may have got it.
-enum class CallKind { read, write };
+// A write is not repeated once a server may have got it. What is quick may be, and takes a server that is well no
+// time: the next one is asked after `patience`, a little more each round.
+enum class CallKind { read, quick, write };
 
 template <class Request, class Response>
 class Call final : public PendingCalls::Pending,
@@ -93,8 +94,11 @@ class Call final : public PendingCalls::Pending,
       endpoint_ = endpoints_.current();
       context_ = std::make_unique<grpc::ClientContext>();
       prepare(*context_);
-      context_->set_deadline(
-          std::min(deadline_, std::chrono::system_clock::now() + options_.attempt_timeout));
+      const auto rounds = 1 + failures_ / static_cast<int>(endpoints_.size());
+      const auto timeout = kind_ == Kind::quick
+                               ? std::min(options_.attempt_timeout, options_.patience * rounds)
+                               : options_.attempt_timeout;
+      context_->set_deadline(std::min(deadline_, std::chrono::system_clock::now() + timeout));
       if (pending_.is_closing()) context_->TryCancel();
       context = context_.get();
     }
@@ -107,7 +111,7 @@ class Call final : public PendingCalls::Pending,
     if (is_server_failing(status) && !pending_.is_closing()) {
       endpoints_.failed(endpoint_);
       const auto due = std::chrono::system_clock::now() + retry_delay(failures_++, endpoints_.size());
-      if ((kind_ == Kind::read || is_surely_unsent(status)) && due < deadline_) {
+      if ((kind_ != Kind::write || is_surely_unsent(status)) && due < deadline_) {
         std::lock_guard lock(mutex_);
         // A fresh one each time: it is still in use while its callback runs.
         alarm_ = std::make_unique<grpc::Alarm>();

@@ -6,6 +6,7 @@
 #include <grpcpp/support/channel_arguments.h>
 
 #include <limits>
+#include <random>
 
 #include "base/log.h"
 
@@ -78,6 +79,7 @@ Result<std::unique_ptr<Endpoints>> Endpoints::make(const EtcdOptions& options) {
     endpoint->maintenance = etcdserverpb::Maintenance::NewStub(endpoint->channel);
     out->all_.push_back(std::move(endpoint));
   }
+  out->current_ = std::random_device{}() % out->all_.size();
   return out;
 }
 

@@ -21,14 +21,16 @@ struct EtcdOptions {
   std::string ca_pem, certificate_pem, key_pem;
   // Of one call of one server; then the next is asked.
   std::chrono::milliseconds attempt_timeout{3'000};
-  // Of a read with all its attempts. A write is tried again only if no server can have got it.
+  // Of a read with all its attempts, and of a transaction that can be repeated.
   std::chrono::milliseconds read_timeout{10'000};
+  // What a server that is well answers at once is then asked of the next one.
+  std::chrono::milliseconds patience{400};
   // How long open() waits for a first answer.
   std::chrono::milliseconds start_timeout{20'000};
   // Pings on connections in use; a server takes one each 5 s.
   std::chrono::milliseconds keepalive_time{10'000}, keepalive_timeout{5'000};
   // A watch that has not come so far as a read of another server for so long is begun anew at that one.
-  std::chrono::milliseconds stale_watch{1'500};
+  std::chrono::milliseconds stale_watch{500};
 };
 
 struct Endpoint {
@@ -45,7 +47,7 @@ class Endpoints {
   static Result<std::unique_ptr<Endpoints>> make(const EtcdOptions& options);
   std::size_t size() const { return all_.size(); }
   std::shared_ptr<Endpoint> at(std::size_t i) const { return all_[i]; }
-  // Whom to ask now.
+  // Whom to ask now. Which one is first is left to chance, so that clients of one kind do not all take the same.
   std::shared_ptr<Endpoint> current() const { return all_[current_.load() % all_.size()]; }
   // If it is still the current one, the next takes its place.
   void failed(const std::shared_ptr<Endpoint>& endpoint);

@@ -9,6 +9,7 @@
 #include "storage/blocking.h"
 #include "storage/etcd/convert.h"
 #include "storage/etcd/keep_alive.h"
+#include "storage/etcd/txn_call.h"
 
 namespace rusternetes::storage::etcd {
 
@@ -127,6 +128,10 @@ Result<RangeResponse> EtcdStore::range(const RangeRequest& request) {
 }
 
 void EtcdStore::range(RangeRequest request, RangeCallback done) {
+  range(Kind::read, std::move(request), std::move(done));
+}
+
+void EtcdStore::range(Kind kind, RangeRequest request, RangeCallback done) {
   pb::RangeRequest message;
   to_proto(request, message);
   auto ended = [this, has_values = !request.keys_only, done = std::move(done)](const grpc::Status& status,
@@ -135,57 +140,42 @@ void EtcdStore::range(RangeRequest request, RangeCallback done) {
     observe(answer.header().revision());
     done(from_proto(answer, has_values));
   };
-  call(Kind::read, std::move(message), &Endpoint::kv, &pb::KV::Stub::async::Range, std::move(ended));
+  call(kind, std::move(message), &Endpoint::kv, &pb::KV::Stub::async::Range, std::move(ended));
 }
 
-void EtcdStore::newest_revision(std::function<void(Result<Revision>)> done) {
-  {
-    std::lock_guard lock(newest_mutex_);
-    newest_waiting_.push_back(std::move(done));
-    if (std::exchange(is_reading_newest_, true)) return;
-  }
-  read_newest();
+void EtcdStore::newest_revision(std::function<void(Result<Revision>)> done) { newest_.ask(std::move(done)); }
+
+void EtcdStore::read_newest(std::function<void(Result<Revision>)> done) {
+  range(Kind::quick, {.key = any_key, .count_only = true},
+        [this, done = std::move(done)](Result<RangeResponse> answer) {
+          if (!answer) return done(answer.error());
+          {
+            std::lock_guard lock(sessions_mutex_);
+            for (const auto& session : sessions_) session->expect(answer->revision);
+          }
+          done(answer->revision);
+        });
 }
 
-// Who came before this begins is answered by it; who comes meanwhile, by the next.
-void EtcdStore::read_newest() {
-  auto waiting = std::make_shared<std::vector<std::function<void(Result<Revision>)>>>();
-  {
-    std::lock_guard lock(newest_mutex_);
-    waiting->swap(newest_waiting_);
-    if (waiting->empty()) {
-      is_reading_newest_ = false;
-      return;
-    }
-  }
-  range({.key = any_key, .count_only = true}, [this, waiting](Result<RangeResponse> answer) {
-    if (answer) {
-      std::lock_guard lock(sessions_mutex_);
-      for (const auto& session : sessions_) session->expect(answer->revision);
-    }
-    for (auto& one : *waiting) {
-      if (answer)
-        one(answer->revision);
-      else
-        one(answer.error());
-    }
-    read_newest();
-  });
+// To write it twice does no harm: what was sent before is sent anew.
+void EtcdStore::write_fence(std::function<void(Result<Revision>)> done) {
+  pb::PutRequest message;
+  message.set_key(write_fence_key);
+  auto ended = [this, done = std::move(done)](const grpc::Status& status, pb::PutResponse& answer) {
+    if (!status.ok()) return done(to_status(status));
+    observe(answer.header().revision());
+    done(answer.header().revision());
+  };
+  call(Kind::quick, std::move(message), &Endpoint::kv, &pb::KV::Stub::async::Put, std::move(ended));
 }
 
 void EtcdStore::txn(TxnRequest request, TxnCallback done) {
-  pb::TxnRequest message;
-  to_proto(request, message);
-  for (auto* operations : {&request.success, &request.failure})  // the values went into the message
-    for (auto& operation : *operations)
-      if (auto* put = std::get_if<PutRequest>(&operation)) put->value = nullptr;
-  auto kept = std::make_shared<TxnRequest>(std::move(request));
-  auto ended = [this, kept, done = std::move(done)](const grpc::Status& status, pb::TxnResponse& answer) {
-    if (!status.ok()) return done(to_status(status));
-    observe(answer.header().revision());
-    done(from_proto(*kept, answer, answer.header().revision()));
+  auto ended = [this, done = std::move(done)](Result<TxnResponse> answer) {
+    if (answer) observe(answer->revision);
+    done(std::move(answer));
   };
-  call(Kind::write, std::move(message), &Endpoint::kv, &pb::KV::Stub::async::Txn, std::move(ended));
+  TxnCall::begin({*endpoints_, pending_, options_, raise_fence_, fence_, revision_}, std::move(request),
+                 std::move(ended));
 }
 
 Result<std::unique_ptr<Watch>> EtcdStore::watch(WatchRequest request, WatchCallback on_batch) {

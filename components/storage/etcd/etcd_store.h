@@ -12,6 +12,7 @@
 
 #include "storage/etcd/call.h"
 #include "storage/etcd/endpoints.h"
+#include "storage/etcd/shared_call.h"
 #include "storage/etcd/watch_session.h"
 #include "storage/store.h"
 
@@ -47,10 +48,13 @@ class EtcdStore final : public Store, private SessionHost {
 
  private:
   class EtcdWatch;
+  using Kind = CallKind;
   explicit EtcdStore(EtcdOptions options) : options_(std::move(options)) {}
   Result<void> connect();
   void learn_versions();
-  void read_newest();
+  void read_newest(std::function<void(Result<Revision>)> done);
+  void write_fence(std::function<void(Result<Revision>)> done);
+  void range(Kind kind, RangeRequest request, RangeCallback done);
 
   // SessionHost
   Endpoints& endpoints() override { return *endpoints_; }
@@ -61,7 +65,6 @@ class EtcdStore final : public Store, private SessionHost {
   bool has_progress_requests() const override { return has_progress_requests_; }
   void newest(std::function<void(Result<Revision>)> done) override { newest_revision(std::move(done)); }
 
-  using Kind = CallKind;
   template <class Async, class Request, class Response>
   using Method = void (Async::*)(grpc::ClientContext*, const Request*, Response*,
                                  std::function<void(grpc::Status)>);
@@ -75,9 +78,9 @@ class EtcdStore final : public Store, private SessionHost {
   std::atomic<Revision> revision_{0}, compact_revision_{-1};
   std::atomic<bool> has_progress_requests_{false};
 
-  std::mutex newest_mutex_;
-  bool is_reading_newest_ = false;
-  std::vector<std::function<void(Result<Revision>)>> newest_waiting_;
+  std::atomic<Revision> fence_{0};
+  SharedCall newest_{[this](auto done) { read_newest(std::move(done)); }};
+  SharedCall raise_fence_{[this](auto done) { write_fence(std::move(done)); }};
 
   std::mutex sessions_mutex_;
   std::set<std::shared_ptr<WatchSession>> sessions_;
