@@ -20,7 +20,7 @@ constexpr std::string_view usage = R"(Usage:
   rhino [flags]
     Start the server.
 
-  rhino snapshot save|status|export|import
+  rhino snapshot save|restore|status|export|import
     Data to and from etcd's snapshot files; rhino snapshot --help.
 
   rhino --version

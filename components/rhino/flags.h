@@ -63,6 +63,8 @@ struct FlagsOutcome {
 FlagsOutcome parse_flags(const std::vector<std::string>& arguments,
                          const std::vector<std::string>& environment);
 
+// Of name=url,name=url2,other=url: the URLs by member, as they stand there.
+std::map<std::string, std::vector<std::string>> members_of(const std::string& cluster);
 // For a data directory without data: whether --initial-cluster describes this one member, in etcd's words.
 Result<void> check_initial_cluster(const Flags& flags);
 

@@ -250,17 +250,6 @@ Result<void> read_urls(const Values& values, bool is_from_file, Flags& flags) {
   return {};
 }
 
-// name=url,name=url2,other=url: the URLs by member.
-std::map<std::string, std::vector<std::string>> members_of(const std::string& cluster) {
-  std::map<std::string, std::vector<std::string>> members;
-  for (const auto& entry : split(cluster, ',')) {
-    if (entry.empty()) continue;
-    const auto equals = entry.find('=');
-    members[entry.substr(0, equals)].push_back(equals == std::string::npos ? "" : entry.substr(equals + 1));
-  }
-  return members;
-}
-
 Result<void> read_cluster(const Values& values, Flags& flags) {
   flags.initial_cluster_state = values.text("initial-cluster-state");
   if (flags.initial_cluster_state != "new" && flags.initial_cluster_state != "existing")
@@ -283,6 +272,16 @@ Result<void> read_cluster(const Values& values, Flags& flags) {
 }
 
 }  // namespace
+
+std::map<std::string, std::vector<std::string>> members_of(const std::string& cluster) {
+  std::map<std::string, std::vector<std::string>> members;
+  for (const auto& entry : split(cluster, ',')) {
+    if (entry.empty()) continue;
+    const auto equals = entry.find('=');
+    members[entry.substr(0, equals)].push_back(equals == std::string::npos ? "" : entry.substr(equals + 1));
+  }
+  return members;
+}
 
 Result<Flags> to_flags(const FlagValues& given, bool is_from_file) {
   RN_CHECK(check_names(given));

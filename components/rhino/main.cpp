@@ -78,9 +78,8 @@ Result<std::unique_ptr<storage::sqlite::SqliteStore>> open_store(const rhino::Fl
   const std::filesystem::path folder = flags.data_dir;
   if (std::filesystem::exists(folder / "member"))
     return Status(400, "BadRequest",
-                  fmt::format("--data-dir {} holds the data of an etcd: save it with "
-                              "`etcdctl snapshot save`, and bring it into another folder with "
-                              "`rhino snapshot import`",
+                  fmt::format("--data-dir {0} holds the data of an etcd: bring it into another folder with "
+                              "`rhino snapshot import --from {0} --data-dir FOLDER`",
                               flags.data_dir));
   const auto file = folder / "store.db";
   if (!std::filesystem::exists(file)) RN_CHECK(rhino::check_initial_cluster(flags));

@@ -12,6 +12,7 @@
 #include "certs/file.h"
 #include "rhino/snapshot_file.h"
 #include "rhino/snapshot_import.h"
+#include "rhino/snapshot_member.h"
 #include "rhino/snapshot_read.h"
 #include "rhino/snapshot_save.h"
 
@@ -50,13 +51,23 @@ SnapshotCommand::SnapshotCommand(CLI::App& program) {
   auto* snapshot = program.add_subcommand("snapshot", "Between a store and snapshots of etcd");
   snapshot->require_subcommand(1);
   add_save(*snapshot);
-  export_ = snapshot->add_subcommand(
+  add_restore(*snapshot);
+  add_export(*snapshot);
+  add_import(*snapshot);
+  add_status(*snapshot);
+}
+
+void SnapshotCommand::add_export(CLI::App& snapshot) {
+  export_ = snapshot.add_subcommand(
       "export", "Write a stopped store as a snapshot that `etcdutl snapshot restore` takes");
   export_->add_option("--data-dir", data_dir_, "The store's folder")->required();
   export_->add_option("--to", to_, "The snapshot's file, which must not exist")->required();
-  import_ = snapshot->add_subcommand(
-      "import", "Make a store from a snapshot of etcd 3.4 to 3.6, or from a member's db file");
-  import_->add_option("--from", from_, "The snapshot's file")->required();
+}
+
+void SnapshotCommand::add_import(CLI::App& snapshot) {
+  import_ = snapshot.add_subcommand(
+      "import", "Make a store from a snapshot of etcd 3.4 to 3.6, or from a stopped member's data folder");
+  import_->add_option("--from", from_, "The snapshot's file, or the data folder")->required();
   import_->add_option("--data-dir", data_dir_, "The new store's folder, which must not have one")->required();
   import_
       ->add_option(
@@ -66,11 +77,44 @@ SnapshotCommand::SnapshotCommand(CLI::App& program) {
       ->check(CLI::NonNegativeNumber);
   import_->add_flag("--skip-hash-check", skips_hash_check_,
                     "Take a file without a SHA-256 at its end (a member's db file)");
-  status_ = snapshot->add_subcommand("status", "Tell what a snapshot holds");
+  import_->add_flag("--skip-wal", skips_wal_,
+                    "Of a member, take the db file alone, without what only its write-ahead log has");
+}
+
+void SnapshotCommand::add_status(CLI::App& snapshot) {
+  status_ = snapshot.add_subcommand("status", "Tell what a snapshot holds");
   status_->add_option("--from", from_, "The snapshot's file")->required();
   status_->add_option("--output,-w,--write-out", output_, "table or json")
       ->capture_default_str()
       ->check(CLI::IsMember({"table", "json"}));
+}
+
+// With etcdutl's own flags.
+void SnapshotCommand::add_restore(CLI::App& snapshot) {
+  auto& options = restore_options_;
+  restore_ = snapshot.add_subcommand(
+      "restore", "Make the data folder of a new etcd's member from a snapshot of etcd or a store of ours");
+  restore_->add_option("file", from_, "The snapshot, or the store's file")->required();
+  restore_->add_option("--data-dir", options.data_dir, "The member's data folder; default: NAME.etcd");
+  restore_->add_option("--name", options.name, "The member's name")->capture_default_str();
+  restore_->add_option("--initial-cluster", options.initial_cluster,
+                       "NAME=PEER-URL of every member, separated by commas; default: this one alone");
+  restore_
+      ->add_option("--initial-advertise-peer-urls", options.initial_advertise_peer_urls,
+                   "The member's peer URLs")
+      ->capture_default_str();
+  restore_
+      ->add_option("--initial-cluster-token", options.initial_cluster_token, "Tells clusters apart")
+      ->capture_default_str();
+  restore_
+      ->add_option("--bump-revision", options.bump_revision,
+                   "By how much the revision rises (10^9, say); with --mark-compacted")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  restore_->add_flag("--mark-compacted", options.marks_compacted,
+                     "The raised revision is compacted, so that all who watched list anew");
+  restore_->add_flag("--skip-hash-check", options.skips_hash_check,
+                     "Take a file without a SHA-256 at its end (a member's db file)");
 }
 
 // With etcdctl's own flags.
@@ -127,6 +171,12 @@ Result<std::string> SnapshotCommand::save() const {
                      done.version.empty() ? "" : "\nServer version " + done.version);
 }
 
+Result<std::string> SnapshotCommand::restore() const {
+  RN_TRY(const auto done, restore_snapshot(from_, restore_options_));
+  return fmt::format("Restored {} into {} at revision {}: member {:x} of {} in cluster {:x}", from_,
+                     done.data_dir, done.revision, done.member_id, done.members, done.cluster_id);
+}
+
 Result<std::string> SnapshotCommand::export_store() const {
   auto done = export_snapshot(store_file(data_dir_), to_);
   if (!done && done.error().is("InUse"))
@@ -146,7 +196,11 @@ Result<std::string> SnapshotCommand::import_store() const {
   if (error)
     return Status{500, "InternalError",
                   fmt::format("cannot make the folder {}: {}", data_dir_, error.message())};
-  auto done = import_snapshot(from_, store_file(data_dir_), {bump_revision_, skips_hash_check_});
+  // A member's folder, whole or by its db.
+  const std::string member = std::filesystem::is_directory(from_, error) ? from_ : data_dir_of(from_);
+  const ImportOptions options{bump_revision_, skips_hash_check_};
+  auto done = member.empty() ? import_snapshot(from_, store_file(data_dir_), options)
+                             : import_member(member, store_file(data_dir_), options, skips_wal_);
   if (!done && !made.empty()) std::filesystem::remove(made, error);
   if (!done) return done.error();
   return fmt::format("Imported {} keys and {} leases of revision {} into {}, which is at revision {}{}",
@@ -166,6 +220,8 @@ std::optional<int> SnapshotCommand::run() {
   Result<std::string> done = std::string();
   if (save_->parsed())
     done = save();
+  else if (restore_->parsed())
+    done = restore();
   else if (export_->parsed())
     done = export_store();
   else if (import_->parsed())

@@ -5,15 +5,13 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <map>
-#include <utility>
 
 #include "base/sync.h"
-#include "etcd/kv.pb.h"
-#include "etcd/lease.pb.h"
 #include "etcd/rpc.pb.h"
 #include "rhino/bolt/writer.h"
+#include "rhino/raft/cluster.h"
 #include "rhino/services.h"
+#include "rhino/snapshot_buckets.h"
 #include "rhino/snapshot_rows.h"
 #include "rhino/snapshot_sum.h"
 #include "storage/sqlite/dump.h"
@@ -22,46 +20,9 @@ namespace rusternetes::rhino {
 namespace {
 
 using storage::sqlite::Dump;
-using storage::sqlite::LogRow;
 
-std::string json_string(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\')
-      out.append(1, '\\').append(1, c);
-    else if (static_cast<unsigned char>(c) < 0x20)
-      out += fmt::format("\\u{:04x}", static_cast<int>(c));
-    else
-      out += c;
-  }
-  return out += '"';
-}
-
-std::string json_strings(const std::vector<std::string>& texts) {
-  std::string out;
-  for (const auto& text : texts) out += (out.empty() ? "" : ",") + json_string(text);
-  return "[" + out + "]";
-}
-
-// encoding/json of membership.Member.
-std::string member_json(const SnapshotIdentity& identity) {
-  std::string out =
-      fmt::format("{{\"id\":{},\"peerURLs\":{}", identity.member_id, json_strings(identity.peer_urls));
-  if (!identity.name.empty()) out += ",\"name\":" + json_string(identity.name);
-  if (!identity.client_urls.empty()) out += ",\"clientURLs\":" + json_strings(identity.client_urls);
-  return out + "}";
-}
-
-using Entries = std::map<std::string, std::string>;
-
-Result<void> write_bucket(bolt::Writer& writer, std::string_view name, const Entries& entries) {
-  writer.begin_bucket(name);
-  for (const auto& [key, value] : entries) RN_CHECK(writer.put(key, value));
-  return writer.end_bucket();
-}
-
-Entries meta_entries(const Dump& dump, const SnapshotIdentity& identity) {
-  Entries meta{
+BucketEntries meta_entries(const Dump& dump, const SnapshotIdentity& identity) {
+  BucketEntries meta{
       // A member's index grows with each write at least; a restored one begins anew.
       {"consistent_index", big_endian(static_cast<std::uint64_t>(dump.revision()) + 4)},
       {"term", big_endian(identity.term)},
@@ -74,50 +35,12 @@ Entries meta_entries(const Dump& dump, const SnapshotIdentity& identity) {
   return meta;
 }
 
-Entries alarm_entries(const SnapshotIdentity& identity) {
+BucketEntries alarm_entries(const SnapshotIdentity& identity) {
   if (!identity.has_nospace_alarm) return {};
   etcdserverpb::AlarmMember alarm;
   alarm.set_memberid(identity.member_id);
   alarm.set_alarm(etcdserverpb::NOSPACE);
   return {{alarm.SerializeAsString(), ""}};
-}
-
-// The bucket "key"; returns how many rows it has.
-Result<std::int64_t> write_log(bolt::Writer& writer, Dump& dump) {
-  std::int64_t rows = 0;
-  mvccpb::KeyValue kv;
-  std::string value;
-  writer.begin_bucket("key");
-  RN_CHECK(dump.log([&](const LogRow& row) -> Result<void> {
-    to_message(row, kv);
-    kv.SerializeToString(&value);
-    ++rows;
-    return writer.put(row_key_bytes(row_key(row)), value);
-  }));
-  if (dump.newest_row() < dump.revision() && dump.revision() > 1) {
-    ++rows;
-    RN_CHECK(writer.put(row_key_bytes({dump.revision(), 0, true}), {}));
-  }
-  RN_CHECK(writer.end_bucket());
-  return rows;
-}
-
-Result<void> write_leases(bolt::Writer& writer, Dump& dump) {
-  auto put = [&](storage::LeaseId id, std::int64_t ttl_s) {
-    leasepb::Lease lease;
-    lease.set_id(id);
-    lease.set_ttl(ttl_s);
-    return writer.put(big_endian(static_cast<std::uint64_t>(id)), lease.SerializeAsString());
-  };
-  std::vector<std::pair<storage::LeaseId, std::int64_t>> negative;  // their bytes come behind the others'
-  writer.begin_bucket("lease");
-  RN_CHECK(dump.leases([&](storage::LeaseId id, std::int64_t ttl_s) -> Result<void> {
-    if (id >= 0) return put(id, ttl_s);
-    negative.emplace_back(id, ttl_s);
-    return {};
-  }));
-  for (const auto& [id, ttl_s] : negative) RN_CHECK(put(id, ttl_s));
-  return writer.end_bucket();
 }
 
 Result<SnapshotSummary> write_dump(Dump& dump, const SnapshotIdentity& identity, const std::string& path) {
@@ -128,8 +51,9 @@ Result<SnapshotSummary> write_dump(Dump& dump, const SnapshotIdentity& identity,
   RN_CHECK(write_leases(*writer, dump));
   RN_CHECK(write_bucket(*writer, "meta", meta_entries(dump, identity)));
   RN_CHECK(write_bucket(*writer, "alarm", alarm_entries(identity)));
-  RN_CHECK(
-      write_bucket(*writer, "members", {{fmt::format("{:x}", identity.member_id), member_json(identity)}}));
+  const raft::ClusterMember member{identity.member_id, identity.name, identity.peer_urls};
+  RN_CHECK(write_bucket(*writer, "members",
+                        {{fmt::format("{:x}", member.id), raft::member_json(member, identity.client_urls)}}));
   RN_CHECK(write_bucket(*writer, "cluster", {{"clusterVersion", etcd_cluster_version}}));
   RN_CHECK(write_bucket(*writer, "auth", {{"authRevision", big_endian(1)}}));
   for (const char* empty : {"authRoles", "authUsers", "members_removed"})

@@ -18,9 +18,6 @@ namespace {
 
 using storage::sqlite::sub_bits;
 
-// Raised by ten to the ninth a thousand times it still fits the store's row ids.
-constexpr storage::Revision max_revision = std::int64_t{1} << 40;
-
 Status damaged(std::string how) { return Status{400, "Damaged", std::move(how)}; }
 
 class Import {

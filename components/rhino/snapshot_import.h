@@ -9,6 +9,9 @@
 
 namespace rusternetes::rhino {
 
+// Raised by ten to the ninth a thousand times it still fits the store's row ids.
+inline constexpr storage::Revision max_revision = std::int64_t{1} << 40;
+
 struct ImportOptions {
   // By how much revisions rise; every older one then counts as compacted, so that all who watched the cluster
   // list it anew. 0: the history is taken over as it is.

@@ -71,8 +71,9 @@ inline std::pair<int, int> free_ports() {
 // A single member; its folder is made anew, or was restored.
 class Etcd {
  public:
+  // Later flags go before earlier ones. Of several members none is healthy alone.
   explicit Etcd(const std::string& folder, const std::string& program = "etcd",
-                const std::vector<std::string>& more = {}) {
+                const std::vector<std::string>& more = {}, bool waits = true) {
     const auto [client, peer_port] = free_ports();
     endpoint_ = fmt::format("127.0.0.1:{}", client);
     const std::string client_url = "http://" + endpoint_;
@@ -95,13 +96,13 @@ class Etcd {
       ::execv(argv[0], argv.data());
       ::_exit(127);
     }
-    wait_until_healthy();
+    if (waits) wait_until_healthy();
   }
   Etcd(const Etcd&) = delete;
   ~Etcd() { stop(); }
-  void stop() {
+  void stop(int signal = SIGTERM) {
     if (pid_ <= 0) return;
-    ::kill(pid_, SIGTERM);
+    ::kill(pid_, signal);
     ::waitpid(pid_, nullptr, 0);
     pid_ = 0;
   }
@@ -127,7 +128,6 @@ class Etcd {
     return std::stoll(json.substr(json.find("\"revision\":") + 11));
   }
 
- private:
   // Only ours: another program may have taken the port first, and then this child ends.
   void wait_until_healthy() {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
@@ -143,6 +143,7 @@ class Etcd {
     }
   }
 
+ private:
   std::string endpoint_;
   pid_t pid_ = 0;
 };
