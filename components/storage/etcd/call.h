@@ -45,8 +45,8 @@ class PendingCalls {
   std::atomic<bool> is_closing_{false};  // asked under locks that cancel() takes
 };
 
-// A write is not repeated once a server may have got it. What is quick may be, and takes a server that is well no
-// time: the next one is asked after `patience`, a little more each round.
+// A write is not repeated once a server may have got it. What is quick may be, and takes a server that is
+// well no time: the next one is asked after `patience`, a little more each round.
 enum class CallKind { read, quick, write };
 
 template <class Request, class Response>

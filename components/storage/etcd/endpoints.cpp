@@ -83,6 +83,12 @@ Result<std::unique_ptr<Endpoints>> Endpoints::make(const EtcdOptions& options) {
   return out;
 }
 
+void Endpoints::prefer(const std::shared_ptr<Endpoint>& endpoint) {
+  for (std::size_t i = 0; i < all_.size(); ++i)
+    if (all_[i] == endpoint && current_.exchange(i) % all_.size() != i)
+      log::info("etcd", "{} takes writes; going on with it", endpoint->name);
+}
+
 void Endpoints::failed(const std::shared_ptr<Endpoint>& endpoint) {
   if (all_.size() < 2) return;
   std::size_t now = current_.load();

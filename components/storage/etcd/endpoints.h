@@ -30,7 +30,7 @@ struct EtcdOptions {
   // Pings on connections in use; a server takes one each 5 s.
   std::chrono::milliseconds keepalive_time{10'000}, keepalive_timeout{5'000};
   // A watch that has not come so far as a read of another server for so long is begun anew at that one.
-  std::chrono::milliseconds stale_watch{500};
+  std::chrono::milliseconds stale_watch{300};
 };
 
 struct Endpoint {
@@ -47,8 +47,11 @@ class Endpoints {
   static Result<std::unique_ptr<Endpoints>> make(const EtcdOptions& options);
   std::size_t size() const { return all_.size(); }
   std::shared_ptr<Endpoint> at(std::size_t i) const { return all_[i]; }
-  // Whom to ask now. Which one is first is left to chance, so that clients of one kind do not all take the same.
+  // Whom to ask now. Which one is first is left to chance, so that clients of one kind do not all take the
+  // same.
   std::shared_ptr<Endpoint> current() const { return all_[current_.load() % all_.size()]; }
+  // It has just answered: it is asked from now on.
+  void prefer(const std::shared_ptr<Endpoint>& endpoint);
   // If it is still the current one, the next takes its place.
   void failed(const std::shared_ptr<Endpoint>& endpoint);
 

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "storage/blocking.h"
 #include "storage/etcd/convert.h"
+#include "storage/etcd/fence.h"
 #include "storage/etcd/keep_alive.h"
 #include "storage/etcd/txn_call.h"
 
@@ -149,24 +150,25 @@ void EtcdStore::read_newest(std::function<void(Result<Revision>)> done) {
   range(Kind::quick, {.key = any_key, .count_only = true},
         [this, done = std::move(done)](Result<RangeResponse> answer) {
           if (!answer) return done(answer.error());
-          {
-            std::lock_guard lock(sessions_mutex_);
-            for (const auto& session : sessions_) session->expect(answer->revision);
-          }
+          expect(answer->revision);
           done(answer->revision);
         });
 }
 
-// To write it twice does no harm: what was sent before is sent anew.
+// A watch of a member that does not get there is to move on, too.
 void EtcdStore::write_fence(std::function<void(Result<Revision>)> done) {
-  pb::PutRequest message;
-  message.set_key(write_fence_key);
-  auto ended = [this, done = std::move(done)](const grpc::Status& status, pb::PutResponse& answer) {
-    if (!status.ok()) return done(to_status(status));
-    observe(answer.header().revision());
-    done(answer.header().revision());
-  };
-  call(Kind::quick, std::move(message), &Endpoint::kv, &pb::KV::Stub::async::Put, std::move(ended));
+  FenceCall::begin(*endpoints_, pending_, options_, [this, done = std::move(done)](Result<Revision> answer) {
+    if (answer) {
+      observe(*answer);
+      expect(*answer);
+    }
+    done(std::move(answer));
+  });
+}
+
+void EtcdStore::expect(Revision revision) {
+  std::lock_guard lock(sessions_mutex_);
+  for (const auto& session : sessions_) session->expect(revision);
 }
 
 void EtcdStore::txn(TxnRequest request, TxnCallback done) {
@@ -216,8 +218,9 @@ void EtcdStore::lease_grant(LeaseId id, std::int64_t ttl_s, std::function<void(R
     if (!status.ok()) return done(to_status(status));
     done(LeaseInfo{answer.id(), answer.ttl(), answer.ttl(), {}});
   };
-  call(Kind::write, std::move(message), &Endpoint::lease, &pb::Lease::Stub::async::LeaseGrant,
-       std::move(ended));
+  // Of a number that the server chooses, one too many ends by itself.
+  const Kind kind = id == 0 ? Kind::quick : Kind::write;
+  call(kind, std::move(message), &Endpoint::lease, &pb::Lease::Stub::async::LeaseGrant, std::move(ended));
 }
 
 void EtcdStore::lease_revoke(LeaseId id, std::function<void(Result<void>)> done) {

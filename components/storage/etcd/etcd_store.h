@@ -53,6 +53,8 @@ class EtcdStore final : public Store, private SessionHost {
   Result<void> connect();
   void learn_versions();
   void read_newest(std::function<void(Result<Revision>)> done);
+  // A member has said that it is so far.
+  void expect(Revision revision);
   void write_fence(std::function<void(Result<Revision>)> done);
   void range(Kind kind, RangeRequest request, RangeCallback done);
 

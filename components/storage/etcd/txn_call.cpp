@@ -13,7 +13,7 @@ using std::chrono::system_clock;
 namespace {
 
 // How long a refused repetition waits for the answer of an attempt that is still under way.
-constexpr milliseconds last_answers{300};
+constexpr milliseconds last_answers{100};
 
 Revision mod_revision_of(const pb::RangeResponse& response) {
   return response.kvs_size() == 0 ? 0 : response.kvs(0).mod_revision();

@@ -1,5 +1,7 @@
 #include "storage/etcd/watch_session.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "storage/etcd/convert.h"
 #include "storage/etcd/watch_stream.h"
@@ -108,6 +110,7 @@ bool WatchSession::deliver(std::shared_ptr<const WatchBatch> batch) {
   }
   const bool is_taken = callback_(batch);
   std::lock_guard lock(mutex_);
+  if (is_taken && batch->revision > delivered_) moves_ = 0;
   if (is_taken)
     delivered_ = std::max(delivered_, batch->revision);
   else if (!batch->events.empty())
@@ -172,22 +175,34 @@ void WatchSession::expect(Revision revision) {
   if (is_closed_ || !watches_everything() || delivered_ >= revision || refused_) return;
   expected_ = std::max(expected_, revision);
   if (std::exchange(is_checking_, true)) return;
+  check_later();
+}
+
+void WatchSession::check_later() {
   checked_from_ = delivered_;
-  set_alarm(stale_alarm_, host_.options().stale_watch, weak_from_this(), [](WatchSession& self) {
-    std::shared_ptr<WatchStream> stale;
-    {
-      std::lock_guard lock(self.mutex_);
-      self.is_checking_ = false;
-      if (self.is_closed_ || self.refused_ || !self.stream_) return;
-      if (self.delivered_ >= self.expected_ || self.delivered_ > self.checked_from_) return;  // it moves
-      if (self.stream_->endpoint() == self.host_.endpoints().current() && self.host_.endpoints().size() > 1)
-        return;
-      stale = std::move(self.stream_);
+  // Where there is no other member, and after moves that did not help, it may be the host that is slow.
+  const int doublings = std::min(moves_, 4) + (host_.endpoints().size() > 1 ? 0 : 2);
+  set_alarm(stale_alarm_, host_.options().stale_watch * (1 << doublings), weak_from_this(),
+            [](WatchSession& self) { self.check(); });
+}
+
+void WatchSession::check() {
+  std::shared_ptr<WatchStream> stale;
+  {
+    std::lock_guard lock(mutex_);
+    is_checking_ = false;
+    if (is_closed_ || refused_ || !stream_ || delivered_ >= expected_) return;
+    const bool is_asked = stream_->endpoint() == host_.endpoints().current() && host_.endpoints().size() > 1;
+    if (delivered_ > checked_from_ || is_asked) {  // it moves, or calls will tell; it may stop yet
+      is_checking_ = true;
+      return check_later();
     }
-    log::warn("etcd", "a watch of {} stands still; it goes on elsewhere", stale->endpoint()->name);
-    stale->cancel();
-    self.connect();
-  });
+    ++moves_;
+    stale = std::move(stream_);
+  }
+  log::warn("etcd", "a watch of {} stands still; it goes on elsewhere", stale->endpoint()->name);
+  stale->cancel();
+  connect();
 }
 
 void WatchSession::request_progress() {

@@ -54,6 +54,8 @@ class WatchSession final : public std::enable_shared_from_this<WatchSession> {
   bool deliver(std::shared_ptr<const WatchBatch> batch);
   void fail(Status error, Revision compact_revision);
   bool watches_everything() const;
+  void check_later();  // under the lock
+  void check();
   void ask_for_progress();
   void say_progress(Revision revision);
 
@@ -69,6 +71,7 @@ class WatchSession final : public std::enable_shared_from_this<WatchSession> {
   std::shared_ptr<const WatchBatch> refused_;
   bool is_closed_ = false, is_progress_wanted_ = false, is_checking_ = false;
   int failures_ = 0;
+  int moves_ = 0;  // to another member, since it got on
   Revision expected_ = 0, checked_from_ = 0;
   // New ones each time, since one may be set from its own callback.
   std::unique_ptr<grpc::Alarm> connect_alarm_, stale_alarm_, progress_alarm_;

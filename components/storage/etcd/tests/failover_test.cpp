@@ -175,6 +175,20 @@ TEST_CASE("a paused member costs a read of the newest revision no more than a mo
   CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(2));
 }
 
+TEST_CASE("a lease is granted by the next member, unless its number was asked for") {
+  TwoMembers world;
+  world.cluster.set(world.first, Mode::paused);
+  const auto grant = [&](LeaseId id) {
+    return blocking_call<LeaseInfo>([&](auto done) { world.store->lease_grant(id, 10, std::move(done)); });
+  };
+  CHECK_FALSE(grant(5));
+  world.cluster.set(world.first, Mode::well);
+  world.cluster.set(world.second, Mode::paused);
+  const auto granted = grant(0);
+  REQUIRE(granted);
+  CHECK(granted->id == 77);
+}
+
 TEST_CASE("a store that closes ends a transaction that nobody answers") {
   TwoMembers world;
   world.cluster.set(world.first, Mode::paused);

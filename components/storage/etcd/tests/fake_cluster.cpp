@@ -13,6 +13,7 @@ FakeCluster::Member::Member(FakeCluster& owner) : cluster(owner) {
   grpc::ServerBuilder builder;
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
   builder.RegisterService(this);
+  builder.RegisterService(&leases);
   server = builder.BuildAndStart();
 }
 
@@ -95,6 +96,15 @@ grpc::Status FakeCluster::Member::hang(grpc::ServerContext& context) {
   while (!cluster.is_over_ && !context.IsCancelled())
     cluster.wake_.wait_for(lock, std::chrono::milliseconds(20));
   return {grpc::StatusCode::CANCELLED, "given up"};
+}
+
+grpc::Status FakeCluster::Member::Leases::LeaseGrant(grpc::ServerContext* context,
+                                                     const pb::LeaseGrantRequest* request,
+                                                     pb::LeaseGrantResponse* response) {
+  if (member.mode != Mode::well) return member.hang(*context);
+  response->set_id(request->id() == 0 ? 77 : request->id());
+  response->set_ttl(request->ttl());
+  return grpc::Status::OK;
 }
 
 grpc::Status FakeCluster::Member::Range(grpc::ServerContext* context, const pb::RangeRequest*,

@@ -68,7 +68,15 @@ class FakeCluster {
     // Until the caller, or the test, gives up.
     grpc::Status hang(grpc::ServerContext& context);
 
+    struct Leases final : etcdserverpb::Lease::Service {
+      explicit Leases(Member& owner) : member(owner) {}
+      grpc::Status LeaseGrant(grpc::ServerContext* context, const etcdserverpb::LeaseGrantRequest* request,
+                              etcdserverpb::LeaseGrantResponse* response) override;
+      Member& member;
+    };
+
     FakeCluster& cluster;
+    Leases leases{*this};
     std::atomic<Mode> mode{Mode::well};
     std::atomic<int> transactions{0}, decided{0};
     int port = 0;
