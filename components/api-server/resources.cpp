@@ -124,6 +124,7 @@ Task<Result<Written>> Resources::store_object(Call& call, const EntryPtr& before
   compare.key = key;
   compare.number = before ? before->revision : 0;
   request.compares.push_back(std::move(compare));
+  request.has_unique_value = !before;  // with a uid of its own
   auto bytes = encode_for_storage(stored, object);
   if (before) {
     // A write that changes nothing makes no revision.

@@ -121,7 +121,10 @@ Task<Result<void>> ApiServer::health(HandlerContext context) {
     if (!only.empty() && check.name != only) continue;
     if (check.only_ready && endpoint != "readyz") continue;
     is_known = true;
-    report(check.name, check.check());
+    Result<void> outcome = check.check();
+    // Whose store is out of reach serves nobody: balancers look elsewhere.
+    if (outcome && check.name == "etcd" && endpoint == "readyz") outcome = co_await resources_.cacher().reach_store();
+    report(check.name, outcome);
   }
   if (endpoint == "readyz" && (only.empty() || only == "shutdown")) {
     is_known = true;

@@ -262,6 +262,12 @@ Task<Result<storage::Revision>> Cacher::newest() {
   co_return co_await store_call<storage::Revision>(ask);
 }
 
+Task<Result<void>> Cacher::reach_store() {
+  const auto revision = co_await newest();
+  if (!revision) co_return revision.error();
+  co_return Result<void>{};
+}
+
 Task<Result<void>> Cacher::wait_for_newest() {
   const auto revision = co_await newest();
   if (!revision) co_return revision.error();

@@ -55,6 +55,8 @@ class Cacher final : public ObjectSource {
                                            std::string_view name_space) const override;
   std::uint64_t generation(std::string_view group, std::string_view resource) const override;
 
+  // Whether a read of the store is answered at all, in as long as the store gives it.
+  Task<Result<void>> reach_store();
   // An error once the store has ended the watch: the caches do not follow any more.
   Result<void> check() const;
 
