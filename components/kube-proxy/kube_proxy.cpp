@@ -103,6 +103,12 @@ Result<void> KubeProxy::shut_pods(const network::NetworkNamespace& node, const K
       node, {options.cluster, options.node_name, options.host_addresses, options.node_addresses});
 }
 
+Result<void> KubeProxy::drop_untranslated(const network::NetworkNamespace& node,
+                                          const KubeProxyOptions& options) {
+  RN_CHECK(Loader::widen_drop(node, {options.cluster, {}, {}}, options.service_ranges));
+  return {};
+}
+
 void KubeProxy::start() {
   const auto now = steady_clock::now();
   check_at_ = now;

@@ -72,6 +72,9 @@ class KubeProxy {
   // namespace that had no rules yet. Blocks for some milliseconds. Nothing if `options` have no
   // network_policy.
   static Result<void> shut_pods(const network::NetworkNamespace& node, const KubeProxyOptions& options);
+  // The same of the drop rule of the service ranges, for as long as the API has not been heard.
+  static Result<void> drop_untranslated(const network::NetworkNamespace& node,
+                                        const KubeProxyOptions& options);
   // Removes the rules of a cluster's Services and NetworkPolicies: absent is success. After stop().
   static Result<void> cleanup(const network::NetworkNamespace& node, std::string_view cluster);
 

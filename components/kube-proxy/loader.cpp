@@ -179,15 +179,21 @@ Result<Loader::Check> Loader::check(const std::vector<IpPrefix>& service_ranges)
   return out;
 }
 
+Result<void> Loader::keep_drop(const std::vector<IpPrefix>& service_ranges) {
+  RN_TRY(drop_, widen_drop(where_, drop_, service_ranges));
+  return {};
+}
+
 // What is there is believed: who has added a range takes it away again (network/service_ranges.h). Where
 // nothing is there, it is what there was.
-Result<void> Loader::keep_drop(const std::vector<IpPrefix>& service_ranges) {
-  if (const auto present = network::read_service_drop(where_, cluster_)) drop_ = *present;
-  drop_.service_ranges.insert(drop_.service_ranges.end(), service_ranges.begin(), service_ranges.end());
-  if (drop_.service_ranges.empty()) return {};
-  RN_CHECK(network::widen_service_drop(where_, drop_));
-  RN_TRY(drop_, network::read_service_drop(where_, cluster_));
-  return {};
+Result<network::ServiceDrop> Loader::widen_drop(const network::NetworkNamespace& where,
+                                                network::ServiceDrop drop,
+                                                const std::vector<IpPrefix>& service_ranges) {
+  if (const auto present = network::read_service_drop(where, drop.cluster)) drop = *present;
+  drop.service_ranges.insert(drop.service_ranges.end(), service_ranges.begin(), service_ranges.end());
+  if (drop.service_ranges.empty()) return drop;
+  RN_CHECK(network::widen_service_drop(where, drop));
+  return network::read_service_drop(where, drop.cluster);
 }
 
 Result<void> Loader::cleanup(const network::NetworkNamespace& where, std::string_view cluster) {

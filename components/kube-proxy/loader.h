@@ -69,6 +69,11 @@ class Loader {
   // For the other tables of the process in this namespace.
   const std::shared_ptr<NftSession>& session() const { return session_; }
 
+  // The drop rule with these ranges and those that it has, or `drop` has where there is none yet; and what it
+  // is then.
+  static Result<network::ServiceDrop> widen_drop(const network::NetworkNamespace& where,
+                                                 network::ServiceDrop drop,
+                                                 const std::vector<IpPrefix>& service_ranges);
   // Removes the table of a cluster's Services (not the drop rule, which is the node's): absent is success.
   static Result<void> cleanup(const network::NetworkNamespace& where, std::string_view cluster);
   static std::string table(std::string_view cluster);

@@ -173,6 +173,9 @@ int main(int argc, char** argv) {
   if (!flags.network_policy_kubeconfig.empty()) policy_flags.kubeconfig = flags.network_policy_kubeconfig;
   auto policy_remote = program::remote_options(policy_flags, "kube-proxy-network-policy");
   if (!policy_remote) return fail(policy_remote.error());
+  // A kubelet waits for this rule, which needs no API.
+  if (const auto dropped = kube_proxy::KubeProxy::drop_untranslated(*node, *options); !dropped)
+    return fail(dropped.error());
   // Before any Pod is there: they are open else until policies are known. Not where they may never be.
   if (!flags.network_policy_kubeconfig.empty())
     if (const auto shut = kube_proxy::KubeProxy::shut_pods(*node, *options); !shut) return fail(shut.error());

@@ -109,6 +109,10 @@ struct Kubelet::Impl {
   // Nothing is started before what runs is known: its addresses are taken, and Pods that the API has forgotten are ended.
   Task<> adopt_and_run() {
     co_await node.wait_until_known();
+    // A node that has just been made has no rules yet: what its Pods, host-network ones too, send to a Service
+    // would leave it.
+    co_await network.wait_for_service_drop();
+    node.trigger();
     for (;;) {
       auto sandboxes = co_await runtime.list_pod_sandboxes();
       if (sandboxes) {
@@ -261,6 +265,7 @@ Kubelet::~Kubelet() = default;
 Task<Result<void>> Kubelet::start() { return impl_->start(); }
 Task<> Kubelet::stop() { return impl_->stop(); }
 std::uint16_t Kubelet::port() const { return impl_->server ? impl_->server->port() : 0; }
+std::string Kubelet::why_not_ready() const { return impl_->why_not_ready(); }
 std::string Kubelet::health() const { return impl_->health(); }
 
 }  // namespace rusternetes::kubelet

@@ -31,6 +31,8 @@ class Kubelet {
 
   // The port of the server, once started; 0 without one.
   std::uint16_t port() const;
+  // What the Node says of it; empty: Pods can be run, as far as this process knows.
+  std::string why_not_ready() const;
   // What /healthz says: ok, or why not.
   std::string health() const;
 

@@ -99,10 +99,8 @@ void add_flags(CLI::App& app, Flags& flags, kubelet::KubeletOptions& options) {
   app.add_option("--pod-infra-container-image", flags.pause_image, "Image of sandboxes")->capture_default_str();
   app.add_option("--cluster-name", options.cluster, "Tells clusters of one host apart")->capture_default_str();
   app.add_option("--cluster-cidr", options.cluster_cidrs, "Ranges of the cluster that Pods reach with their own address")->delimiter(',');
-  app.add_option("--non-masquerade-cidr", options.no_masquerade_cidrs,
-                 "Ranges and addresses beside --cluster-cidr that Pods reach with their own address: the "
-                 "host's, for one")
-      ->delimiter(',');
+  app.add_option("--non-masquerade-cidr", options.no_masquerade_cidrs, "Ranges and addresses beside --cluster-cidr that Pods reach with their own address: the host's, for one")->delimiter(',');
+  app.add_option("--service-cluster-ip-range", options.service_ranges, "Ranges of Services: no Pod is begun before the node drops what is left untranslated of them, as kube-proxy has it do")->delimiter(',');
   app.add_option("--node-netns", options.netns_path, "The node's network namespace; default: that of the process");
   app.add_option("--node-uplink", options.uplink,
                  "The node's link to the outside: without it for 2 s the kubelet ends with code 1, so that "

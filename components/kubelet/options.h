@@ -32,6 +32,9 @@ struct KubeletOptions {
   // Pods reach what is outside of these ranges from the node's address. Empty: the kubelet makes no such rule.
   std::vector<std::string> cluster_cidrs;
   std::vector<std::string> no_masquerade_cidrs;  // beside cluster_cidrs: the host's and the nodes' addresses
+  // No Pod is begun before the node drops what is left untranslated of these (network/service_drop.h), which
+  // another process sees to. Empty: it has been seen to.
+  std::vector<std::string> service_ranges;
   // How host-network Pods come to the node's network: `host` when the host is the node; `container` joins
   // `holder_container`, or, when that is empty, a holder that the kubelet makes for netns_path and keeps running.
   engine::SandboxNetwork host_network = engine::SandboxNetwork::host;

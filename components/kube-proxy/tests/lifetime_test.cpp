@@ -41,6 +41,26 @@ Document numbered_slice(int i, int from = 0, int count = 10) {
 }
 }  // namespace
 
+TEST_CASE("the drop rule needs no API, and keeps what it has had", "[world]") {
+  RN_NEEDS_NAMESPACES();
+  World world;
+  KubeProxyOptions options;
+  options.cluster = "kube-proxy-test";
+  options.service_ranges = {*IpPrefix::parse("10.96.0.0/16")};
+  REQUIRE(nft(world.node, "flush ruleset"));
+  REQUIRE(KubeProxy::drop_untranslated(world.node, options));
+  CHECK(network::check_service_drop(world.node, options.cluster, options.service_ranges));
+  // A range of the API's, of which only the running proxy hears, stays when it is started anew.
+  const auto added = *IpPrefix::parse("10.97.0.0/24");
+  REQUIRE(network::widen_service_drop(world.node, {options.cluster, {added}, {}}));
+  REQUIRE(KubeProxy::drop_untranslated(world.node, options));
+  CHECK(network::check_service_drop(world.node, options.cluster, {options.service_ranges[0], added}));
+  options.service_ranges.clear();
+  REQUIRE(nft(world.node, "flush ruleset"));
+  REQUIRE(KubeProxy::drop_untranslated(world.node, options));
+  CHECK_FALSE(network::read_service_drop(world.node, options.cluster));
+}
+
 TEST_CASE("after a flush by anybody the rules and the drop rule are back within five seconds", "[world]") {
   RN_NEEDS_NAMESPACES();
   World world;

@@ -41,6 +41,8 @@ Task<Result<void>> PodNetwork::start() {
     int mtu = 0;
     std::string address;
   };
+  RN_CO_TRY(service_ranges_, parse_prefixes(options_.service_ranges));
+  if (!service_ranges_.empty()) missing_drop_ = "the drop rule of the service ranges has not been seen yet";
   const bool wants_address = options_.node_ip.empty();
   const std::string path = options_.netns_path, uplink = options_.uplink;
   const bool prepares = options_.prepares_node_network;
@@ -77,6 +79,7 @@ Task<Result<void>> PodNetwork::start() {
 
 std::string PodNetwork::not_ready() const {
   if (!failure_.empty()) return failure_;
+  if (!missing_drop_.empty()) return missing_drop_;
   if (!pool_.has_cidrs()) return "the node has no Pod CIDR yet";
   return {};
 }

@@ -29,6 +29,8 @@ class PodNetwork {
   // From the Node. Loads the masquerade rule for them, which is kept from then on; Pods get addresses once it stands. After a failure, which
   // not_ready() tells, call again: the same CIDRs are tried again.
   Task<Result<void>> set_pod_cidrs(std::vector<std::string> cidrs);
+  // Returns once the node drops what is left untranslated of options.service_ranges.
+  Task<> wait_for_service_drop();
   // Empty when Pods can be wired; else why not.
   std::string not_ready() const;
 
@@ -52,11 +54,14 @@ class PodNetwork {
 
  private:
   Task<Result<void>> load_masquerade(std::vector<std::string> cidrs);
+  Task<Result<void>> hear_of_service_drop(std::vector<network::IpPrefix> ranges);
   KubeletOptions& options_;
   IpPool pool_;
   std::vector<std::string> cidrs_;
   std::shared_ptr<const network::NetworkNamespace> node_;
   int mtu_ = 0;
+  std::vector<network::IpPrefix> service_ranges_;
+  std::string missing_drop_;  // what is waited for
   std::string failure_ = "the node's network is not prepared yet";
   std::unique_ptr<WorkerThread> worker_;
   std::unique_ptr<network::RuleKeeper> keeper_;
