@@ -27,8 +27,9 @@ constexpr std::array kinds{
     ErrorKind{"NotRoot", 5, "Run the command as root, for example with sudo."},
     ErrorKind{"BinaryMissing", 5,
               "Build everything (scripts/build) or install the missing program beside rusternetes-ctl."},
-    ErrorKind{"EtcdMissing", 5,
-              "Install etcd, for example: apt install etcd-server; or name an image with --image etcd=REFERENCE."},
+    ErrorKind{
+        "EtcdMissing", 5,
+        "Install etcd, for example: apt install etcd-server; or name an image with --image etcd=REFERENCE."},
     ErrorKind{"EngineUnreachable", 5,
               "Install and start Podman or Docker, for example: apt install podman runc."},
     ErrorKind{"RootlessEngine", 5, "Use the engine that root runs."},
@@ -55,6 +56,11 @@ constexpr std::array kinds{
               "Nothing was changed: see what keeps the Pod (a PodDisruptionBudget?), or wait longer with --timeout."},
     ErrorKind{"BarePods", 4, "Delete them first, or let them go with --force."},
     ErrorKind{"ClusterStopped", 9, "`rusternetes-ctl start NAME` brings it up."},
+    ErrorKind{
+        "ClusterEnded", 9,
+        "`rusternetes-ctl start NAME` brings it up with the Pods it had, as after a restart of the host."},
+    ErrorKind{"ComponentEnded", 9,
+              "`rusternetes-ctl start NAME` starts what does not run; Pods that run stay as they are."},
     ErrorKind{"EngineStopped", 9,
               "`rusternetes-ctl start NAME` starts it again; Pods that run stay as they are."},
     ErrorKind{"CertificatesExpire", 9, "`rusternetes-ctl certs rotate NAME` makes new ones."},

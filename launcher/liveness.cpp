@@ -37,9 +37,8 @@ Result<Liveness> look_at_containers(const StepContext& context) {
     const bool is_up = found != out.components.end() && found->is_running;
     out.is_running |= is_up;
     if (is_up || !out.problem.empty()) continue;
-    out.problem = found == out.components.end() ? fmt::format("{} has no container", member.key)
-                                                : fmt::format("{} has ended with exit code {}", member.key,
-                                                              found->exit_code);
+    out.problem =
+        fmt::format("{} {}", member.key, found == out.components.end() ? "has no container" : end_of(*found));
   }
   out.is_whole = out.problem.empty();
   return out;
@@ -58,6 +57,20 @@ SystemTime start_of(const StepContext& context, const Liveness& liveness, const 
       for (const ComponentContainer& one : liveness.components)
         if (member.node == node && one.key == member.key) began = one.started_at;
   return began <= context.environment.clock.now() ? began : SystemTime();
+}
+
+std::string end_of(const ComponentContainer& component) {
+  switch (component.end) {
+    case ComponentEnd::none:
+      return {};
+    case ComponentEnd::exited:
+      return fmt::format("has ended with exit code {}", component.exit_code);
+    case ComponentEnd::not_started:
+      return "has not been started";
+    case ComponentEnd::unseen:
+      return "has ended while nobody watched it";
+  }
+  return {};
 }
 
 std::vector<std::string> node_names(const ClusterSettings& settings) {

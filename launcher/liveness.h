@@ -25,6 +25,9 @@ Result<Liveness> look_at(const StepContext& context);
 // epoch where a clock that was set back makes that useless.
 SystemTime start_of(const StepContext& context, const Liveness& liveness, const std::string& node);
 
+// "has ended with exit code 3", and so on, of a component that does not run.
+std::string end_of(const ComponentContainer& component);
+
 // Of every node of the cluster.
 std::vector<std::string> node_names(const ClusterSettings& settings);
 

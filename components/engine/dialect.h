@@ -31,6 +31,8 @@ class Dialect {
   virtual std::vector<ContainerSummary> read_containers(const boost::json::value& answer) const = 0;
   virtual Request inspect_container(std::string_view id) const = 0;
   virtual ContainerDetails read_container(const boost::json::value& answer) const = 0;
+  // By force, and with it whatever has joined its namespaces, as far as the engine minds those.
+  virtual Request remove_with_dependents(std::string_view id) const = 0;
   virtual Request update_resources(std::string_view id, const Resources& resources) const = 0;
   virtual Request create_network(const NetworkSpec& spec) const = 0;
   virtual Request inspect_network(std::string_view name) const = 0;

@@ -78,7 +78,16 @@ class Engine {
   Task<Result<void>> kill_container(std::string id, std::string signal);  // Conflict when it does not run
   // With its anonymous volumes; absent is no error.
   Task<Result<void>> remove_container(std::string id, bool force);
+  // By force, also of one that others have joined: with Podman those go, too; with Docker they stay as they
+  // are.
+  Task<Result<void>> remove_container_with_dependents(std::string id);
   Task<Result<ContainerDetails>> inspect_container(std::string id);
+  // Podman says "running" of a container that nobody watched the end of. Whether there is no such process on
+  // this host; no where that cannot be told.
+  bool is_gone(int pid) const;
+  // The container ran, and neither its process nor its monitor is there. Such a one cannot be started, only
+  // removed.
+  bool is_lost(const ContainerDetails& details) const;
   // All that carry every label (an empty value asks for the key alone), running or not.
   Task<Result<std::vector<ContainerSummary>>> list_containers(Labels labels);
   // Until it is not running; the exit code.

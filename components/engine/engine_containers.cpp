@@ -1,10 +1,12 @@
 #include <fmt/format.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
+#include <cerrno>
 
 #include "engine/connection.h"
 #include "engine/dialect.h"
@@ -68,6 +70,22 @@ Task<Result<void>> Engine::remove_container(std::string id, bool force) {
       dialect_->api() + "/containers/" + url_escape(id) + (force ? "?v=true&force=true" : "?v=true");
   auto answer = co_await connection_->command("DELETE", target);
   co_return unless_absent(std::move(answer));
+}
+
+Task<Result<void>> Engine::remove_container_with_dependents(std::string id) {
+  auto request = dialect_->remove_with_dependents(id);
+  co_return unless_absent(co_await connection_->command(request.method, request.target));
+}
+
+bool Engine::is_gone(int pid) const {
+  if (pid <= 0 || info_.kind != EngineKind::podman || process_id_ == 0) return false;
+  return ::kill(pid, 0) != 0 && errno == ESRCH;
+}
+
+// For some 100 ms a dead process has a monitor that is about to tell its exit code.
+bool Engine::is_lost(const ContainerDetails& details) const {
+  return details.state == ContainerState::running && is_gone(details.pid) &&
+         (details.monitor_pid <= 0 || is_gone(details.monitor_pid));
 }
 
 Task<Result<ContainerDetails>> Engine::inspect_container(std::string id) {

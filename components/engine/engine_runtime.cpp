@@ -159,18 +159,9 @@ Task<Result<std::vector<ContainerSummary>>> EngineRuntime::list_own(std::string_
   auto list = co_await engine_.list_containers(std::move(wanted));
   if (!list) co_return std::move(list).error();
   for (auto& item : *list)
-    if (item.state == ContainerState::running && is_gone(item.pid)) item.state = ContainerState::exited;
+    if (item.state == ContainerState::running && engine_.is_gone(item.pid))
+      item.state = ContainerState::exited;
   co_return std::move(list);
-}
-
-bool EngineRuntime::is_gone(int pid) const {
-  if (pid <= 0 || engine_.info().kind != EngineKind::podman || engine_.process_id() == 0) return false;
-  return ::kill(pid, 0) != 0 && errno == ESRCH;
-}
-
-// For some 100 ms a dead process has a monitor that is about to tell its exit code.
-bool EngineRuntime::is_lost(const ContainerDetails& details) const {
-  return details.state == ContainerState::running && is_gone(details.pid) && (details.monitor_pid <= 0 || is_gone(details.monitor_pid));
 }
 
 Task<Result<void>> EngineRuntime::stop_quietly(std::string id, int grace_seconds) {
@@ -178,7 +169,7 @@ Task<Result<void>> EngineRuntime::stop_quietly(std::string id, int grace_seconds
   if (stopped || stopped.error().is("NotFound")) co_return Result<void>();
   // One that never ran, or that ended just now, is refused in each engine's own way.
   auto details = co_await engine_.inspect_container(id);
-  if (details && (details->state != ContainerState::running || is_gone(details->pid)))
+  if (details && (details->state != ContainerState::running || engine_.is_gone(details->pid)))
     co_return Result<void>();
   if (!details && details.error().is("NotFound")) co_return Result<void>();
   co_return std::move(stopped);

@@ -81,9 +81,6 @@ class EngineRuntime final : public Runtime {
   Task<Result<void>> stop_quietly(std::string id, int grace_seconds);
   ContainerSpec container_spec(const ContainerDetails& sandbox, ContainerConfig config) const;
   ContainerStatus to_status(const ContainerDetails& details);
-  // Podman says "running" of a container whose conmon and process were killed.
-  bool is_gone(int pid) const;
-  bool is_lost(const ContainerDetails& details) const;
   Result<void> link_log(const ContainerDetails& details) const;
 
   Engine& engine_;

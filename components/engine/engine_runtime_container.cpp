@@ -121,7 +121,7 @@ Task<Result<void>> EngineRuntime::start_container(std::string id) {
   // Podman would start a dead pause again by itself, in a new and unwired namespace.
   auto sandbox = co_await inspect_own(label_value(details->labels, label::kSandboxId), kSandbox);
   if (!sandbox) co_return std::move(sandbox).error();
-  if (sandbox->state != ContainerState::running || is_gone(sandbox->pid))
+  if (sandbox->state != ContainerState::running || engine_.is_gone(sandbox->pid))
     co_return Status{409, "Conflict", fmt::format("sandbox {} is not running", sandbox->id), nullptr};
   auto started = co_await start_limited(id);
   if (!started) {
@@ -192,7 +192,7 @@ ContainerStatus EngineRuntime::to_status(const ContainerDetails& details) {
     out.finished_at_ns = failed != failed_starts_.end() ? failed->second.time_ns : details.created_at_ns;
     return out;
   }
-  if (is_lost(details)) {
+  if (engine_.is_lost(details)) {
     out.state = ContainerState::exited;
     out.exit_code = kUnknownCode;
     out.reason = "ContainerStatusUnknown";
@@ -216,7 +216,7 @@ ContainerStatus EngineRuntime::to_status(const ContainerDetails& details) {
 Task<Result<ContainerStatus>> EngineRuntime::container_status(std::string id) {
   auto details = co_await inspect_own(id, kContainer);
   // What ended between the engine's answer and our look at its processes is no mystery to the next answer.
-  if (details && is_lost(*details)) details = co_await inspect_own(std::move(id), kContainer);
+  if (details && engine_.is_lost(*details)) details = co_await inspect_own(std::move(id), kContainer);
   if (!details) co_return std::move(details).error();
   if (engine_.info().kind == EngineKind::docker && ::access(label_value(details->labels, label::kLogPath).c_str(), F_OK) != 0) {
     if (auto linked = link_log(*details); !linked) log::warn("runtime", "{}", linked.error().message);

@@ -70,7 +70,7 @@ Task<Result<Holder>> EngineRuntime::run_network_holder(HolderConfig config) {
   }
   auto details = co_await inspect_own(id, kHolder);
   if (!details) co_return std::move(details).error();
-  if (details->state != ContainerState::running || is_gone(details->pid))
+  if (details->state != ContainerState::running || engine_.is_gone(details->pid))
     co_return Status{409, "Conflict", fmt::format("the holder {} of the node's network has ended", id.substr(0, 12)), nullptr};
   co_return Holder{id, details->pid, fmt::format("/proc/{}/ns/net", details->pid)};
 }

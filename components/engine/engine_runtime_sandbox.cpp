@@ -146,7 +146,7 @@ Task<Result<std::vector<Sandbox>>> EngineRuntime::list_pod_sandboxes(std::string
 Task<Result<SandboxStatus>> EngineRuntime::pod_sandbox_status(std::string id) {
   auto details = co_await inspect_own(std::move(id), kSandbox);
   if (!details) co_return std::move(details).error();
-  bool is_running = details->state == ContainerState::running && !is_gone(details->pid);
+  bool is_running = details->state == ContainerState::running && !engine_.is_gone(details->pid);
   SandboxStatus out;
   static_cast<Sandbox&>(out) = to_sandbox(details->id, details->labels, is_running, details->created_at_ns);
   auto network = label_value(details->labels, label::kNetwork);

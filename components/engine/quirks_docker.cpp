@@ -181,6 +181,10 @@ class DockerDialect final : public Dialect {
     return out;
   }
 
+  Request remove_with_dependents(std::string_view id) const override {
+    return {"DELETE", api() + "/containers/" + url_escape(id) + "?v=true&force=true", {}};
+  }
+
   Request update_resources(std::string_view id, const Resources& resources) const override {
     json::object body;
     set_resources(resources, body);

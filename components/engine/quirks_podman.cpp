@@ -178,6 +178,13 @@ class PodmanDialect final : public Dialect {
     return out;
   }
 
+  // Refused without `depend` while another container has joined it, running or not.
+  Request remove_with_dependents(std::string_view id) const override {
+    return {"DELETE",
+            std::string(kLibpod) + "/containers/" + url_escape(id) + "?v=true&force=true&depend=true",
+            {}};
+  }
+
   // The compatible route is missing in 4.3 (404).
   Request update_resources(std::string_view id, const Resources& resources) const override {
     auto body = resource_limits(resources);

@@ -109,7 +109,8 @@ Result<> LinuxHost::share_folder(const std::filesystem::path& folder) {
   RN_TRY(const std::string mounts, mountinfo());
   const auto below = mounts_below(mounts, folder.string());
   if (std::find(below.begin(), below.end(), folder.string()) == below.end() &&
-      ::mount(folder.c_str(), folder.c_str(), nullptr, MS_BIND, nullptr) != 0)
+      // With what a kubelet that came up by itself has mounted below.
+      ::mount(folder.c_str(), folder.c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0)
     return errno_error("bind " + folder.string(), errno);
   if (::mount(nullptr, folder.c_str(), nullptr, MS_SHARED | MS_REC, nullptr) != 0)
     return errno_error("share " + folder.string(), errno);

@@ -39,6 +39,8 @@ void add(std::string& text, std::string_view key, const std::string& value) {
 
 std::string state_of(const ComponentContainer* one, SystemTime now) {
   if (one == nullptr) return "no container";
+  if (one->end == ComponentEnd::not_started) return "not started";
+  if (one->end == ComponentEnd::unseen) return "ended unseen";
   if (!one->is_running) return fmt::format("ended, exit code {}", one->exit_code);
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now - one->started_at).count();
   return fmt::format("runs for {} s", std::max<std::int64_t>(seconds, 0));
@@ -135,11 +137,13 @@ Result<> verdict_of(const Look& look) {
     return failure("ClusterStopped", fmt::format("cluster \"{}\" is stopped", name));
   if (look.liveness.is_running && look.settings.engine.is_private && !look.is_engine_answering)
     return failure("EngineStopped", fmt::format("the Podman of cluster \"{}\" has ended", name));
+  if (!look.liveness.is_running)
+    return failure("ClusterEnded", fmt::format("cluster \"{}\" does not run: {}", name, look.health.message));
+  if (look.settings.has_containers() && !look.liveness.is_whole)
+    return failure("ComponentEnded", fmt::format("a component of cluster \"{}\" does not run: {}", name,
+                                                 look.liveness.problem));
   if (!look.health.is_api_ready || !look.health.is_node_ready)
     return failure("NotReady", fmt::format("cluster \"{}\" is not ready: {}", name, look.health.message));
-  if (look.settings.has_containers() && !look.liveness.is_whole)
-    return failure("NotReady", fmt::format("a component of cluster \"{}\" does not run: {}", name,
-                                           look.liveness.problem));
   return {};
 }
 
@@ -150,10 +154,12 @@ Result<> run_status(Invocation& invocation) {
   Look look{.settings = settings, .phase = {}, .liveness = {}, .health = {}};
   RN_TRY(look.phase, session->phase(settings.name));
   RN_TRY(look.liveness, look_at(*context));
-  if (look.liveness.is_running)
+  if (look.liveness.is_running) {
     look.health = cluster_health(*context, look.liveness);
-  else
+  } else {
+    look.health.waiting_nodes = node_names(settings);
     look.health.message = look.liveness.problem;
+  }
   look.is_engine_answering = invocation.environment.engine.is_answering(settings.engine);
   if (const auto list = certs::expiries(context->paths.pki()); list && !list->empty())
     look.expiry = fmt::format("{} ({})", date_text(list->front().info.not_after), list->front().file);

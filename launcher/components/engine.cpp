@@ -239,12 +239,13 @@ Result<std::vector<ClusterContainer>> EngineApi::containers(const EngineChoice& 
       const auto found = one.labels.find(key);
       return found == one.labels.end() ? std::string() : found->second;
     };
-    ClusterContainer container{.id = one.id,
-                               .name = one.name,
-                               .is_running = one.state == engine::ContainerState::running,
-                               .is_sandbox = is("sandbox"),
-                               .sandbox_id = is("sandbox") ? one.id : label(engine::label::kSandboxId),
-                               .name_in_pod = label(engine::label::kContainerName)};
+    ClusterContainer container{
+        .id = one.id,
+        .name = one.name,
+        .is_running = one.state == engine::ContainerState::running && !engine->is_gone(one.pid),
+        .is_sandbox = is("sandbox"),
+        .sandbox_id = is("sandbox") ? one.id : label(engine::label::kSandboxId),
+        .name_in_pod = label(engine::label::kContainerName)};
     if (const auto slash = owner->second.find('/'); slash != std::string::npos)
       container.node = owner->second.substr(slash + 1);
     const std::string grace = label(engine::label::kAnnotationPrefix + std::string(grace_annotation));

@@ -68,6 +68,9 @@ class EngineApi final : public EnginePort {
   // All of them, at most `limit` at a time. The first error, after every one has ended.
   using Work = std::function<Task<Result<void>>()>;
   Result<> run_all(const std::vector<Work>& all, std::size_t limit);
+  // Of a manifest's containers those whose end nobody saw.
+  Result<> remove_lost(engine::Engine& engine, const Manifest& manifest,
+                       const std::vector<std::string>& keys);
   engine::EngineOptions options(std::chrono::milliseconds timeout) const;
   // Connected on first use.
   Result<engine::Engine*> at(const EngineChoice& choice);

@@ -105,13 +105,13 @@ Task<Result<void>> bring_one_up(engine::Engine& engine, engine::ContainerSpec sp
     const bool is_ours = present->labels[cluster_label] == spec.labels[cluster_label];
     if (!is_ours)
       co_return failure("ClusterExists", fmt::format("the engine has a container {} of somebody else", spec.name));
-    if (label != present->labels.end() && label->second == description) {
+    if (label != present->labels.end() && label->second == description && !engine.is_lost(*present)) {
       if (present->state == engine::ContainerState::running) co_return Result<void>{};
       co_return co_await engine.start_container(present->id);
     }
     auto stopped = co_await engine.stop_container(present->id, grace_s);
     if (!stopped) co_return stopped;
-    auto removed = co_await engine.remove_container(present->id, true);
+    auto removed = co_await engine.remove_container_with_dependents(present->id);
     if (!removed) co_return removed;
   }
   spec.labels[description_label] = description;
@@ -125,15 +125,23 @@ std::string label_of(const std::map<std::string, std::string>& labels, const cha
   return found == labels.end() ? std::string() : found->second;
 }
 
-ComponentContainer component_of(const engine::ContainerDetails& details) {
+ComponentEnd end_of(const engine::Engine& engine, const engine::ContainerDetails& details) {
+  if (engine.is_lost(details)) return ComponentEnd::unseen;
+  if (details.state == engine::ContainerState::running) return ComponentEnd::none;
+  return details.state == engine::ContainerState::created ? ComponentEnd::not_started : ComponentEnd::exited;
+}
+
+ComponentContainer component_of(const engine::Engine& engine, const engine::ContainerDetails& details) {
+  const ComponentEnd end = end_of(engine, details);
   ComponentContainer out{.id = details.id,
                          .name = details.name,
                          .key = label_of(details.labels, key_label),
                          .component = label_of(details.labels, component_label),
                          .image = details.image,
                          .image_id = details.image_id,
-                         .is_running = details.state == engine::ContainerState::running,
-                         .pid = details.pid,
+                         .is_running = end == ComponentEnd::none,
+                         .end = end,
+                         .pid = end == ComponentEnd::none ? details.pid : 0,
                          .exit_code = details.exit_code,
                          .log_file = details.log_path,
                          .has_ended = details.finished_at_ns > 0,
@@ -199,6 +207,7 @@ Result<> EngineApi::bring_up(const EngineChoice& choice, const Manifest& manifes
                              const std::vector<std::string>& keys, const std::filesystem::path& log_folder,
                              const std::function<void(std::size_t)>& on_up) {
   RN_TRY(engine::Engine * engine, at(choice));
+  RN_CHECK(remove_lost(*engine, manifest, keys));
   std::vector<const ManifestService*> left;
   for (const ManifestService* service : manifest.start_order())
     if (std::find(keys.begin(), keys.end(), service->key) != keys.end()) left.push_back(service);
@@ -242,7 +251,7 @@ Result<std::vector<ComponentContainer>> EngineApi::components(const EngineChoice
   for (const auto& one : listed)
     works.push_back([engine, &out, id = one.id]() -> Task<Result<void>> {
       auto details = co_await engine->inspect_container(id);
-      if (details) out.push_back(component_of(*details));
+      if (details) out.push_back(component_of(*engine, *details));
       // One that has gone meanwhile is no error.
       if (!details && !details.error().is("NotFound")) co_return details.error();
       co_return Result<void>{};
@@ -258,22 +267,31 @@ Result<> EngineApi::end_components(const EngineChoice& choice, const std::vector
   std::vector<Work> stops;
   for (const std::string& id : ids)
     stops.push_back([engine, id, grace]() -> Task<Result<void>> {
+      auto details = co_await engine->inspect_container(id);
+      if (!details && details.error().is("NotFound")) co_return Result<void>{};
+      if (details && engine->is_lost(*details)) co_return Result<void>{};
       auto stopped = co_await engine->stop_container(id, static_cast<int>(grace.count()));
       co_return !stopped && stopped.error().is("NotFound") ? Result<void>{} : stopped;
     });
   RN_CHECK(run_all(stops, parallel_starts));
-  // Podman refuses to remove what another one has joined: those are tried again as long as any goes.
-  std::vector<std::string> left = ids;
-  Result<> refused;
-  for (std::size_t before = left.size() + 1; !left.empty() && left.size() < before;) {
-    before = left.size();
-    std::erase_if(left, [&](const std::string& id) {
-      auto removed = run(engine->remove_container(id, true));
-      if (!removed) refused = removed;
-      return removed.has_value();
-    });
+  // Pods on a node's own network have joined its container.
+  for (const std::string& id : ids) RN_CHECK(run(engine->remove_container_with_dependents(id)));
+  return {};
+}
+
+// What is lost can neither be started nor stopped.
+Result<> EngineApi::remove_lost(engine::Engine& engine, const Manifest& manifest,
+                                const std::vector<std::string>& keys) {
+  for (const ManifestService& service : manifest.services) {
+    if (std::find(keys.begin(), keys.end(), service.key) == keys.end()) continue;
+    const auto present = run(engine.inspect_container(service.container_name));
+    if (!present && present.error().is("NotFound")) continue;
+    if (!present) return present.error();
+    const bool is_ours = label_of(present->labels, cluster_label) == label_of(service.labels, cluster_label);
+    if (is_ours && engine.is_lost(*present))
+      RN_CHECK(run(engine.remove_container_with_dependents(present->id)));
   }
-  return left.empty() ? Result<>() : refused;
+  return {};
 }
 
 Result<> EngineApi::restart_component(const EngineChoice& choice, const std::string& id,

@@ -46,6 +46,14 @@ struct PodToStop {
   std::chrono::seconds grace{30};
 };
 
+// Why a container does not run.
+enum class ComponentEnd {
+  none,         // it runs
+  exited,       // with its exit code
+  not_started,  // since it was made, or since the host's start, where the engine forgets what was before
+  unseen,       // neither its process nor its monitor is there, and nobody knows its exit code
+};
+
 // A container that is a component of a cluster, as the labels of its manifest say.
 struct ComponentContainer {
   std::string id, name;
@@ -53,8 +61,9 @@ struct ComponentContainer {
   std::string image;     // as it was asked for
   std::string image_id;  // "sha256:..."
   bool is_running = false;
-  int pid = 0;           // 0: not running
-  int exit_code = 0;     // of its last end
+  ComponentEnd end = ComponentEnd::exited;  // unless it runs
+  int pid = 0;                              // 0: not running
+  int exit_code = 0;                        // of its last end
   std::string log_file;  // what it writes; in the engine's format
   bool has_ended = false;  // once at least, by itself or by a stop
   std::chrono::system_clock::time_point started_at;  // the epoch: never
