@@ -21,6 +21,7 @@ void add_start_steps(const Context& context, Plan& plan, bool is_new) {
     add(load_drop_rules(context, is_new));
     add(make_network(context));
     add(start_containers(context, is_new));
+    add(start_at_boot(context));
     plan.point_of_no_return = static_cast<int>(plan.steps.size());
     return;
   }
@@ -96,7 +97,7 @@ Plan stop_plan(const Context& context) {
   auto add = [&](StepPtr step) { plan.steps.push_back(std::move(step)); };
   const bool has_containers = context->settings.has_containers();
   add(set_phase(context, "stopping", ""));
-  if (!has_containers) add(stop_process(context, true));
+  add(has_containers ? forget_boot(context) : stop_process(context, true));
   // It may have died; without it no container can be stopped.
   if (context->settings.engine.is_private) add(start_private_engine(context));
   if (has_containers) add(end_components(context));
@@ -156,7 +157,7 @@ Plan delete_plan(const Context& context, bool has_snapshots) {
   auto add = [&](StepPtr step) { plan.steps.push_back(std::move(step)); };
   const bool has_containers = context->settings.has_containers();
   add(set_phase(context, "deleting", ""));
-  if (!has_containers) add(stop_process(context, true));
+  add(has_containers ? forget_boot(context) : stop_process(context, true));
   if (context->settings.engine.is_private) add(start_private_engine(context));
   if (has_containers) add(end_components(context));
   add(remove_containers(context));

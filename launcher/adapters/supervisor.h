@@ -22,6 +22,8 @@ class SupervisorPort : public ProcessPort {
   Result<> hold(const ProcessSpec& spec, std::chrono::milliseconds grace) override;
   Result<> forget(const ProcessSpec& spec) override;
   Result<ProcessStatus> status(const ProcessSpec& spec) override;
+  Result<> start_at_boot(const ProcessSpec&) override { return {}; }
+  Result<> forget_boot(const ProcessSpec&) override { return {}; }
   bool wait_for_end(const ProcessSpec& spec, std::chrono::milliseconds timeout) override;
 };
 
@@ -31,7 +33,7 @@ Result<> run_program(const std::vector<std::string>& words);
 
 // A unit named after cluster and home, so that init restarts the supervisor and starts it at boot; its
 // ExecStartPost is `rusternetes-ctl start`, which makes links and rules again. Everything else is the
-// supervisor's.
+// supervisor's. A cluster of containers has a unit that runs `rusternetes-ctl start` at boot.
 class SystemdPort final : public SupervisorPort {
  public:
   explicit SystemdPort(std::filesystem::path unit_folder = "/etc/systemd/system",
@@ -40,12 +42,18 @@ class SystemdPort final : public SupervisorPort {
   Result<> start_held(const ProcessSpec& spec) override;
   Result<> stop(const ProcessSpec& spec, std::chrono::milliseconds grace) override;
   Result<> forget(const ProcessSpec& spec) override;
+  Result<> start_at_boot(const ProcessSpec& spec) override;
+  Result<> forget_boot(const ProcessSpec& spec) override;
 
   // "rusternetes-NAME-HASH.service"
   static std::string unit_name(const ProcessSpec& spec);
   static std::string unit_text(const ProcessSpec& spec);
+  static std::string boot_unit_text(const ProcessSpec& spec);
 
  private:
+  // Written if it is another one, and enabled.
+  Result<> install(const ProcessSpec& spec, const std::string& text);
+  Result<> remove(const ProcessSpec& spec);
   std::filesystem::path unit_folder_;
   RunProgram run_;
 };

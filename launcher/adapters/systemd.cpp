@@ -12,7 +12,7 @@
 
 namespace rusternetes::launcher {
 
-extern const std::string_view service_template;
+extern const std::string_view service_template, boot_service_template;
 
 namespace {
 
@@ -36,6 +36,18 @@ std::string command_line(const std::vector<std::string>& words) {
   return out;
 }
 
+// Brings a cluster up, and waits for nothing.
+std::string start_line(const ProcessSpec& spec) {
+  return command_line({(spec.binary_dir / "rusternetes-ctl").string(), "start", spec.cluster, "--home",
+                       spec.home.string(), "--wait", "0"});
+}
+
+// What has to listen on the engine's socket.
+std::string engine_unit(const ProcessSpec& spec) {
+  if (spec.engine == "docker") return "docker.service";
+  return spec.engine.empty() ? "" : "podman.socket";
+}
+
 // FNV-1a: tells homes apart in names of units; nothing depends on it being hard to invert.
 std::uint32_t hash_of(const std::string& text) {
   std::uint32_t hash = 2166136261u;
@@ -55,23 +67,39 @@ std::string SystemdPort::unit_name(const ProcessSpec& spec) {
 }
 
 std::string SystemdPort::unit_text(const ProcessSpec& spec) {
-  return certs::fill_template(
-      service_template,
-      {{"cluster", spec.cluster},
-       {"command", command_line(supervisor_command(spec))},
-       {"start", command_line({(spec.binary_dir / "rusternetes-ctl").string(), "start", spec.cluster,
-                               "--home", spec.home.string(), "--wait", "0"})}});
+  return certs::fill_template(service_template, {{"cluster", spec.cluster},
+                                                 {"command", command_line(supervisor_command(spec))},
+                                                 {"start", start_line(spec)}});
 }
 
-Result<> SystemdPort::start_held(const ProcessSpec& spec) {
-  RN_CHECK(write_command(spec.hold_file, spec.command));
+std::string SystemdPort::boot_unit_text(const ProcessSpec& spec) {
+  return certs::fill_template(
+      boot_service_template,
+      {{"cluster", spec.cluster}, {"engine", engine_unit(spec)}, {"start", start_line(spec)}});
+}
+
+Result<> SystemdPort::install(const ProcessSpec& spec, const std::string& text) {
   const auto path = unit_folder_ / unit_name(spec);
-  const std::string text = unit_text(spec);
   if (const auto old = certs::read_text(path); !old || *old != text) {
     RN_CHECK(certs::write_atomically(path, text, 0644));
     RN_CHECK(run_({"systemctl", "daemon-reload"}));
   }
-  RN_CHECK(run_({"systemctl", "enable", "--quiet", unit_name(spec)}));
+  return run_({"systemctl", "enable", "--quiet", unit_name(spec)});
+}
+
+Result<> SystemdPort::start_at_boot(const ProcessSpec& spec) { return install(spec, boot_unit_text(spec)); }
+
+// It may be what runs this very command.
+Result<> SystemdPort::forget_boot(const ProcessSpec& spec) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(unit_folder_ / unit_name(spec), ignored)) return {};
+  RN_CHECK(run_({"systemctl", "disable", "--quiet", unit_name(spec)}));
+  return remove(spec);
+}
+
+Result<> SystemdPort::start_held(const ProcessSpec& spec) {
+  RN_CHECK(write_command(spec.hold_file, spec.command));
+  RN_CHECK(install(spec, unit_text(spec)));
   RN_TRY(const ProcessStatus before, status(spec));
   if (before.is_running) return {};
   // Without waiting for the unit's `rusternetes-ctl start`, which waits for the lock that this command holds.
@@ -96,6 +124,11 @@ Result<> SystemdPort::stop(const ProcessSpec& spec, std::chrono::milliseconds gr
 }
 
 Result<> SystemdPort::forget(const ProcessSpec& spec) {
+  RN_CHECK(remove(spec));
+  return SupervisorPort::forget(spec);
+}
+
+Result<> SystemdPort::remove(const ProcessSpec& spec) {
   const auto path = unit_folder_ / unit_name(spec);
   std::error_code error;
   if (std::filesystem::remove(path, error)) {
@@ -103,7 +136,7 @@ Result<> SystemdPort::forget(const ProcessSpec& spec) {
     (void)run_({"systemctl", "reset-failed", unit_name(spec)});  // fails when nothing had failed
   }
   if (error) return internal_error(fmt::format("remove {}: {}", path.string(), error.message()));
-  return SupervisorPort::forget(spec);
+  return {};
 }
 
 }  // namespace rusternetes::launcher

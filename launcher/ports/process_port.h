@@ -1,6 +1,6 @@
 #pragma once
 // The cluster's supervised process: started held, so that links and rules can be made in its node's namespace
-// before it runs, then released. Calls block.
+// before it runs, then released. And what the host's init does for a cluster without one. Calls block.
 
 #include <chrono>
 #include <filesystem>
@@ -20,6 +20,7 @@ struct ProcessSpec {
   std::filesystem::path log_file;
   std::filesystem::path hold_file;  // what releases the child
   bool has_own_netns = true;
+  std::string engine;  // "podman" or "docker"; empty for one of the cluster's own
   // Program and arguments. `{node-netns}` stands for the path of the node's namespace.
   std::vector<std::string> command;
 };
@@ -55,6 +56,10 @@ class ProcessPort {
   // What an init system remembers about it. Absent: no error.
   virtual Result<> forget(const ProcessSpec& spec) = 0;
   virtual Result<ProcessStatus> status(const ProcessSpec& spec) = 0;
+  // For a cluster of containers, which has no process on the host: has init run `rusternetes-ctl start`
+  // whenever the host starts; and no more. Nothing where init is none of those that we know.
+  virtual Result<> start_at_boot(const ProcessSpec& spec) = 0;
+  virtual Result<> forget_boot(const ProcessSpec& spec) = 0;  // absent: no error
   // Returns early, with true, when the supervisor ends.
   virtual bool wait_for_end(const ProcessSpec& spec, std::chrono::milliseconds timeout) = 0;
 };

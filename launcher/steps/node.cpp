@@ -228,6 +228,7 @@ ProcessSpec process_spec(const StepContext& context) {
           .log_file = p.process_log(),
           .hold_file = p.run() / "released",
           .has_own_netns = context.settings.has_own_node(),
+          .engine = context.settings.engine.is_private ? "" : context.settings.engine.kind,
           .command = process_command(context)};
 }
 

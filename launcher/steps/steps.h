@@ -75,6 +75,10 @@ StepPtr stop_process(Context context, bool is_forgotten);
 StepPtr restart_process(Context context);
 StepPtr remove_network(Context context);
 
+// boot.cpp: what the host's init is told of a cluster of containers. Undo forgets it.
+StepPtr start_at_boot(Context context);
+StepPtr forget_boot(Context context);
+
 // containers.cpp: of clusters whose components are containers.
 StepPtr write_component_folders(Context context);  // what each component sees of certificates and kubeconfigs
 StepPtr write_manifest(Context context);

@@ -98,6 +98,7 @@ TEST_CASE("the manifest says what the topology says, and reads back") {
   CHECK(kubelet->network_mode == "service:node-2");
   CHECK(has_word(*kubelet, "--host-network-container=rusternetes-a-node-2"));
   CHECK(has_word(*kubelet, "--cluster-dns=10.96.0.10"));
+  CHECK(has_word(*kubelet, "--service-cluster-ip-range=10.96.0.0/16"));
   CHECK(has_word(*manifest_of(settings_of("sqlite", false, 1)).find("scheduler"), "--leader-elect=false"));
 }
 
@@ -139,12 +140,15 @@ TEST_CASE("a cluster of containers is created, stopped, started and deleted") {
   CHECK(world.run({"status", "a"}) == 0);
   CHECK(contains(world.out.str(), "Nodes ready:         3 of 3"));
   CHECK(contains(world.out.str(), "kubelet-3"));
+  CHECK(world.things.has("boot", "a"));
   REQUIRE(world.run({"stop", "a", "--yes"}) == 0);
+  CHECK_FALSE(world.things.has("boot", "a"));
   CHECK(world.things.names("component").empty());
   CHECK(world.things.text("container", "a.app") == "exited");
   CHECK(world.run({"status", "a"}) == 9);
   CHECK(contains(world.err.str(), "[ClusterStopped]"));
   REQUIRE(world.run({"start", "a"}) == 0);
+  CHECK(world.things.has("boot", "a"));
   CHECK(world.run({"status", "a"}) == 0);
   REQUIRE(world.run({"delete", "a", "--yes"}) == 0);
   world.check_nothing_is_left();
@@ -155,7 +159,7 @@ TEST_CASE("a component that has ended is told, and start brings it back") {
   REQUIRE(world.run({"create", "a", "--mode", "sqlite"}) == 0);
   world.things.add("component", "a.scheduler", "exited");
   CHECK(world.run({"status", "a"}) == 9);
-  CHECK(contains(world.err.str(), "scheduler has ended with exit code 137"));
+  CHECK(contains(world.err.str(), "scheduler has ended with exit code 137 [ComponentEnded]"));
   CHECK(world.run({"list"}) == 0);
   CHECK(contains(world.out.str(), "running"));
   REQUIRE(world.run({"start", "a"}) == 0);
@@ -204,6 +208,10 @@ TEST_CASE("what cannot be is said before anything is made") {
   world.check_nothing_is_left();
   world.faults.by_call["bring-up dns"] = "the engine is ill";
   refused({"create", "a", "--mode", "sqlite"}, 1, "the engine is ill");
+  world.faults.by_call.clear();
+  world.check_nothing_is_left();
+  world.faults.by_call["boot"] = "systemd is ill";
+  refused({"create", "a", "--mode", "sqlite"}, 1, "systemd is ill");
   world.faults.by_call.clear();
   world.check_nothing_is_left();
 }

@@ -308,6 +308,40 @@ TEST_CASE("under systemd a unit is written, started without waiting, and taken a
   CHECK(SystemdPort::unit_name(other) != unit);
 }
 
+TEST_CASE("a cluster of containers has a unit that starts it at boot") {
+  TemporaryFolder folder;
+  ProcessSpec spec = spec_in(folder.path, false);
+  spec.engine = "podman";
+  const fs::path units = folder.path / "units";
+  fs::create_directories(units);
+  std::vector<std::string> calls;
+  SystemdPort port(units, [&](const std::vector<std::string>& words) -> Result<> {
+    calls.push_back(words[1]);
+    return {};
+  });
+  REQUIRE(port.forget_boot(spec).has_value());
+  CHECK(calls.empty());
+  REQUIRE(port.start_at_boot(spec).has_value());
+  CHECK(calls == std::vector<std::string>{"daemon-reload", "enable"});  // and nothing is started now
+  const std::string text = certs::read_text(units / SystemdPort::unit_name(spec)).value();
+  CHECK(text == SystemdPort::boot_unit_text(spec));
+  CHECK(text.find("\nExecStart=\"" + std::string(RUSTERNETES_BINARY_DIR) +
+                  "/rusternetes-ctl\" \"start\" \"a\" \"--home\" \"" + spec.home.string() +
+                  "\" \"--wait\" \"0\"\n") != std::string::npos);
+  CHECK(text.find("\nWants=network-online.target podman.socket\n") != std::string::npos);
+  CHECK(text.find("@{") == std::string::npos);
+  calls.clear();
+  spec.engine = "docker";
+  REQUIRE(port.start_at_boot(spec).has_value());
+  CHECK(calls == std::vector<std::string>{"daemon-reload", "enable"});
+  REQUIRE(port.start_at_boot(spec).has_value());
+  CHECK(calls == std::vector<std::string>{"daemon-reload", "enable", "enable"});
+  calls.clear();
+  REQUIRE(port.forget_boot(spec).has_value());
+  CHECK(calls == std::vector<std::string>{"disable", "daemon-reload", "reset-failed"});
+  CHECK(fs::is_empty(units));
+}
+
 TEST_CASE("a program that fails is told with what it printed") {
   CHECK(run_program({"true"}).has_value());
   const auto failed = run_program({"sh", "-c", "echo it broke >&2; exit 3"});

@@ -261,6 +261,7 @@ class FakeEngine final : public EnginePort {
                      .image = "image",
                      .image_id = "sha256:1",
                      .is_running = is_running,
+                     .end = is_running ? ComponentEnd::none : ComponentEnd::exited,
                      .pid = is_running ? 100 : 0,
                      .exit_code = is_running ? 0 : 137,
                      .log_file = "/logs/" + key,
@@ -443,6 +444,15 @@ class FakeProcess final : public ProcessPort {
   }
   Result<> forget(const ProcessSpec& spec) override {
     things_.remove("unit", spec.cluster);
+    return {};
+  }
+  Result<> start_at_boot(const ProcessSpec& spec) override {
+    RN_CHECK(faults_.check("boot"));
+    things_.add("boot", spec.cluster);
+    return {};
+  }
+  Result<> forget_boot(const ProcessSpec& spec) override {
+    things_.remove("boot", spec.cluster);
     return {};
   }
   Result<ProcessStatus> status(const ProcessSpec& spec) override {
