@@ -1,5 +1,5 @@
 """What ends beneath running Pods leaves them connected: the engine, the holder of the node's network, `rusternetes`
-itself. And after the host's restart the same Pods run again.
+itself. (The host's own restart: test_reboot.py.)
 
 Three Pods serve all tests: an echo server, a client with one connection to it that lasts as long as its container, and
 an echo server on the node's own network. The tests hold connections from the host to both servers."""
@@ -8,73 +8,14 @@ import os
 import re
 import signal
 import socket
-import struct
-import subprocess
 
 from harness.cluster import IMAGE, Cluster
+from harness.engine import Engine
 from harness.functions import Skipped, time_limit
 
 ECHO, NODE_ECHO = 9000, 9100
 PODS = ("server", "client", "nodal")
 
-
-# ---- the engine of this world
-
-class Engine:
-    """The engine's process, found by its socket, which can be killed and started again as it was."""
-
-    def __init__(self, context):
-        self.context, self.started = context, None
-
-    def pid(self):
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(self.context.socket)
-            return struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
-
-    def get(self, path, is_gone_allowed=False):
-        """None when there is no such thing (any more) and that is allowed."""
-        answer = self.context.run("curl", "-sf", "--unix-socket", self.context.socket, f"http://engine/v1.41{path}", check=not is_gone_allowed)
-        return json.loads(answer.stdout) if answer.returncode == 0 else None
-
-    def containers(self, *filters):
-        """Inspected, of every kind and state. `filters` are labels."""
-        labels = json.dumps({"label": list(filters)})
-        answer = self.context.run("curl", "-sfG", "--unix-socket", self.context.socket, "-d", "all=true",
-                                  "--data-urlencode", f"filters={labels}", "http://engine/v1.41/containers/json")
-        inspected = (self.get(f"/containers/{c['Id']}/json", is_gone_allowed=True) for c in json.loads(answer.stdout))
-        return [c for c in inspected if c]
-
-    def kill(self):
-        pid = self.pid()
-        read = lambda name: open(f"/proc/{pid}/{name}", "rb").read().rstrip(b"\0").split(b"\0")
-        self.command = read("cmdline")
-        self.environment = dict(e.split(b"=", 1) for e in read("environ") if b"=" in e)
-        self.log = os.readlink(f"/proc/{pid}/fd/1")
-        os.kill(pid, signal.SIGKILL)
-        if self.started and self.started.pid == pid:
-            self.started.wait()
-        # Docker refuses to start while the process in its pid file is there, if only as a zombie.
-        self.context.wait_until("the engine's end", lambda: not os.path.exists(f"/proc/{pid}"), 10)
-
-    def start(self):
-        with open(self.log, "ab") as log:
-            self.started = subprocess.Popen(self.command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log, start_new_session=True)
-        self.context.wait_until("the engine's answer", lambda: self.get("/containers/json") is not None, 30, 0.02)
-
-    def set_live_restore(self, is_on):
-        """Without it Docker stops every container when it starts again, which is its user's choice, not ours."""
-        if self.context.engine != "docker":
-            return
-        pid = self.pid()
-        words = open(f"/proc/{pid}/cmdline", encoding="utf-8").read().split("\0")
-        with open(words[words.index("--config-file") + 1], "w", encoding="utf-8") as file:
-            json.dump({"live-restore": is_on}, file)  # what is not named stays as it is
-        os.kill(pid, signal.SIGHUP)
-        self.context.wait_until(f"live-restore {is_on}", lambda: self.get("/info")["LiveRestoreEnabled"] == is_on, 10)
-
-
-# ---- Pods and their connections
 
 class Line:
     """A connection from the host to an echo server."""
@@ -301,67 +242,8 @@ def run_again(context, before):
     return now
 
 
-def end_everything(context):
-    """As when the host loses power: no process, no namespace, no rule, no mount of the cluster is left."""
-    cluster, engine = context.state["cluster"], context.state["engine"]
-    pids = [c["State"]["Pid"] for c in engine.containers() if c["State"]["Pid"]]
-    state = supervisor_file(context)
-    netns = os.stat(f"/proc/{state['supervisorPid']}/ns/net").st_ino
-    os.kill(state["supervisorPid"], signal.SIGKILL)
-    os.kill(state["childPid"], signal.SIGKILL)
-    engine.kill()
-    # Monitors first, so that nobody is left to take note of what becomes of the containers.
-    for name in ("conmon", "containerd-shim", "containerd"):
-        for found in os.listdir("/proc"):
-            if found.isdigit() and comm(found).startswith(name):
-                kill(int(found))
-    for pid in pids:
-        kill(pid)
-    context.wait_until("the end of the node's network", lambda: not any(
-        inode(pid) == netns for pid in os.listdir("/proc") if pid.isdigit()))
-    folder = os.path.join(cluster.home, "clusters", cluster.name)
-    for line in reversed(open("/proc/self/mountinfo", encoding="utf-8").readlines()):
-        mount = line.split()[4]
-        if mount.startswith((folder + "/", "/var/lib/containers/storage/overlay", "/run/docker")):
-            context.run("umount", "--lazy", mount, check=False)
-    context.run("nft", "flush", "ruleset")
-    # What Podman takes for the sign that the host has not been restarted since.
-    for sign in ("/run/libpod/alive", "/run/libpod/alive.lck"):
-        if os.path.exists(sign):
-            os.remove(sign)
-
-
-def comm(pid):
-    try:
-        return open(f"/proc/{pid}/comm", encoding="utf-8").read().strip()
-    except OSError:
-        return ""
-
-
-def inode(pid):
-    try:
-        return os.stat(f"/proc/{pid}/ns/net").st_ino
-    except OSError:
-        return 0
-
-
 def kill(pid):
     try:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         pass
-
-
-@time_limit(300)
-def test_after_the_hosts_restart_the_same_pods_run_again(context):
-    cluster, engine = context.state["cluster"], context.state["engine"]
-    uids = {name: cluster.get("pod", name)["metadata"]["uid"] for name in PODS}
-    before = processes(context)
-    end_everything(context)
-    engine.start()
-    cluster.run_ctl("start", cluster.name)
-    cluster.write_kubeconfig()
-    now = run_again(context, before)
-    assert {name: cluster.get("pod", name)["metadata"]["uid"] for name in PODS} == uids
-    assert all(now[name][1] == before[name][1] + 1 for name in PODS), (before, now)
-    run_new_pods(context, "after-host")
