@@ -176,10 +176,16 @@ Result<> EngineApi::make_networks(const EngineChoice& choice, const Manifest& ma
   for (const ManifestNetwork& wanted : manifest.networks) {
     const auto present = run(engine->inspect_network(wanted.name));
     if (!present && !present.error().is("NotFound")) return present.error();
+    const bool is_same = present && present->subnet == wanted.subnet;
+    if (is_same && present->labels == wanted.labels) continue;
     if (present) {
-      if (present->subnet == wanted.subnet && present->labels == wanted.labels) continue;
-      return failure("AddressConflict", fmt::format("the engine has another network {} ({})", wanted.name,
-                                                    present->subnet));
+      const bool is_ours = label_of(present->labels, cluster_label) == label_of(wanted.labels, cluster_label);
+      const bool is_gone = is_ours && run(engine->remove_network(wanted.name)).has_value();
+      // Somebody's compose has made it so, and its containers are there yet: they are replaced within it.
+      if (is_ours && is_same && !is_gone) continue;
+      if (!is_gone)
+        return failure("AddressConflict",
+                       fmt::format("the engine has another network {} ({})", wanted.name, present->subnet));
     }
     const auto made = run(engine->create_network({.name = wanted.name,
                                                   .subnet = wanted.subnet,
