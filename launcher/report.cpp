@@ -63,8 +63,9 @@ Result<> check_runs(Session& session, StepContext& context) {
 
 void print_plan(const Invocation& invocation, const Plan& plan, const ClusterSettings& settings,
                 const std::string& manifest) {
-  std::string text = plan.steps.empty() ? fmt::format("{} \"{}\" would do nothing: it runs.\n", plan.kind, plan.cluster)
-                                        : fmt::format("{} \"{}\" would do:\n", plan.kind, plan.cluster);
+  std::string text = plan.steps.empty()
+                         ? fmt::format("{} \"{}\" would do nothing: it runs.\n", plan.kind, plan.cluster)
+                         : fmt::format("{} \"{}\" would do:\n", plan.kind, plan.cluster);
   json::array steps;
   int number = 0;
   for (const auto& step : plan.steps) {

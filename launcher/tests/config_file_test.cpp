@@ -90,6 +90,22 @@ TEST_CASE("a file gives what flags would") {
         1);
 }
 
+TEST_CASE("the example has every field, and a cluster is made of it") {
+  const std::string file = RUSTERNETES_SOURCE_DIR "/docs/cluster.yaml";
+  const std::string text = certs::read_text(file).value();
+  const auto read = read_config_file(text, file);
+  INFO((read ? "" : read.error().message));
+  REQUIRE(read);
+  for (const ConfigField& field : config_fields()) {
+    INFO(field.path);
+    const std::string word(field.path.substr(field.path.rfind('.') + 1));
+    CHECK((field.flag.empty() || read->flags.contains(field.flag) || contains(text, "{" + word + ": ")));
+  }
+  World world;
+  REQUIRE(world.run({"create", "--config", file}) == 0);
+  CHECK(cluster_of(world, "example").at("nodes").as_array().size() == 3);
+}
+
 TEST_CASE("a file with anything else is refused with its line and the nearest name") {
   const auto said = [](const std::string& text, std::string_view part) {
     const std::string message = said_of(text);
