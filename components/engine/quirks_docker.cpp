@@ -165,6 +165,7 @@ class DockerDialect final : public Dialect {
     out.created_at_ns = parse_time_ns(json_string(answer, "Created"));
     out.started_at_ns = parse_time_ns(json_string(state, "StartedAt"));
     out.finished_at_ns = parse_time_ns(json_string(state, "FinishedAt"));
+    out.restarts = static_cast<int>(json_int(answer, "RestartCount"));
     out.labels = json_map(config, "Labels");
     out.log_path = json_string(answer, "LogPath");
     out.hostname = json_string(config, "Hostname");

@@ -162,6 +162,7 @@ class PodmanDialect final : public Dialect {
     out.created_at_ns = parse_time_ns(json_string(answer, "Created"));
     out.started_at_ns = parse_time_ns(json_string(state, "StartedAt"));
     out.finished_at_ns = parse_time_ns(json_string(state, "FinishedAt"));
+    out.restarts = static_cast<int>(json_int(answer, "RestartCount"));
     out.labels = json_map(config, "Labels");
     out.log_path = json_string(json_at(json_at(answer, "HostConfig"), "LogConfig"), "Path");
     out.hostname = json_string(config, "Hostname");

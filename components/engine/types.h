@@ -177,6 +177,7 @@ struct ContainerDetails {
   std::int64_t created_at_ns = 0;
   std::int64_t started_at_ns = 0;   // 0: never
   std::int64_t finished_at_ns = 0;  // 0: not yet
+  int restarts = 0;                 // by its restart policy
   std::map<std::string, std::string> labels;
   std::string log_path;
   std::map<std::string, std::string> network_ips;  // network name -> IPv4

@@ -10,6 +10,7 @@ class CurlHttp final : public HttpPort {
   CurlHttp();
   ~CurlHttp() override;
   Result<HttpResponse> send(const HttpRequest& request) override;
+  std::vector<Result<HttpResponse>> send_all(const std::vector<HttpRequest>& requests) override;
   Result<int> stream(const HttpRequest& request,
                      const std::function<bool(std::string_view)>& on_line) override;
 

@@ -249,6 +249,9 @@ Result<ProgramFacts> ProcFacts::programs() {
   ProgramFacts facts{.folder = binary_dir_};
   for (const char* name : {"rusternetes", "supervisor"})
     if (::access((binary_dir_ / name).c_str(), X_OK) != 0) facts.missing.emplace_back(name);
+  for (const char* name : {"api-server", "controller-manager", "scheduler", "kubelet", "kube-proxy", "dns",
+                           "rhino", "api-proxy", "host-agent"})
+    if (::access((binary_dir_ / name).c_str(), X_OK) != 0) facts.missing_components.emplace_back(name);
   return facts;
 }
 

@@ -8,6 +8,7 @@
 #include "launcher/doctor/checks.h"
 #include "launcher/doctor/cluster_checks.h"
 #include "launcher/doctor/probes.h"
+#include "launcher/examine.h"
 #include "launcher/failure.h"
 #include "launcher/session.h"
 
@@ -102,11 +103,11 @@ Finding about_state(const Status& status) {
 }
 
 // Of the named cluster, or of all; ClusterNotFound.
-Result<Findings> examine_clusters(Invocation& invocation, SteadyTime deadline) {
+Result<Findings> examine_clusters(Invocation& invocation, bool has_name, SteadyTime deadline) {
   auto session = Session::open(invocation, Session::Access::look);
   if (!session) return Findings{about_state(session.error())};
   std::vector<ClusterSettings> clusters;
-  if (invocation.has_name) {
+  if (has_name) {
     RN_TRY(ClusterSettings settings, (*session)->cluster(invocation.name));
     clusters.push_back(std::move(settings));
   } else if (auto all = (*session)->clusters()) {
@@ -131,7 +132,7 @@ Result<Findings> examine_clusters(Invocation& invocation, SteadyTime deadline) {
   return out;
 }
 
-Result<> run_doctor(Invocation& invocation) {
+Result<Findings> examine(Invocation& invocation, bool has_name) {
   RN_ASSERT(invocation.environment.facts != nullptr, "doctor needs facts");
   const SteadyTime deadline = invocation.environment.clock.steady_now() + cluster_limit;
   Findings findings =
@@ -142,20 +143,34 @@ Result<> run_doctor(Invocation& invocation) {
   if (is_home_unknown) {
     findings.push_back({Level::unknown, "clusters", "they are not looked at, since the home cannot be", ""});
   } else {
-    RN_TRY(Findings clusters, examine_clusters(invocation, deadline));
+    RN_TRY(Findings clusters, examine_clusters(invocation, has_name, deadline));
     append(findings, std::move(clusters));
   }
+  return findings;
+}
+
+boost::json::object json_with_verdict(const Findings& findings) {
   boost::json::object object = doctor::json_of(findings);
-  if (doctor::has_problem(findings)) {
-    const Status status = failure("HostProblem", doctor::summary(findings));
-    object["error"] = error_json(status);
-    invocation.exit_code = error_kind(status.reason).exit_code;  // the findings have told it
-  }
-  invocation.print(doctor::text_of(findings), boost::json::serialize(object) + "\n");
+  if (doctor::has_problem(findings))
+    object["error"] = error_json(failure("HostProblem", doctor::summary(findings)));
+  return object;
+}
+
+Result<> run_doctor(Invocation& invocation) {
+  RN_TRY(const Findings findings, examine(invocation, invocation.has_name));
+  if (doctor::has_problem(findings))
+    invocation.exit_code = error_kind("HostProblem").exit_code;  // the findings have told it
+  invocation.print(doctor::text_of(findings), boost::json::serialize(json_with_verdict(findings)) + "\n");
   return {};
 }
 
 }  // namespace
+
+boost::json::object doctor_json(Invocation& invocation) {
+  const auto findings = examine(invocation, true);
+  return findings ? json_with_verdict(*findings)
+                  : boost::json::object{{"error", error_json(findings.error())}};
+}
 
 Command doctor_command() {
   return {

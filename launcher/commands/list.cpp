@@ -5,6 +5,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "launcher/component_health.h"
 #include "launcher/liveness.h"
 #include "launcher/report.h"
 #include "launcher/session.h"
@@ -21,22 +22,33 @@ std::string age_text(std::int64_t created_at_ms, SystemTime now) {
   return fmt::format("{}d", seconds / 86'400);
 }
 
+// Of what runs, as far as it is known: of a cluster of containers its api-servers' image; one process is this
+// release's from its next start on.
+std::string version_of(const ClusterSettings& settings) {
+  const auto image = settings.images.find("api-server");
+  if (!settings.has_containers()) return release_version();
+  return image == settings.images.end() ? "-" : image_version(image->second);
+}
+
 Result<> run_list(Invocation& invocation) {
   RN_TRY(auto session, Session::open(invocation, Session::Access::read));
   RN_TRY(const std::vector<ClusterSettings> clusters, session->clusters());
   std::string text = clusters.empty() ? "No clusters. `rusternetes-ctl create` makes one.\n" : "";
   if (!clusters.empty())
-    text += fmt::format("{:<24} {:<12} {:<8} {:<10} {:<26} {}\n", "NAME", "MODE", "ENGINE", "STATUS",
-                        "SERVER", "AGE");
+    text += fmt::format("{:<24} {:<12} {:<8} {:<10} {:<6} {:<26} {:<6} {}\n", "NAME", "MODE", "ENGINE",
+                        "STATUS", "NODES", "SERVER", "AGE", "VERSION");
   boost::json::array array;
   for (const ClusterSettings& one : clusters) {
     RN_TRY(std::string phase, session->phase(one.name));
     const auto liveness = look_at(*session->context(one));
     if (phase == "running" && liveness && !liveness->is_running) phase = "ended";
-    text += fmt::format("{:<24} {:<12} {:<8} {:<10} {:<26} {}\n", one.name, one.mode, one.engine.kind, phase,
-                        one.server(), age_text(one.created_at_ms, invocation.environment.clock.now()));
+    text += fmt::format("{:<24} {:<12} {:<8} {:<10} {:<6} {:<26} {:<6} {}\n", one.name,
+                        one.mode + (one.is_highly_available ? " (ha)" : ""), one.engine.kind, phase,
+                        node_names(one).size(), one.server(),
+                        age_text(one.created_at_ms, invocation.environment.clock.now()), version_of(one));
     boost::json::object object = describe_json(one);
     object["status"] = phase;
+    object["version"] = version_of(one);
     array.push_back(std::move(object));
   }
   if (invocation.has("--names")) {

@@ -7,12 +7,15 @@
 #include <boost/json/serialize.hpp>
 
 #include "certs/pki.h"
+#include "launcher/component_health.h"
 #include "launcher/containers/topology.h"
+#include "launcher/examine.h"
 #include "launcher/failure.h"
 #include "launcher/ports/engine_port.h"
 #include "launcher/readiness.h"
 #include "launcher/report.h"
 #include "launcher/session.h"
+#include "launcher/store_size.h"
 
 namespace rusternetes::launcher {
 namespace {
@@ -21,14 +24,23 @@ using json_object = boost::json::object;
 
 // What the answer is made of.
 struct Look {
-  const ClusterSettings& settings;
+  ClusterSettings settings;
   std::string phase;
   Liveness liveness;
   ClusterHealth health;
   bool is_engine_answering = false;
+  std::vector<ComponentHealth> component_health;  // in the order of members_of()
+  std::vector<ComponentProblem> problems;
   std::string expiry = "unknown";
+  std::optional<long> days_left;  // of the certificate that ends first
+  std::uint64_t store_bytes = 0;
 
-  std::string shown_phase() const { return phase == "running" && !liveness.is_running ? "ended" : phase; }
+  // Nobody can say what runs: Podman's containers go on without its service.
+  bool is_in_the_dark() const { return settings.has_containers() && !is_engine_answering; }
+  std::string shown_phase() const {
+    const bool has_ended = !liveness.is_running && !(is_in_the_dark() && health.is_api_ready);
+    return phase == "running" && has_ended ? "ended" : phase;
+  }
 };
 
 std::string_view yes(bool is) { return is ? "yes" : "no"; }
@@ -46,37 +58,75 @@ std::string state_of(const ComponentContainer* one, SystemTime now) {
   return fmt::format("runs for {} s", std::max<std::int64_t>(seconds, 0));
 }
 
-const ComponentContainer* find(const Liveness& liveness, const std::string& key) {
-  for (const ComponentContainer& one : liveness.components)
-    if (one.key == key) return &one;
-  return nullptr;
+const ComponentHealth* health_of(const Look& look, std::size_t member) {
+  return member < look.component_health.size() ? &look.component_health[member] : nullptr;
 }
 
-// Every component with what its container does.
+std::string_view health_text(const ComponentHealth* health) {
+  if (health == nullptr || !health->is_asked) return "-";
+  return health->is_healthy ? "ok" : "not well";
+}
+
+// Every component with what its container does, and what it says of itself.
 std::string components_text(const Look& look, SystemTime now) {
-  std::string text = fmt::format("\n{:<22} {:<16} {:<22} {}\n", "COMPONENT", "ADDRESS", "STATE", "IMAGE");
-  for (const Member& member : members_of(look.settings)) {
-    const ComponentContainer* one = find(look.liveness, member.key);
-    text += fmt::format("{:<22} {:<16} {:<22} {}\n", member.key, member.address.empty() ? "-" : member.address,
-                        state_of(one, now), one == nullptr ? "-" : one->image);
+  std::string text =
+      fmt::format("\n{:<22} {:<16} {:<22} {:<9} {}\n", "COMPONENT", "ADDRESS", "STATE", "HEALTH", "VERSION");
+  const std::vector<Member> members = members_of(look.settings);
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    const Member& member = members[i];
+    const ComponentContainer* one = find_component(look.liveness, member.key);
+    const std::string state = look.is_in_the_dark() ? "not known" : state_of(one, now);
+    text += fmt::format("{:<22} {:<16} {:<22} {:<9} {}\n", member.key,
+                        member.address.empty() ? "-" : member.address, state, health_text(health_of(look, i)),
+                        one == nullptr ? "-" : image_version(one->image));
   }
+  return text;
+}
+
+std::string problems_text(const Look& look) {
+  std::string text;
+  for (const ComponentProblem& one : look.problems)
+    text += fmt::format("\n{} {}\n  {}\n", one.key, one.problem, one.advice);
   return text;
 }
 
 boost::json::array components_json(const Look& look) {
   boost::json::array out;
-  for (const Member& member : members_of(look.settings)) {
-    const ComponentContainer* one = find(look.liveness, member.key);
-    out.push_back(json_object{{"name", member.key},
-                              {"component", member.component},
-                              {"address", member.address},
-                              {"node", member.node},
-                              {"container", one == nullptr ? "" : one->name},
-                              {"image", one == nullptr ? "" : one->image},
-                              {"running", one != nullptr && one->is_running},
-                              {"exitCode", one == nullptr ? 0 : one->exit_code}});
+  const std::vector<Member> members = members_of(look.settings);
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    const Member& member = members[i];
+    const ComponentContainer* one = find_component(look.liveness, member.key);
+    const ComponentHealth* health = health_of(look, i);
+    json_object object{{"name", member.key},
+                       {"component", member.component},
+                       {"address", member.address},
+                       {"node", member.node},
+                       {"container", one == nullptr ? "" : one->name},
+                       {"image", one == nullptr ? "" : one->image},
+                       {"version", one == nullptr ? "" : image_version(one->image)},
+                       {"running", one != nullptr && one->is_running},
+                       {"restarts", one == nullptr ? 0 : one->restarts},
+                       {"exitCode", one == nullptr ? 0 : one->exit_code}};
+    // Null: it serves nothing that could be asked, or does not run.
+    if (health != nullptr && health->is_asked)
+      object["healthy"] = health->is_healthy;
+    else
+      object["healthy"] = nullptr;
+    object["message"] = health == nullptr ? "" : health->message;
+    out.push_back(std::move(object));
   }
   return out;
+}
+
+boost::json::array problems_json(const Look& look) {
+  boost::json::array out;
+  for (const ComponentProblem& one : look.problems)
+    out.push_back(json_object{{"component", one.key}, {"problem", one.problem}, {"advice", one.advice}});
+  return out;
+}
+
+std::string size_text(std::uint64_t bytes) {
+  return bytes < (10u << 20) ? fmt::format("{} KiB", bytes >> 10) : fmt::format("{} MiB", bytes >> 20);
 }
 
 std::string text_of(const Look& look, SystemTime now) {
@@ -96,8 +146,9 @@ std::string text_of(const Look& look, SystemTime now) {
                               : "not running");
   add(text, "Api-server ready:", std::string(yes(look.health.is_api_ready)));
   if (s.has_containers()) {
-    const std::size_t ready = s.nodes.size() - std::min(look.health.waiting_nodes.size(), s.nodes.size());
-    add(text, "Nodes ready:", fmt::format("{} of {}", ready, s.nodes.size()));
+    const std::size_t waiting = std::min(look.health.waiting_nodes.size(), s.nodes.size());
+    add(text, "Nodes ready:",
+        fmt::format("{} of {}", look.health.is_api_ready ? s.nodes.size() - waiting : 0, s.nodes.size()));
   } else {
     add(text, "Node ready:", fmt::format("{} ({}, {})", yes(look.health.is_node_ready), s.node_name,
                                          joined(s.node_addresses)));
@@ -106,8 +157,10 @@ std::string text_of(const Look& look, SystemTime now) {
   add(text, "Pods:", joined(s.pod_cidrs));
   add(text, "Services:", joined(s.service_cidrs));
   if (!s.published_ports.empty()) add(text, "Published ports:", joined(s.published_ports, ", "));
-  add(text, "Next expiry:", look.expiry);
-  if (s.has_containers() && look.phase != "stopped") text += components_text(look, now);
+  add(text, "Store:", size_text(look.store_bytes));
+  add(text, "Next expiry:",
+      look.expiry + (look.days_left ? fmt::format(", {} days left", *look.days_left) : std::string()));
+  if (s.has_containers() && look.phase != "stopped") text += components_text(look, now) + problems_text(look);
   return text;
 }
 
@@ -127,7 +180,10 @@ json_object json_of(const Look& look) {
   object["apiServerReady"] = look.health.is_api_ready;
   object["nodeReady"] = look.health.is_node_ready;
   object["message"] = look.health.message;
+  object["problems"] = problems_json(look);
+  object["storeBytes"] = look.store_bytes;
   object["nextCertificateExpiry"] = look.expiry;
+  if (look.days_left) object["certificateDaysLeft"] = *look.days_left;
   return object;
 }
 
@@ -137,6 +193,9 @@ Result<> verdict_of(const Look& look) {
     return failure("ClusterStopped", fmt::format("cluster \"{}\" is stopped", name));
   if (look.liveness.is_running && look.settings.engine.is_private && !look.is_engine_answering)
     return failure("EngineStopped", fmt::format("the Podman of cluster \"{}\" has ended", name));
+  if (look.is_in_the_dark())
+    return failure("NotReady",
+                   fmt::format("what runs of cluster \"{}\" is not known: {}", name, look.liveness.problem));
   if (!look.liveness.is_running)
     return failure("ClusterEnded", fmt::format("cluster \"{}\" does not run: {}", name, look.health.message));
   if (look.settings.has_containers() && !look.liveness.is_whole)
@@ -147,32 +206,61 @@ Result<> verdict_of(const Look& look) {
   return {};
 }
 
+Result<Look> look_closely(Session& session, const Context& context) {
+  const ClusterSettings& settings = context->settings;
+  Environment& environment = context->environment;
+  Look look{.settings = settings,
+            .phase = {},
+            .liveness = {},
+            .health = {},
+            .component_health = {},
+            .problems = {},
+            .days_left = {}};
+  RN_TRY(look.phase, session.phase(settings.name));
+  RN_TRY(look.liveness, look_at(*context));
+  look.component_health = ask_components(*context, look.liveness);
+  if (settings.has_containers() && look.phase != "stopped")
+    look.problems = component_problems(settings, look.liveness, look.component_health);
+  look.is_engine_answering = environment.engine.is_answering(settings.engine);
+  if (look.liveness.is_running || (look.is_in_the_dark() && look.phase != "stopped"))
+    look.health = cluster_health(*context, look.liveness);
+  if (!look.liveness.is_running) look.health.message = look.liveness.problem;
+  if (!look.health.is_api_ready) look.health.waiting_nodes = node_names(settings);
+  look.store_bytes = store_bytes(context->paths);
+  if (const auto list = certs::expiries(context->paths.pki()); list && !list->empty()) {
+    const SystemTime end = list->front().info.not_after;
+    look.expiry = fmt::format("{} ({})", date_text(end), list->front().file);
+    look.days_left =
+        std::chrono::duration_cast<std::chrono::hours>(end - environment.clock.now()).count() / 24;
+  }
+  return look;
+}
+
+json_object json_with_verdict(const Look& look, const Result<>& verdict) {
+  json_object object = json_of(look);
+  if (!verdict) object["error"] = error_json(verdict.error());
+  return object;
+}
+
 Result<> run_status(Invocation& invocation) {
   RN_TRY(auto session, Session::open(invocation, Session::Access::read));
   RN_TRY(const ClusterSettings settings, session->cluster(invocation.name));
-  const Context context = session->context(settings);
-  Look look{.settings = settings, .phase = {}, .liveness = {}, .health = {}};
-  RN_TRY(look.phase, session->phase(settings.name));
-  RN_TRY(look.liveness, look_at(*context));
-  if (look.liveness.is_running) {
-    look.health = cluster_health(*context, look.liveness);
-  } else {
-    look.health.waiting_nodes = node_names(settings);
-    look.health.message = look.liveness.problem;
-  }
-  look.is_engine_answering = invocation.environment.engine.is_answering(settings.engine);
-  if (const auto list = certs::expiries(context->paths.pki()); list && !list->empty())
-    look.expiry = fmt::format("{} ({})", date_text(list->front().info.not_after), list->front().file);
+  RN_TRY(const Look look, look_closely(*session, session->context(settings)));
   const Result<> verdict = verdict_of(look);
-  json_object object = json_of(look);
-  if (!verdict) object["error"] = error_json(verdict.error());
-  invocation.print(text_of(look, invocation.environment.clock.now()), boost::json::serialize(object) + "\n");
+  invocation.print(text_of(look, invocation.environment.clock.now()),
+                   boost::json::serialize(json_with_verdict(look, verdict)) + "\n");
   if (verdict || !invocation.is_json) return verdict;
   invocation.exit_code = error_kind(verdict.error().reason).exit_code;  // one document, not two
   return {};
 }
 
 }  // namespace
+
+json_object status_json(Session& session, const Context& context) {
+  const auto look = look_closely(session, context);
+  return look ? json_with_verdict(*look, verdict_of(*look))
+              : json_object{{"error", error_json(look.error())}};
+}
 
 Command status_command() {
   return {.word = "status",

@@ -145,6 +145,7 @@ ComponentContainer component_of(const engine::Engine& engine, const engine::Cont
                          .exit_code = details.exit_code,
                          .log_file = details.log_path,
                          .has_ended = details.finished_at_ns > 0,
+                         .restarts = details.restarts,
                          .started_at = {}};
   out.started_at += std::chrono::duration_cast<std::chrono::system_clock::duration>(
       std::chrono::nanoseconds(details.started_at_ns));

@@ -150,6 +150,12 @@ Result<EnginesFacts> LinuxFacts::engines() {
   return facts;
 }
 
+Result<ProgramFacts> LinuxFacts::programs() {
+  RN_TRY(ProgramFacts facts, ProcFacts::programs());
+  facts.has_etcd = !engine::find_program("etcd").empty();
+  return facts;
+}
+
 Result<KernelFacts> LinuxFacts::kernel() {
   if (!is_root()) return Status{403, "Forbidden", "network namespaces are made by root alone", nullptr};
   KernelFacts facts{.has_overlay = has_file_system("overlay")};
@@ -171,7 +177,7 @@ Result<FirewallFacts> LinuxFacts::firewall() {
   RN_TRY(auto netlink, network::Netlink::open());
   RN_TRY(const auto links, netlink.links());
   for (const network::Link& link : links)
-    if (link.name.starts_with(network::link_prefix) && link.kind == "veth")
+    if (link.name.starts_with(network::link_prefix) && (link.kind == "veth" || link.kind == "bridge"))
       facts.node_links.push_back(link.name);
   if (const auto tables = certs::read_text("/proc/thread-self/net/ip_tables_names", 4096)) {
     std::string name;

@@ -18,6 +18,7 @@ class LinuxFacts final : public ProcFacts {
   Result<EnginesFacts> engines() override;
   Result<KernelFacts> kernel() override;
   Result<FirewallFacts> firewall() override;
+  Result<ProgramFacts> programs() override;
 
  private:
   std::function<std::optional<std::string>(const char*)> variable_;

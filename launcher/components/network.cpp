@@ -1,10 +1,18 @@
 #include "launcher/components/network.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <sstream>
+
 #include "network/bridge/cluster_routes.h"
 #include "network/host_side.h"
+#include "network/isolation.h"
 #include "network/names.h"
 #include "network/namespace.h"
 #include "network/netlink.h"
+#include "network/nft.h"
 #include "network/node_link.h"
 #include "network/node_sysctls.h"
 #include "network/service_drop.h"
@@ -94,6 +102,54 @@ Result<> LinuxNetwork::check_drop_rules(const NodeNetwork& wanted) {
   if (wanted.node_netns.empty()) return {};
   RN_TRY(const NetworkNamespace node, NetworkNamespace::open(wanted.node_netns));
   return network::check_service_drop(node, wanted.cluster, ranges);
+}
+
+Result<std::vector<std::string>> LinuxNetwork::missing_host_rules(const NodeNetwork& wanted) {
+  std::vector<std::string> out;
+  RN_TRY(const auto ranges, prefixes(wanted.service_cidrs));
+  RN_TRY(const NetworkNamespace host, NetworkNamespace::current());
+  if (const auto drop = network::check_service_drop(host, wanted.cluster, ranges); !drop)
+    out.push_back("the drop rule of its services (" + drop.error().message + ")");
+  if (wanted.bridge.empty()) return out;
+  RN_TRY(const bool is_isolated, network::has_isolation(host, wanted.cluster));
+  if (!is_isolated) out.emplace_back("the rules that keep other clusters out");
+  RN_TRY(auto netlink, network::Netlink::open(host));
+  RN_TRY(const auto routes, network::cluster_routes(netlink, wanted.cluster));
+  for (const IpPrefix& range : ranges)
+    if (std::none_of(routes.begin(), routes.end(), [&](const auto& one) { return one.destination == range; }))
+      out.push_back("the route to its services " + range.to_string());
+  return out;
+}
+
+Result<std::string> LinuxNetwork::describe(const std::string& cluster) {
+  RN_TRY(const NetworkNamespace host, NetworkNamespace::current());
+  RN_TRY(auto netlink, network::Netlink::open(host));
+  RN_TRY(const auto links, netlink.links());
+  RN_TRY(const auto routes, netlink.routes());
+  std::string out;
+  std::map<int, std::string> own;
+  for (const network::Link& link : links) {
+    if (!link.name.starts_with(network::interface_prefix(cluster))) continue;
+    own.emplace(link.index, link.name);
+    out += fmt::format("link {} ({}, mtu {}{}) {}\n", link.name, link.kind, link.mtu,
+                       link.is_running ? "" : ", not running", link.alias);
+  }
+  for (const network::Route& route : routes)
+    if (own.contains(route.index) || network::is_cluster_route(route, cluster))
+      out += fmt::format("route {} via {} dev {} proto {} metric {}\n", route.destination.to_string(),
+                         route.gateway ? route.gateway->to_string() : "-",
+                         own.contains(route.index) ? own[route.index] : std::to_string(route.index),
+                         route.protocol, route.metric);
+  RN_TRY(auto nft, network::Nft::open());
+  RN_TRY(const std::string tables, nft.run("list tables inet"));
+  std::istringstream lines(tables);
+  const std::string prefix = "table inet " + network::table_name(cluster);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with(prefix)) continue;
+    RN_TRY(const std::string table, nft.run("list " + line));
+    out += table;
+  }
+  return out;
 }
 
 Result<> LinuxNetwork::link_node(const NodeNetwork& wanted) {

@@ -12,6 +12,8 @@ class LinuxNetwork final : public NetworkPort {
   Result<bool> has_traces(const std::string& cluster) override;
   Result<> load_drop_rules(const NodeNetwork& network) override;
   Result<> check_drop_rules(const NodeNetwork& network) override;
+  Result<std::vector<std::string>> missing_host_rules(const NodeNetwork& network) override;
+  Result<std::string> describe(const std::string& cluster) override;
   Result<> link_node(const NodeNetwork& network) override;
   Result<> unlink_node(const NodeNetwork& network) override;
   Result<> remove_all(const std::string& cluster) override;

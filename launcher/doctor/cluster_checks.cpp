@@ -3,17 +3,20 @@
 #include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
 
-#include <filesystem>
+#include <set>
 
 #include "certs/file.h"
 #include "certs/pki.h"
+#include "launcher/containers/topology.h"
 #include "launcher/ports/engine_port.h"
+#include "launcher/ports/facts_port.h"
+#include "launcher/ports/host_port.h"
 #include "launcher/ports/http_port.h"
+#include "launcher/ports/network_port.h"
+#include "launcher/store_size.h"
 
 namespace rusternetes::launcher::doctor {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr std::chrono::milliseconds api_patience{1500};
 // It is the launcher's own: `start` makes a leaf anew that ends sooner.
@@ -39,19 +42,6 @@ std::string ask_readiness(const StepContext& context) {
              : fmt::format("/readyz answers {}: {}", answer->status, answer->body.substr(0, 200));
 }
 
-std::uint64_t bytes_below(const fs::path& folder) {
-  std::uint64_t out = 0;
-  std::error_code error;
-  for (auto at = fs::recursive_directory_iterator(folder, error);
-       !error && at != fs::recursive_directory_iterator(); at.increment(error)) {
-    std::error_code gone;
-    if (!at->is_regular_file(gone)) continue;
-    const auto size = at->file_size(gone);
-    if (!gone) out += size;
-  }
-  return out;
-}
-
 bool has_context(const std::string& file, const std::string& name) {
   const auto text = certs::read_text(file);
   if (!text) return false;
@@ -65,6 +55,44 @@ bool has_context(const std::string& file, const std::string& name) {
   return false;
 }
 
+void read_components(StepContext& context, const Liveness& liveness, ClusterFacts& facts) {
+  const ClusterSettings& settings = context.settings;
+  facts.components = members_of(settings).size();
+  facts.problems = component_problems(settings, liveness, ask_components(context, liveness));
+  if (!facts.does_engine_answer) return;
+  std::set<std::string> references;
+  for (const auto& [component, reference] : settings.images) references.insert(reference);
+  for (const std::string& reference : references) {
+    const auto is_there = context.environment.engine.has_image(settings.engine, reference);
+    if (!is_there) facts.images_error = is_there.error().message;
+    if (is_there && !*is_there) facts.missing_images.push_back(reference);
+  }
+  if (context.environment.facts == nullptr) return;
+  std::vector<std::uint16_t> ports;
+  if (!facts.is_running) ports.push_back(settings.api_port);  // else its silence tells more
+  for (const std::string& text : settings.published_ports)
+    if (const auto port = parse_published_port(text)) ports.push_back(port->host);
+  for (const std::uint16_t port : ports) {
+    const auto listeners = context.environment.facts->listeners(port);
+    if (!listeners) continue;  // not shown to this user
+    facts.ports.push_back({port, listeners->empty() ? ""
+                                                    : fmt::format("{} (pid {})", listeners->front().program,
+                                                                  listeners->front().pid)});
+  }
+}
+
+void read_rules(StepContext& context, ClusterFacts& facts) {
+  if (!context.environment.host.is_root()) {
+    facts.rules_error = "the host's rules are shown to root alone";
+    return;
+  }
+  const auto missing = context.environment.network.missing_host_rules(node_network_of(context.settings, ""));
+  if (missing)
+    facts.missing_rules = *missing;
+  else
+    facts.rules_error = missing.error().message;
+}
+
 }  // namespace
 
 ClusterFacts read_cluster(StepContext& context, std::string phase) {
@@ -74,16 +102,20 @@ ClusterFacts read_cluster(StepContext& context, std::string phase) {
                      .server = settings.server(),
                      .engine = fmt::format("{} at {}", settings.engine.kind, settings.engine.socket),
                      .kubeconfig = settings.user_kubeconfig};
-  if (const auto process = context.environment.process.status(process_spec(context))) {
-    facts.is_running = process->is_running;
-    facts.pid = process->child_pid;
-    facts.restarts = process->restarts;
-    facts.last_exit = process->last_exit;
-  } else {
-    facts.process_error = process.error().message;
-  }
-  if (facts.is_running) facts.silence = ask_readiness(context);
   facts.does_engine_answer = context.environment.engine.is_answering(settings.engine);
+  if (const auto liveness = look_at(context)) {
+    facts.is_running = liveness->is_running;
+    facts.pid = liveness->process.child_pid;
+    facts.restarts = liveness->process.restarts;
+    facts.last_exit = liveness->process.last_exit;
+    if (settings.has_containers()) read_components(context, *liveness, facts);
+  } else {
+    facts.process_error = liveness.error().message;
+  }
+  if (facts.is_running) {
+    facts.silence = ask_readiness(context);
+    read_rules(context, facts);
+  }
   const auto expiries = certs::expiries(context.paths.pki());
   if (!expiries) {
     facts.certificates_error = expiries.error().message;
@@ -93,7 +125,7 @@ ClusterFacts read_cluster(StepContext& context, std::string phase) {
     facts.first_to_expire = expiries->front().file;
     facts.expires_at = expiries->front().info.not_after;
   }
-  facts.store_bytes = bytes_below(context.paths.data());
+  facts.store_bytes = store_bytes(context.paths);
   facts.has_context = has_context(settings.user_kubeconfig, settings.context());
   return facts;
 }
@@ -116,6 +148,65 @@ Finding check_process(const ClusterFacts& facts, const std::string& start) {
   return {Level::ok, "process", fmt::format("pid {}, {} restarts", facts.pid, facts.restarts), ""};
 }
 
+// Of a cluster of containers: one finding for all that is well, or one for each that is not.
+void check_components(const ClusterFacts& facts, const std::string& start, Findings& out) {
+  if (!facts.is_running || !facts.process_error.empty()) {
+    Finding one = check_process(facts, start);
+    one.what = "components";
+    if (one.level == Level::problem)
+      one.finding =
+          facts.does_engine_answer ? "all have ended" : "the engine, which runs them, does not answer";
+    return out.push_back(std::move(one));
+  }
+  bool is_well = true;
+  for (const ComponentProblem& each : facts.problems) {
+    is_well = is_well && !each.is_serious;
+    out.push_back({each.is_serious ? Level::problem : Level::warning, "components",
+                   fmt::format("{} {}", each.key, each.problem), each.advice});
+  }
+  if (is_well)
+    out.push_back(
+        {Level::ok, "components", fmt::format("{} run, and say that they are well", facts.components), ""});
+}
+
+void check_images(const ClusterFacts& facts, Findings& out) {
+  const std::string anew = fmt::format("rusternetes-ctl stop {0} && rusternetes-ctl start {0}", facts.name);
+  if (!facts.images_error.empty()) out.push_back({Level::unknown, "images", facts.images_error, ""});
+  for (const std::string& one : facts.missing_images)
+    out.push_back({Level::warning, "images",
+                   fmt::format("{} has no image {} any more: what runs of it could not be made again",
+                               facts.engine, one),
+                   "It is loaded again by: " + anew});
+  if (facts.images_error.empty() && facts.missing_images.empty() && facts.does_engine_answer)
+    out.push_back({Level::ok, "images", "the engine has those of all components", ""});
+}
+
+void check_rules(const ClusterFacts& facts, const std::string& start, Findings& out) {
+  const bool has_agent = facts.components > 0;
+  if (!facts.rules_error.empty()) out.push_back({Level::unknown, "host-rules", facts.rules_error, ""});
+  for (const std::string& one : facts.missing_rules)
+    out.push_back({Level::problem, "host-rules", "the host lacks " + one,
+                   has_agent
+                       ? fmt::format("The host-agent puts it back; if not, see: rusternetes-ctl logs {} "
+                                     "--component host-agent",
+                                     facts.name)
+                       : "The process puts it back; if not: " + start});
+  if (facts.rules_error.empty() && facts.missing_rules.empty())
+    out.push_back({Level::ok, "host-rules", "they stand", ""});
+}
+
+void check_ports(const ClusterFacts& facts, Findings& out) {
+  for (const PortFacts& one : facts.ports) {
+    if (facts.is_running && one.holder.empty())
+      out.push_back({Level::problem, "ports",
+                     fmt::format("nobody listens on the published port {}", one.port),
+                     fmt::format("See why: rusternetes-ctl logs {} --component host-agent", facts.name)});
+    else if (!facts.is_running && !one.holder.empty())
+      out.push_back({Level::warning, "ports", fmt::format("{} is taken by {}", one.port, one.holder),
+                     "End that program before the cluster is started."});
+  }
+}
+
 Finding check_certificates(const ClusterFacts& facts, SystemTime now, const std::string& start) {
   if (!facts.certificates_error.empty())
     return {Level::unknown, "certificates", facts.certificates_error, ""};
@@ -132,8 +223,16 @@ Finding check_certificates(const ClusterFacts& facts, SystemTime now, const std:
 
 Findings check_cluster(const ClusterFacts& facts, SystemTime now) {
   const std::string start = fmt::format("rusternetes-ctl start {}", facts.name);
-  Findings out{check_process(facts, start)};
+  Findings out;
+  if (facts.components > 0) {
+    check_components(facts, start, out);
+    check_images(facts, out);
+    check_ports(facts, out);
+  } else {
+    out.push_back(check_process(facts, start));
+  }
   if (facts.is_running) {
+    check_rules(facts, start, out);
     out.push_back(
         facts.silence.empty()
             ? Finding{Level::ok, "api-server", "ready at " + facts.server, ""}

@@ -172,11 +172,27 @@ Findings check_clock(const ClockFacts& facts) {
 }
 
 Findings check_programs(const ProgramFacts& facts) {
-  if (facts.missing.empty())
-    return {{Level::ok, "programs", fmt::format("whole in {}", facts.folder.string()), ""}};
-  return {{Level::problem, "programs",
-           fmt::format("{} not in {}, or not executable", joined_words(facts.missing), facts.folder.string()),
-           "Build everything (scripts/build), or install it beside rusternetes-ctl."}};
+  const char* build = "Build everything (scripts/build), or install it beside rusternetes-ctl.";
+  const auto absent = [&](const std::vector<std::string>& names) {
+    return fmt::format("{} not in {}, or not executable", joined_words(names), facts.folder.string());
+  };
+  Findings out;
+  out.push_back(facts.missing.empty()
+                    ? Finding{Level::ok, "programs", fmt::format("whole in {}", facts.folder.string()), ""}
+                    : Finding{Level::problem, "programs", absent(facts.missing), build});
+  out.push_back(facts.missing_components.empty()
+                    ? Finding{Level::ok, "component-programs", "images can be made of them", ""}
+                    : Finding{Level::warning, "component-programs",
+                              absent(facts.missing_components) +
+                                  ": --mode sqlite and --mode etcd need them, or images (--registry)",
+                              build});
+  out.push_back({Level::ok, "etcd",
+                 facts.has_etcd
+                     ? "there is one for --mode etcd"
+                     : "there is none, which --mode etcd alone would need (apt install etcd-server, or "
+                       "--image etcd=REFERENCE)",
+                 ""});
+  return out;
 }
 
 Findings check_init(bool has_systemd) {

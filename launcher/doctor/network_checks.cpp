@@ -96,17 +96,17 @@ Findings check_kernel(const KernelFacts& facts) {
 }
 
 Findings check_forwarding(const ForwardingFacts& facts) {
-  return {
-      {Level::ok, "ip-forward",
-       facts.is_forwarding ? "net.ipv4.ip_forward is on"
-                           : "net.ipv4.ip_forward is off; a cluster turns it on",
-       ""},
-      {Level::ok, "bridge-nf",
-       !facts.bridge_nf   ? "br_netfilter is not loaded: iptables' rules do not see what stays on a bridge"
-       : *facts.bridge_nf ? "bridge-nf-call-iptables is 1: rules also see what stays on an engine's bridge; "
-                            "Pods have no bridge"
-                          : "bridge-nf-call-iptables is 0: rules do not see what stays on an engine's bridge",
-       ""}};
+  return {{Level::ok, "ip-forward",
+           facts.is_forwarding ? "net.ipv4.ip_forward is on"
+                               : "net.ipv4.ip_forward is off; a cluster turns it on",
+           ""},
+          {Level::ok, "bridge-nf",
+           !facts.bridge_nf ? "br_netfilter is not loaded: iptables' rules do not see what stays on a bridge"
+           : *facts.bridge_nf
+               ? "bridge-nf-call-iptables is 1: rules also see what stays on an engine's bridge, as "
+                 "between nodes that are containers; Pods have no bridge"
+               : "bridge-nf-call-iptables is 0: rules do not see what stays on an engine's bridge",
+           ""}};
 }
 
 Findings check_firewall(const FirewallFacts& facts) {
@@ -151,9 +151,9 @@ Findings check_port(std::uint16_t port, const std::vector<Listener>& listeners) 
   const std::string what = fmt::format("port-{}", port);
   if (listeners.empty()) return {{Level::ok, what, "free", ""}};
   const Listener& one = listeners.front();
-  if (one.program == "rusternetes")
+  if (one.program == "rusternetes" || one.program == "api-proxy")
     return {{Level::ok, what,
-             fmt::format("a cluster's (rusternetes, pid {}); the next one gets another", one.pid), ""}};
+             fmt::format("a cluster's ({}, pid {}); the next one gets another", one.program, one.pid), ""}};
   const std::string holder = one.pid == 0 ? std::string("a process that this user cannot see")
                                           : fmt::format("{} (pid {})", one.program, one.pid);
   return {{Level::warning, what,

@@ -66,6 +66,7 @@ struct ComponentContainer {
   int exit_code = 0;                        // of its last end
   std::string log_file;  // what it writes; in the engine's format
   bool has_ended = false;  // once at least, by itself or by a stop
+  int restarts = 0;        // by the engine, since it was last started by hand
   std::chrono::system_clock::time_point started_at;  // the epoch: never
 };
 

@@ -119,6 +119,8 @@ struct MemoryFacts {
 struct ProgramFacts {
   std::filesystem::path folder;
   std::vector<std::string> missing;  // of those that stand beside rusternetes-ctl
+  std::vector<std::string> missing_components;  // the same, of those that images are made of
+  bool has_etcd = true;                         // which is not of ours
 };
 
 class FactsPort {

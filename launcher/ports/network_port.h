@@ -34,6 +34,11 @@ class NetworkPort {
   // rule is not certain to stand.
   virtual Result<> load_drop_rules(const NodeNetwork& network) = 0;
   virtual Result<> check_drop_rules(const NodeNetwork& network) = 0;
+  // What the host lacks of a cluster that runs, in words: "the drop rule of its services". Of a cluster of
+  // containers also what its host-agent keeps there.
+  virtual Result<std::vector<std::string>> missing_host_rules(const NodeNetwork& network) = 0;
+  // The cluster's own tables, links and routes in the host's namespace, for people to read.
+  virtual Result<std::string> describe(const std::string& cluster) = 0;
   // The wire between host and node with both sides' addresses and routes, and the host's translations for it.
   // Needs the drop rules.
   virtual Result<> link_node(const NodeNetwork& network) = 0;

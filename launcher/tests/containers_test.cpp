@@ -168,6 +168,64 @@ TEST_CASE("a component that has ended is told, and start brings it back") {
   CHECK(world.run({"status", "a"}) == 0);
 }
 
+TEST_CASE("status asks each component, at its own address and with what it trusts, and says what to do") {
+  World world;
+  REQUIRE(world.run({"create", "a", "--ha"}) == 0);
+  world.http.asked.clear();
+  REQUIRE(world.run({"status", "a"}) == 0);
+  std::map<std::string, HttpRequest> asked;
+  for (const HttpRequest& one : world.http.asked) CHECK(asked.emplace(one.url, one).second);
+  CHECK(asked.size() == 3 + 3 + 2 + 2 + 2 + 1 + 2 + 2);  // all but host-agent and what holds the nodes
+  const fs::path pki = world.home() / "clusters/a/pki";
+  const auto text = [&](const char* name) { return certs::read_text(pki / name).value(); };
+  const HttpRequest& store = asked.at("https://10.214.0.3:2379/health");
+  CHECK(store.authority_pem == text("etcd/ca.crt"));
+  CHECK(store.certificate_pem == text("apiserver-etcd-client.crt"));
+  CHECK(store.is_server_verified);
+  const HttpRequest& api = asked.at("https://10.214.0.7:6443/readyz");
+  CHECK(api.authority_pem == text("ca.crt"));
+  CHECK(api.certificate_pem == text("admin.crt"));
+  CHECK(asked.at("https://10.214.0.16:10250/healthz").certificate_pem ==
+        text("apiserver-kubelet-client.crt"));
+  for (const auto& [url, one] : asked)  // no key of the cluster's for whom nothing proves
+    if (!one.is_server_verified) CHECK(one.key_pem.empty());
+  CHECK_FALSE(asked.at("https://10.214.0.9:10257/healthz").is_server_verified);
+  CHECK(asked.contains("https://127.0.0.1:6443/readyz"));  // the api-proxy
+
+  CHECK(contains(world.out.str(), "0.1.0-abc"));
+  CHECK(contains(world.out.str(), "days left"));
+  world.http.sick = {{"10.214.0.3:2379", 0}, {"10.214.0.10:10259", 503}, {"10.214.0.16:10250", 403}};
+  std::ofstream(world.home() / "clusters/a/data/etcd-1/db") << std::string(3 << 20, 'x');
+  REQUIRE(world.run({"status", "a"}) == 0);  // the nodes are Ready
+  INFO(world.out.str());
+  CHECK(contains(world.out.str(),
+                 "\netcd-2 does not answer: Connection refused\n  See why: rusternetes-ctl logs a"));
+  CHECK(contains(world.out.str(), "scheduler-1 is not well, it answers 503"));
+  CHECK(contains(world.out.str(), "Store:               3072 KiB"));
+  REQUIRE(world.run({"status", "a", "--output", "json"}) == 0);
+  const auto json = boost::json::parse(world.out.str());
+  CHECK(json.at("problems").as_array().size() == 2);  // a kubelet that may not say is no problem
+  CHECK(json.at("storeBytes") == 3 << 20);
+  CHECK(json.at("certificateDaysLeft").as_int64() > 300);
+  std::map<std::string, boost::json::value> components;
+  for (const auto& one : json.at("components").as_array())
+    components[std::string(one.at("name").as_string())] = one;
+  CHECK(components.at("etcd-2").at("healthy") == false);
+  CHECK(components.at("etcd-1").at("healthy") == true);
+  CHECK(components.at("host-agent").at("healthy").is_null());
+  world.engine.running.clear();
+  CHECK(world.run({"status", "a"}) == 9);  // Podman's service has ended, and what it has started runs on
+  CHECK(contains(world.out.str(), "(etcd, highly available, running)"));
+  CHECK(contains(world.out.str(), "Nodes ready:         2 of 2"));
+  CHECK(contains(world.out.str(), "not known"));
+  CHECK_FALSE(contains(world.out.str(), "has no container"));
+  CHECK(contains(world.err.str(), "what runs of cluster \"a\" is not known: podman does not answer"));
+  world.engine.running = {"podman"};
+  REQUIRE(world.run({"list"}) == 0);
+  CHECK(contains(world.out.str(), "NODES"));
+  CHECK(contains(world.out.str(), "etcd (ha)"));
+}
+
 TEST_CASE("restart and new certificates go through the components and leave the nodes' networks") {
   World world;
   REQUIRE(world.run({"create", "a", "--ha"}) == 0);

@@ -294,11 +294,18 @@ TEST_CASE("doctor: clock, memory, programs, user and port") {
 
   CHECK(the(check_programs({.folder = "/opt", .missing = {"rusternetes"}}), "programs").level ==
         Level::problem);
+  const auto components =
+      check_programs({.folder = "/opt", .missing_components = {"kubelet"}, .has_etcd = false});
+  CHECK(the(components, "programs").level == Level::ok);
+  CHECK(the(components, "component-programs").level == Level::warning);
+  CHECK(contains(the(components, "component-programs").finding, "kubelet not in /opt"));
+  CHECK(contains(the(components, "etcd").finding, "apt install etcd-server"));
   CHECK(the(check_user(false), "user").level == Level::warning);
   CHECK(contains(the(check_init(false), "init").finding, "rusternetes-ctl start"));
 
   CHECK(the(check_port(6443, {}), "port-6443").level == Level::ok);
   CHECK(the(check_port(6443, {{"127.0.0.1:6443", 7, "rusternetes"}}), "port-6443").level == Level::ok);
+  CHECK(the(check_port(6443, {{"127.0.0.1:6443", 7, "api-proxy"}}), "port-6443").level == Level::ok);
   const Finding taken = the(check_port(6443, {{"[::]:6443", 7, "kube-apiserver"}}), "port-6443");
   CHECK(taken.level == Level::warning);
   CHECK(contains(taken.finding, "kube-apiserver (pid 7)"));

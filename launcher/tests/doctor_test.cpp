@@ -117,6 +117,69 @@ TEST_CASE("doctor: a cluster is looked at from its process to its context") {
   CHECK(contains(world.err.str(), "[ClusterNotFound]"));
 }
 
+TEST_CASE("doctor: a cluster of containers is looked at component by component") {
+  DoctorWorld world;
+  REQUIRE(world.run({"create", "a", "--mode", "sqlite", "--nodes", "1", "--publish", "8080:30080"}) == 0);
+  std::ofstream(world.home() / "clusters/a/data/rhino/state.db") << "store";
+  world.fake->port_listeners = std::vector<Listener>{{"0.0.0.0:8080", 7, "host-agent"}};
+  const auto doctor = [&](int wanted) {
+    CHECK(world.run({"doctor", "a", "--output", "json"}) == wanted);
+    INFO(world.out.str());
+  };
+  const auto says = [&](std::string_view part) {
+    REQUIRE(world.run({"doctor", "a"}) >= 0);
+    INFO(world.out.str());
+    CHECK(contains(world.out.str(), part));
+  };
+  doctor(0);
+  for (const char* what :
+       {"components", "images", "api-server", "engine", "certificates", "store", "host-rules"}) {
+    INFO(what);
+    CHECK(world.level(what, "a") == "ok");
+  }
+  CHECK(world.level("process", "a").empty());
+  world.things.add("component", "a.scheduler", "exited");
+  world.things.remove("component", "a.node-1");
+  world.http.sick = {{":10257/healthz", 500}, {":8181/ready", 0}};
+  world.engine.restarts["kubelet-1"] = 9;
+  doctor(11);
+  CHECK(world.level("components", "a") == "problemproblemproblemproblemwarning");
+  says("scheduler has ended with exit code 137");
+  says("fix: See why: rusternetes-ctl logs a --component scheduler --tail 50; then: rusternetes-ctl start a");
+  says("node-1 has no container");
+  says("controller-manager is not well, it answers 500: [-]etcd failed: it hangs");
+  says("dns does not answer: Connection refused");
+  says("kubelet-1 was restarted 9 times");
+  world.http.sick.clear();
+  world.engine.restarts.clear();
+  REQUIRE(world.run({"start", "a"}) == 0);
+  doctor(0);
+  world.things.remove("image-podman", "localhost_rusternetes_kubelet:1");
+  world.network.lacking = {"the route to its services 10.96.0.0/16"};
+  world.fake->port_listeners = std::vector<Listener>{};
+  doctor(11);
+  CHECK(world.level("images", "a") == "warning");
+  CHECK(world.level("host-rules", "a") == "problem");
+  CHECK(world.level("ports", "a") == "problem");
+  says("the host lacks the route to its services");
+  says("has no image localhost/rusternetes/kubelet:1 any more");
+  world.host.root = false;
+  world.fake->root = false;
+  doctor(11);
+  CHECK(world.level("host-rules", "a") == "unknown");
+  world.host.root = true;
+  REQUIRE(world.run({"stop", "a", "--yes"}) == 0);
+  world.fake->port_listeners = std::vector<Listener>{{"0.0.0.0:8080", 7, "nginx"}};
+  doctor(0);
+  CHECK(world.level("components", "a") == "ok");
+  CHECK(world.level("ports", "a") == "warningwarning");  // the api-server's and the published one
+  says("8080 is taken by nginx (pid 7)");
+  world.engine.running.clear();
+  world.things.remove("drop-host", "a");
+  doctor(0);
+  CHECK(world.level("components", "a") == "ok");
+}
+
 TEST_CASE("doctor: certificates that end soon, and a store that has grown") {
   const SystemTime now{std::chrono::seconds(1'780'000'000)};
   doctor::ClusterFacts facts{.name = "a",

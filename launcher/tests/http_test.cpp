@@ -126,6 +126,53 @@ TEST_CASE("a server or a client of another authority is no answer") {
   }
 }
 
+TEST_CASE("several are asked at the same time, and each has an answer of its own") {
+  CurlHttp http;
+  Server first("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\none");
+  Server second("HTTP/1.1 500 Oh\r\nContent-Length: 3\r\nConnection: close\r\n\r\ntwo");
+  Server stranger("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+  Server unverified("HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nfour");
+  const certs::KeyPair other = certs::make_authority({.common_name = "other"}, Clock::system().now()).value();
+  std::vector<HttpRequest> requests;
+  for (const Server* one : {&first, &second, &stranger, &unverified})
+    requests.push_back(request_to(*one, leaf(authority(), "admin", false)));
+  for (const std::size_t at : {2u, 3u}) requests[at].authority_pem = other.certificate_pem;
+  requests[3].is_server_verified = false;
+  requests.push_back({.url = "https://127.0.0.1:1/nobody", .timeout = std::chrono::seconds(5)});
+  const auto answers = http.send_all(requests);
+  REQUIRE(answers.size() == 5);
+  REQUIRE(answers[0]);
+  CHECK(answers[0]->body == "one");
+  REQUIRE(answers[1]);
+  CHECK(answers[1]->status == 500);
+  CHECK(answers[1]->body == "two");
+  CHECK_FALSE(answers[2]);
+  REQUIRE(answers[3]);
+  CHECK(answers[3]->body == "four");
+  CHECK_FALSE(answers[4]);
+  CHECK(http.send_all({}).empty());
+}
+
+TEST_CASE("one that does not answer keeps the others no longer than its timeout") {
+  CurlHttp http;
+  const int silent = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);  // accepted by the kernel alone
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  REQUIRE(::bind(silent, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+  REQUIRE(::listen(silent, 8) == 0);
+  socklen_t size = sizeof address;
+  ::getsockname(silent, reinterpret_cast<sockaddr*>(&address), &size);
+  const std::string url = "http://127.0.0.1:" + std::to_string(ntohs(address.sin_port)) + "/";
+  const auto begin = std::chrono::steady_clock::now();
+  const auto answers = http.send_all({3, {.url = url, .timeout = std::chrono::milliseconds(300)}});
+  const auto took = std::chrono::steady_clock::now() - begin;
+  ::close(silent);
+  for (const auto& one : answers) CHECK_FALSE(one);
+  CHECK(took >= std::chrono::milliseconds(250));
+  CHECK(took < std::chrono::milliseconds(850));  // not one after the other
+}
+
 TEST_CASE("a stream is read line by line until one is refused") {
   CurlHttp http;
   Server server("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\none\ntwo\nthree\nfour");

@@ -258,14 +258,15 @@ class FakeEngine final : public EnginePort {
                      .name = "rusternetes-" + cluster + "-" + key,
                      .key = key,
                      .component = is_numbered ? key.substr(0, dash) : key,
-                     .image = "image",
+                     .image = "localhost/rusternetes/image:0.1.0-abc",
                      .image_id = "sha256:1",
                      .is_running = is_running,
                      .end = is_running ? ComponentEnd::none : ComponentEnd::exited,
                      .pid = is_running ? 100 : 0,
                      .exit_code = is_running ? 0 : 137,
-                     .log_file = "/logs/" + key,
+                     .log_file = log_folder + "/" + key + ".log",
                      .has_ended = !is_running,
+                     .restarts = restarts.contains(key) ? restarts.at(key) : 0,
                      .started_at = {}});
     }
     return out;
@@ -303,7 +304,9 @@ class FakeEngine final : public EnginePort {
         if (request.tail != 1 || std::string_view(line) == "runs") on_line(key, file + " " + line);
     return {};
   }
-  std::map<std::string, int> starts;   // of components, by key
+  std::string log_folder = "/logs";
+  std::map<std::string, int> starts;    // of components, by key
+  std::map<std::string, int> restarts;  // that it has made by itself
   std::vector<std::string> restarted;  // in order
 
  private:
@@ -370,6 +373,13 @@ class FakeNetwork final : public NetworkPort {
     RN_CHECK(faults_.check("check-drop"));
     return stands(network);
   }
+  std::vector<std::string> lacking;  // beside the drop rule
+  Result<std::vector<std::string>> missing_host_rules(const NodeNetwork& network) override {
+    std::vector<std::string> out = lacking;
+    if (!things_.has("drop-host", network.cluster)) out.emplace_back("the drop rule of its services");
+    return out;
+  }
+  Result<std::string> describe(const std::string& cluster) override { return "table inet " + cluster + "\n"; }
   Result<> link_node(const NodeNetwork& network) override {
     RN_CHECK(faults_.check("link"));
     RN_CHECK(stands(network));
@@ -503,6 +513,34 @@ class FakeHttp final : public HttpPort {
       return HttpResponse{200, R"({"spec":{"renewTime":")" + renew_time + "\"}}"};
     return HttpResponse{200, node()};
   }
+  std::vector<Result<HttpResponse>> send_all(const std::vector<HttpRequest>& all) override {
+    std::vector<Result<HttpResponse>> out;
+    for (const HttpRequest& one : all) {
+      asked.push_back(one);
+      if (things_.names("released").empty()) {
+        out.emplace_back(internal_error(one.url + ": Connection refused"));
+        continue;
+      }
+      const auto known = bodies.find(one.url.substr(one.url.find('/', 8)));
+      if (known != bodies.end()) {
+        out.emplace_back(HttpResponse{200, known->second});
+        continue;
+      }
+      const auto bad = std::find_if(sick.begin(), sick.end(), [&](const auto& each) {
+        return one.url.find(each.first) != std::string::npos;
+      });
+      if (bad == sick.end())
+        out.emplace_back(HttpResponse{200, "ok"});
+      else if (bad->second == 0)
+        out.emplace_back(internal_error(one.url + ": Connection refused"));
+      else
+        out.emplace_back(HttpResponse{bad->second, "[-]etcd failed: it hangs\n"});
+    }
+    return out;
+  }
+  std::vector<HttpRequest> asked;             // by send_all()
+  std::map<std::string, std::string> bodies;  // what it gives for a path
+  std::map<std::string, int> sick;            // part of a URL -> what it answers; 0: nothing
   Result<int> stream(const HttpRequest&, const std::function<bool(std::string_view)>& on_line) override {
     on_line("{\"type\":\"ADDED\",\"object\":" + node() + "}");
     return 200;

@@ -8,7 +8,10 @@
 #include <catch2/catch.hpp>
 
 #include "launcher/components/engine.h"
+#include "network/bridge/cluster_routes.h"
+#include "network/isolation.h"
 #include "network/namespace.h"
+#include "network/netlink.h"
 
 using namespace rusternetes;
 using namespace rusternetes::launcher;
@@ -77,6 +80,53 @@ TEST_CASE("a cluster's traces on the host are its rule and its link, and removal
     RN_CHECK(port.remove_all("a"));
     CHECK_FALSE(traces());
     CHECK(port.host_ranges().value().empty());
+    return {};
+  });
+  if (!result) FAIL(result.error().message);
+}
+
+TEST_CASE("what a host lacks of a cluster of containers is named, and what it has is described") {
+  if (::geteuid() != 0) {
+    WARN("SKIPPED: network namespaces need root");
+    return;
+  }
+  const auto host = network::NetworkNamespace::create().value();
+  LinuxNetwork port;
+  const auto result = network::inside_thread(host, [&]() -> Result<> {
+    NodeNetwork wanted{"a", "", "", {"10.220.0.1"}, {}, {"10.244.0.0/16"}, {"10.96.0.0/16"}};
+    wanted.bridge = port.bridge_name("a");
+    const auto lacks = [&](std::size_t count, const std::string& first) {
+      const auto missing = port.missing_host_rules(wanted).value();
+      CHECK(missing.size() == count);
+      if (!missing.empty()) CHECK(missing[0].starts_with(first));
+    };
+    lacks(3, "the drop rule of its services");
+    CHECK(port.describe("a").value().empty());
+    RN_CHECK(port.load_drop_rules(wanted));
+    lacks(2, "the rules that keep other clusters out");
+    RN_CHECK(network::load_isolation(host, "a"));
+    lacks(1, "the route to its services 10.96.0.0/16");
+    RN_TRY(auto netlink, network::Netlink::open(host));
+    RN_CHECK(netlink.create_bridge(wanted.bridge, "a's"));
+    RN_CHECK(netlink.set_up(wanted.bridge));
+    RN_TRY(const auto link, netlink.find_link(wanted.bridge));
+    RN_TRY(const auto address, network::IpPrefix::parse("10.220.0.1/24"));
+    RN_CHECK(netlink.ensure_address({link->index, address, {}}));
+    RN_TRY(const auto services, network::IpPrefix::parse("10.96.0.0/16"));
+    RN_TRY(const auto entry, network::IpAddress::parse("10.220.0.16"));
+    RN_TRY([[maybe_unused]] const bool is_new,
+           network::sync_cluster_routes(netlink, "a", link->index, {{services, entry}},
+                                        [](const auto&) { return true; }));
+    lacks(0, "");
+    const std::string text = port.describe("a").value();
+    INFO(text);
+    for (const std::string& part :
+         {"link " + wanted.bridge + " (bridge", std::string("route 10.96.0.0/16 via 10.220.0.16"),
+          std::string("table inet rusternetes-"), std::string("10.96.0.0/16")})
+      CHECK(text.find(part) != std::string::npos);
+    CHECK(port.describe("b").value().empty());  // another's, beside it
+    wanted.bridge.clear();
+    lacks(0, "");  // of a cluster of one process the rule alone
     return {};
   });
   if (!result) FAIL(result.error().message);
