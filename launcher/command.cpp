@@ -21,6 +21,7 @@ std::span<const Command> commands() {
     list.push_back(image_load_command());
     list.push_back(manifest_command());
     list.push_back(doctor_command());
+    list.push_back(support_bundle_command());
     list.push_back(version_command());
     for (Command& command : completion_commands()) list.push_back(std::move(command));
     return list;

@@ -83,6 +83,7 @@ std::vector<Command> port_commands();
 Command logs_command();
 Command image_load_command();
 Command manifest_command();
+Command support_bundle_command();
 Command doctor_command();
 Command version_command();
 std::vector<Command> completion_commands();

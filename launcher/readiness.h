@@ -7,6 +7,7 @@
 
 #include "base/status.h"
 #include "launcher/liveness.h"
+#include "launcher/ports/http_port.h"
 #include "launcher/steps/steps.h"
 
 namespace rusternetes::launcher {
@@ -17,6 +18,9 @@ struct ClusterHealth {
   std::vector<std::string> waiting_nodes;  // those that are not
   std::string message;                     // why not
 };
+
+// A GET of the cluster's server, as its administrator.
+Result<HttpRequest> admin_request(const StepContext& context, std::string path);
 
 // Looks once.
 ClusterHealth cluster_health(StepContext& context, const Liveness& liveness);

@@ -63,6 +63,17 @@ Result<> Journal::finish(std::int64_t plan, PlanOutcome outcome, std::int64_t no
   });
 }
 
+Result<std::vector<PlanSummary>> Journal::last(std::string_view cluster, int count) {
+  std::vector<PlanSummary> out;
+  RN_CHECK(database_.run(
+      "SELECT id,kind,coalesce(outcome,''),started_at_ms,coalesce(ended_at_ms,0) FROM plans "
+      "WHERE cluster=? ORDER BY id DESC LIMIT ?",
+      {cluster, count}, [&](const Row& row) {
+        out.push_back({row.integer(0), row.text(1), row.text(2), row.integer(3), row.integer(4)});
+      }));
+  return out;
+}
+
 Result<std::vector<PlanRecord>> Journal::unfinished() {
   std::vector<PlanRecord> out;
   RN_CHECK(database_.run(

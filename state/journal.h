@@ -20,6 +20,14 @@ struct PlanRecord {
   std::int64_t started_at_ms = 0;
 };
 
+// A plan as people read it: finished ones, too.
+struct PlanSummary {
+  std::int64_t id = 0;
+  std::string kind;
+  std::string outcome;  // "done", "undone", "superseded"; empty: it is not finished
+  std::int64_t started_at_ms = 0, ended_at_ms = 0;
+};
+
 enum class StepPhase { applying, applied, undoing, undone };
 std::string_view to_string(StepPhase phase);
 
@@ -46,6 +54,7 @@ class Journal {
   Result<> finish(std::int64_t plan, PlanOutcome outcome, std::int64_t now_ms);
 
   Result<std::vector<PlanRecord>> unfinished();  // oldest first
+  Result<std::vector<PlanSummary>> last(std::string_view cluster, int count);  // newest first
   Result<std::vector<StepRecord>> steps(std::int64_t plan);
 
  private:

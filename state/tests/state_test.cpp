@@ -161,6 +161,12 @@ TEST_CASE("the journal does not grow without end, and keeps what is unfinished")
     REQUIRE(state->journal().finish(plan, PlanOutcome::done, i).has_value());
   }
   CHECK(state->journal().unfinished().value().at(0).id == stuck);
+  const auto last = state->journal().last("a", 3).value();
+  REQUIRE(last.size() == 3);
+  CHECK(last[0].started_at_ms == 249);  // the newest first
+  CHECK(last[0].ended_at_ms == 249);
+  CHECK(last[0].outcome == "done");
+  CHECK(state->journal().last("z", 3).value().at(0).outcome.empty());
   const auto steps = state->journal().steps(stuck).value();
   REQUIRE(steps.size() == 2);  // where it is to be taken up
   CHECK(steps[1].step == "second");
