@@ -50,8 +50,9 @@ Finding check_forward(const FirewallFacts& facts, const FilterChain& chain) {
   if (docker_user == nullptr)
     return {
         chain.family == "ip6" ? Level::warning : Level::problem, "firewall-forward",
-        fmt::format("{} drops what crosses this host{}: Pods do not reach the outside", name_of(chain),
-                    chain.family == "ip6" ? " by IPv6" : ""),
+        fmt::format("{} drops what crosses this host{}: Pods do not reach the outside, nor, where "
+                    "bridge-nf-call-iptables is 1, components that are containers each other",
+                    name_of(chain), chain.family == "ip6" ? " by IPv6" : ""),
         fmt::format("nft insert rule {0} iifname \"rn*\" accept; nft insert rule {0} oifname \"rn*\" accept "
                     "(ufw: ufw default allow routed); keep it in the firewall's own configuration",
                     name_of(chain))};
