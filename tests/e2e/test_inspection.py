@@ -19,7 +19,9 @@ def findings(cluster):
     return [f for f in json.loads(answer.stdout)["findings"] if f["cluster"] == cluster.name]
 
 
-def check_status(cluster):
+def check_status(context, cluster):
+    # Nodes are Ready before dns has read its Services.
+    context.wait_until("every component to be well", lambda: status(cluster)["problems"] == [], 30)
     # The first one opens connections that keep; a host of two cores has its moods.
     took = []
     for _ in range(5):
@@ -131,9 +133,9 @@ def test_status_doctor_and_bundle(context):
     if not shutil.which("zstd"):
         raise Skipped("there is no zstd, which tar reads the bundle with")
     with cluster_of(context, "seen", "--ha", "--nodes", "1", "--publish", "18080:30080") as cluster:
-        check_status(cluster)
+        check_status(context, cluster)
         check_end_of_component(context, cluster, "scheduler-2")
         check_lost_rules(context, cluster)
         check_bundle(context, cluster)
         check_bundle_of_remains(context, cluster)
-        check_status(cluster)
+        check_status(context, cluster)
