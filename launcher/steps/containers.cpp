@@ -210,14 +210,18 @@ Result<std::vector<ComponentContainer>> present(StepContext& context) {
   });
 }
 
-// Node containers go last, since others are in their networks.
+// Stores end after those who use them, whose last writes would wait for them otherwise; node containers last, since
+// others are in their networks.
 Result<> end_all(StepContext& context, bool with_nodes) {
   RN_TRY(const auto all, present(context));
-  for (const bool is_node : {false, true}) {
-    if (is_node && !with_nodes) break;
+  const auto rank = [](const ComponentContainer& one) {
+    if (one.component == node_component) return 2;
+    return one.component == "rhino" || one.component == "etcd" ? 1 : 0;
+  };
+  for (int turn = 0; turn < (with_nodes ? 3 : 2); ++turn) {
     std::vector<std::string> ids;
     for (const ComponentContainer& one : all)
-      if ((one.component == node_component) == is_node) ids.push_back(one.id);
+      if (rank(one) == turn) ids.push_back(one.id);
     if (ids.empty()) continue;
     RN_CHECK(context.call("engine end-components", [&] {
       return context.environment.engine.end_components(context.settings.engine, ids, component_grace);
