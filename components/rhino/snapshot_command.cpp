@@ -12,6 +12,7 @@
 #include "certs/file.h"
 #include "rhino/snapshot_file.h"
 #include "rhino/snapshot_import.h"
+#include "rhino/snapshot_json.h"
 #include "rhino/snapshot_member.h"
 #include "rhino/snapshot_read.h"
 #include "rhino/snapshot_save.h"
@@ -163,8 +164,9 @@ Result<std::string> SnapshotCommand::save() const {
   options.bump_revision = save_bump_;
   RN_TRY(const auto done, save_snapshot(options, to_));
   if (save_output_ == "json")
-    return fmt::format(R"({{"endpoint":"{}","revision":{},"totalKey":{},"totalSize":{},"version":"{}"}})",
-                       done.endpoint, done.revision, done.keys, done.size_bytes, done.version);
+    return fmt::format(R"({{"endpoint":{},"revision":{},"totalKey":{},"totalSize":{},"version":{}}})",
+                       json_string(done.endpoint), done.revision, done.keys, done.size_bytes,
+                       json_string(done.version));
   return fmt::format("{} saved at {}: revision {}, {} keys, {}, from {}{}",
                      options.makes_store ? "Store" : "Snapshot", to_, done.revision, done.keys,
                      human_bytes(done.size_bytes), done.endpoint,

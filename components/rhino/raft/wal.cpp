@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::int64_t segment_bytes = 64'000'000;  // etcd's own; it appends to what is laid out already
 constexpr std::size_t sector_bytes = 512, frame_bytes = 8;
+constexpr std::uint64_t most_record_bytes = 1 << 30;  // etcd's requests are far from it
 constexpr std::uint64_t size_mask = (std::uint64_t{1} << 56) - 1;
 
 constexpr std::array<std::uint32_t, 256> make_table() {
@@ -96,7 +97,8 @@ Result<void> WalReader::read(const std::string& name, std::string_view bytes, bo
     if (size > left || padding > left - size)
       return is_last ? Result<void>{} : damaged(name, "a record goes beyond its end");
     const auto data = bytes.substr(at, size + padding);
-    const bool is_whole = record.ParseFromArray(data.data(), static_cast<int>(size));
+    const bool is_whole =
+        size <= most_record_bytes && record.ParseFromArray(data.data(), static_cast<int>(size));
     const bool is_crc = record.type() == static_cast<int>(RecordType::crc);
     if (is_whole && !is_crc) crc_ = crc32c(crc_, record.data());
     if (!is_whole || (!is_crc && record.crc() != crc_)) {
