@@ -112,6 +112,9 @@ Result<ImportSummary> import_and_apply(const std::string& db, std::vector<Intern
       RN_TRY(summary.revision, storage::sqlite::raise_revision(fresh, bump_revision));
       summary.compact_revision = summary.revision;
     }
+    // SQLite copies its log into the file as it closes it, and does not say when it could not.
+    if (::access((fresh + "-wal").c_str(), F_OK) == 0)
+      return internal_error(fmt::format("the store {} could not be written whole", fresh));
     RN_CHECK(sync_file(fresh));
     if (::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, store_file.c_str(), RENAME_NOREPLACE) != 0)
       return errno_error(fmt::format("cannot name the store {}", store_file), errno);
