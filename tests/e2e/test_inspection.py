@@ -42,7 +42,7 @@ def check_end_of_component(context, cluster, key):
     ask_engine(context, "POST", f"/containers/rusternetes-{cluster.name}-{key}/stop?t=1")
     seen = status(cluster)
     assert [(p["component"], "has ended" in p["problem"]) for p in seen["problems"]] == [(key, True)], seen["problems"]
-    assert seen["error"]["id"] == "NotReady"
+    assert seen["error"]["id"] == "ComponentEnded"
     assert [f["level"] for f in findings(cluster) if f["what"] == "components"] == ["problem"]
     cluster.run_ctl("start", cluster.name)
     context.wait_until("the cluster to be well again", lambda: status(cluster)["problems"] == [], 20)
