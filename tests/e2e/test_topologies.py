@@ -212,6 +212,7 @@ def test_sqlite_with_two_nodes(context):
 def test_etcd_with_two_nodes(context):
     with cluster_of(context, "big", "--mode", "etcd") as cluster:
         check_topology(context, cluster, 2, ["etcd", "api-server"])
+        check_restore(cluster, 2)
         with clone_of(cluster, "small", "--mode", "all-in-one") as small:
             assert noted(small) == "before"
 
@@ -220,3 +221,4 @@ def test_etcd_with_two_nodes(context):
 def test_highly_available(context):
     with cluster_of(context, "high", "--ha") as cluster:
         check_topology(context, cluster, 2, ["etcd-1", "api-server-1", "controller-manager-1", "scheduler-1"])
+        check_restore(cluster, 2)
