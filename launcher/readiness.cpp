@@ -193,10 +193,6 @@ class EndCounter {
 
 }  // namespace
 
-Result<HttpRequest> admin_request(const StepContext& context, std::string path) {
-  return request_as(context, "admin", std::move(path));
-}
-
 ClusterHealth cluster_health(StepContext& context, const Liveness& liveness) {
   ClusterHealth health;
   const std::vector<std::string> names = node_names(context.settings);

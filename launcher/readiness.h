@@ -19,9 +19,6 @@ struct ClusterHealth {
   std::string message;                     // why not
 };
 
-// A GET of the cluster's server, as its administrator.
-Result<HttpRequest> admin_request(const StepContext& context, std::string path);
-
 // Looks once.
 ClusterHealth cluster_health(StepContext& context, const Liveness& liveness);
 

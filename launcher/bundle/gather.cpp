@@ -20,6 +20,7 @@
 #include "launcher/ports/host_port.h"
 #include "launcher/ports/http_port.h"
 #include "launcher/ports/network_port.h"
+#include "launcher/api_request.h"
 #include "launcher/readiness.h"
 #include "launcher/report.h"
 
@@ -107,7 +108,7 @@ class Gatherer {
   std::vector<Result<HttpResponse>> ask(const std::vector<std::string>& paths) {
     std::vector<HttpRequest> requests;
     for (const std::string& path : paths) {
-      auto request = admin_request(*context_, path);
+      auto request = request_as(*context_, "admin", path);
       if (!request) return std::vector<Result<HttpResponse>>(paths.size(), request.error());
       request->timeout = api_patience;
       requests.push_back(*std::move(request));
