@@ -1,13 +1,13 @@
 // Clusters whose components are containers: what they are made of, and the commands' way with them.
 #include "launcher/containers/topology.h"
 
-#include <sys/wait.h>
-
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
 
 #include "certs/pki.h"
+#include "crash.h"
 #include "launcher/command.h"
+#include "store_fake.h"
 #include "world.h"
 
 using namespace rusternetes;
@@ -293,25 +293,6 @@ TEST_CASE("images come from where the user says") {
 
 namespace {
 
-using Words = std::vector<std::string>;
-
-bool crashes_at(World& world, const Words& words, int n) {
-  const pid_t child = ::fork();
-  REQUIRE(child >= 0);
-  if (child == 0) {
-    world.hooks.crash_at = n;
-    world.hooks.seen = 0;
-    const int code = world.run(words);
-    ::_exit(code == 0 ? 0 : 1);
-  }
-  int status = 0;
-  REQUIRE(::waitpid(child, &status, 0) == child);
-  REQUIRE(WIFEXITED(status));
-  const int code = WEXITSTATUS(status);
-  REQUIRE((code == 137 || code == 0));
-  return code == 137;
-}
-
 void delete_and_check(World& world) {
   const int code = world.run({"delete", "a", "--yes"});
   INFO(world.err.str());
@@ -439,4 +420,86 @@ TEST_CASE("a change killed anywhere is finished or undone by the next command") 
           render_manifest(now, ClusterPaths{world.home() / "clusters/a"}, now.images));
     delete_and_check(world);
   }
+}
+
+namespace {
+
+// A cluster whose store holds "old" in its one snapshot, and "new" by now.
+struct Restorable {
+  explicit Restorable(const std::string& mode) : is_etcd(mode == "etcd") {
+    world.store = store;
+    REQUIRE(world.run({"create", "a", "--mode", mode}) == 0);
+    file = is_etcd ? world.folder.path / "etcd-says" : data() / "rhino/store.db";
+    store->etcd_file = file;
+    hold("5 3 old\n");
+    if (is_etcd) {
+      fs::create_directories(data() / "etcd");
+      std::ofstream(data() / "etcd/member") << "new\n";
+    }
+    REQUIRE(world.run({"snapshot", "a"}) == 0);
+    for (const auto& entry : fs::directory_iterator(world.home() / "snapshots/a")) id = entry.path().stem();
+    hold("9 4 new\n");
+  }
+  fs::path data() const { return world.home() / "clusters/a/data"; }
+  void hold(const std::string& text) { REQUIRE(certs::write_atomically(file, text, certs::private_mode)); }
+  std::string held() const { return certs::read_text(is_etcd ? data() / "etcd/member" : file).value(); }
+
+  World world;
+  std::shared_ptr<FakeStore> store = std::make_shared<FakeStore>();
+  bool is_etcd;
+  fs::path file;
+  std::string id;
+};
+
+}  // namespace
+
+TEST_CASE("a store of containers is put back while Pods run on") {
+  const std::string mode = GENERATE(as<std::string>(), "sqlite", "etcd");
+  Restorable cluster(mode);
+  World& world = cluster.world;
+  const int code = world.run({"restore", "a", "--id", cluster.id, "--yes"});
+  INFO(world.err.str());
+  REQUIRE(code == 0);
+  CHECK(contains(cluster.held(), "old"));
+  CHECK(contains(cluster.held(), "10000000"));  // raised, so that every watcher lists again
+  CHECK(world.engine.starts.at(cluster.is_etcd ? "etcd" : "rhino") == 2);
+  CHECK(world.engine.starts.at("api-server") == 2);
+  CHECK(world.engine.starts.at("kubelet-1") == 1);
+  CHECK(world.things.text("container", "a.app") == "running");
+  CHECK(world.run({"status", "a"}) == 0);
+  REQUIRE(world.run({"delete", "a", "--yes", "--snapshots"}) == 0);
+  world.check_nothing_is_left();
+}
+
+TEST_CASE("a restore of containers killed anywhere leaves one of both stores, and a cluster that serves") {
+  const std::string mode = GENERATE(as<std::string>(), "sqlite", "etcd");
+  std::set<std::string> seen;
+  for (int n = 1;; n += 2) {
+    Restorable cluster(mode);
+    World& world = cluster.world;
+    if (!crashes_at(world, {"restore", "a", "--id", cluster.id, "--yes", "--no-snapshot"}, n)) break;
+    INFO("killed at point " << n);
+    REQUIRE(world.run({"list", "--names"}) == 0);
+    CHECK(world.run({"status", "a"}) == 0);
+    const bool is_old = contains(cluster.held(), "old");
+    CHECK(is_old != contains(cluster.held(), "new"));
+    seen.insert(is_old ? "old" : "new");
+    CHECK_FALSE(fs::exists(world.home() / "clusters/a/restore"));
+    REQUIRE(world.run({"delete", "a", "--yes", "--snapshots"}) == 0);
+    world.check_nothing_is_left();
+  }
+  CHECK(seen == std::set<std::string>{"new", "old"});
+}
+
+TEST_CASE("a clone may be of another mode") {
+  Restorable cluster("sqlite");
+  World& world = cluster.world;
+  REQUIRE(world.run({"clone", "b", "--from", cluster.id, "--mode", "etcd", "--nodes", "1"}) == 0);
+  CHECK(contains(certs::read_text(world.home() / "clusters/b/data/etcd/member").value(), "old+adapted"));
+  CHECK(world.things.has("component", "b.etcd"));
+  CHECK_FALSE(world.things.has("component", "b.kubelet-2"));
+  REQUIRE(world.run({"clone", "c", "--from", cluster.id, "--mode", "all-in-one"}) == 0);
+  CHECK(contains(certs::read_text(world.home() / "clusters/c/data/store.db").value(), "old+adapted"));
+  REQUIRE(world.run({"delete", "--all", "--yes", "--snapshots"}) == 0);
+  world.check_nothing_is_left();
 }
