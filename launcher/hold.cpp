@@ -71,7 +71,9 @@ Result<std::vector<std::string>> read_command(const std::filesystem::path& file)
 }  // namespace
 
 int run_hold(int argc, char** argv) {
-  if (argc != 3) {
+  // The supervisor of a cluster that an earlier release started has the command behind "--".
+  const bool has_words = argc >= 5 && std::strcmp(argv[3], "--") == 0;
+  if (argc != 3 && !has_words) {
     std::fprintf(stderr, "hold-process: FILE expected\n");
     return 2;
   }
@@ -89,6 +91,7 @@ int run_hold(int argc, char** argv) {
     if (*released) break;
   }
   auto command = read_command(file);
+  if (!command && has_words) command = std::vector<std::string>(argv + 4, argv + argc);
   if (!command) {
     std::fprintf(stderr, "hold-process: %s\n", command.error().message.c_str());
     return 1;

@@ -183,6 +183,27 @@ TEST_CASE("a process that is restarted is what its spec says by then") {
   CHECK(port.status(spec).value().supervisor_pid == before);
 }
 
+TEST_CASE("a supervisor of an earlier release, which tells the holder its command, is still served") {
+  TemporaryFolder folder;
+  const fs::path file = folder.path / "run/released";
+  fs::create_directories(file.parent_path());
+  REQUIRE(certs::write_atomically(file, life_of(::getpid()), certs::private_mode));
+  const std::string program = std::string(RUSTERNETES_BINARY_DIR) + "/rusternetes-ctl";
+  const auto told = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words{program, hold_word, file.string()};
+    words.insert(words.end(), more.begin(), more.end());
+    return run_program(words);
+  };
+  CHECK(told({"--", "/bin/sh", "-c", "exit 0"}).has_value());
+  CHECK(told({"--", "/bin/sh", "-c", "echo as told >&2; exit 3"}).error().message.find("as told") !=
+        std::string::npos);
+  // What stands in the file counts, once there is one.
+  REQUIRE(write_command(file, {"/bin/sh", "-c", "exit 0"}).has_value());
+  CHECK(told({"--", "/bin/sh", "-c", "exit 3"}).has_value());
+  CHECK(told({}).has_value());
+  CHECK_FALSE(told({"/bin/sh"}).has_value());
+}
+
 TEST_CASE("stop waits for a child whose supervisor was killed, and kills one that takes too long") {
   TemporaryFolder folder;
   ProcessSpec spec = spec_in(folder.path, false);
