@@ -18,6 +18,7 @@ std::span<const Command> commands() {
     for (Command& command : node_commands()) list.push_back(std::move(command));
     for (Command& command : port_commands()) list.push_back(std::move(command));
     list.push_back(logs_command());
+    list.push_back(images_command());
     list.push_back(image_load_command());
     list.push_back(manifest_command());
     list.push_back(doctor_command());

@@ -81,6 +81,7 @@ Command clone_command();
 std::vector<Command> node_commands();
 std::vector<Command> port_commands();
 Command logs_command();
+Command images_command();
 Command image_load_command();
 Command manifest_command();
 Command support_bundle_command();

@@ -97,7 +97,44 @@ Result<> run_image_load(Invocation& invocation) {
   return {};
 }
 
+// What the cluster's own parts are made of; Pods' images are the engine's affair.
+Result<> run_images(Invocation& invocation) {
+  RN_TRY(auto session, Session::open(invocation, Session::Access::read));
+  RN_TRY(const ClusterSettings settings, session->cluster(invocation.name));
+  EnginePort& engine = invocation.environment.engine;
+  std::map<std::string, std::string> images = settings.images;
+  if (!settings.has_containers()) images = {{"pause", engine.pause_image()}};
+  const bool is_answering = engine.is_answering(settings.engine);
+  std::string text = fmt::format("{:<20} {:<8} {}\n", "COMPONENT", "THERE", "IMAGE");
+  boost::json::array array;
+  for (const auto& [component, reference] : images) {
+    bool is_there = false;
+    if (is_answering) {
+      RN_TRY(is_there, engine.has_image(settings.engine, reference));
+    }
+    text += fmt::format("{:<20} {:<8} {}\n", component, !is_answering ? "?" : is_there ? "yes" : "no", reference);
+    array.push_back(boost::json::object{
+        {"component", component},
+        {"image", reference},
+        {"there", is_answering ? boost::json::value(is_there) : boost::json::value()}});
+  }
+  invocation.print(text, boost::json::serialize(boost::json::object{{"cluster", settings.name},
+                                                                    {"engine", settings.engine.kind},
+                                                                    {"images", std::move(array)}}) +
+                             "\n");
+  return {};
+}
+
 }  // namespace
+
+Command images_command() {
+  return {.word = "images",
+          .subword = "",
+          .summary = "List the images that a cluster's own parts are made of.",
+          .examples = "rusternetes-ctl images prod\nrusternetes-ctl images prod --output json",
+          .flags = {},
+          .run = run_images};
+}
 
 Command image_load_command() {
   return {

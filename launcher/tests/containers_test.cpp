@@ -281,6 +281,14 @@ TEST_CASE("images come from where the user says") {
   const auto all = world.things.names("image-podman");
   CHECK(all.contains("example.test_etcd:v3"));
   CHECK(all.contains("example.test_rusternetes_kubelet:" + release_version()));
+  REQUIRE(world.run({"images", "a"}) == 0);
+  CHECK(contains(world.out.str(), "kubelet              yes      example.test/rusternetes/kubelet:"));
+  world.things.remove("image-podman", "example.test_etcd:v3");
+  REQUIRE(world.run({"images", "a", "--output", "json"}) == 0);
+  CHECK(contains(world.out.str(), R"({"component":"etcd","image":"example.test/etcd:v3","there":false})"));
+  world.engine.running.clear();
+  REQUIRE(world.run({"images", "a"}) == 0);
+  CHECK(contains(world.out.str(), "?"));
   // Pulled images are the engine's; two clusters share ours, and the last one takes them away.
   World other;
   REQUIRE(other.run({"create", "a", "--mode", "sqlite"}) == 0);
