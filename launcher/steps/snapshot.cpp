@@ -58,8 +58,9 @@ class CopyStore final : public Step {
         if (copied || !copied.error().is("StoreUnreachable")) return copied;
       }
       auto of_file = port.copy_stopped(source, store_copy(*context_));
-      if (!of_file && of_file.error().is("StoreInUse") && !copied) return copied;
-      return of_file;
+      // What kept the running one from answering says more.
+      const bool is_less = !of_file && !copied && (of_file.error().is("StoreInUse") || of_file.error().is("StoreUnreachable"));
+      return is_less ? copied : of_file;
     });
   }
   Result<> undo() override {
