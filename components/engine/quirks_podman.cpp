@@ -2,6 +2,9 @@
 // ones lose something; the rest is compatible. Each quirk is one function or one commented line; hosts.md is
 // the source.
 
+#include <arpa/inet.h>
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -35,6 +38,14 @@ json::object namespace_mode(const Namespace& ns, const char* own) {
       return {{"nsmode", "none"}};
   }
   return {{"nsmode", own}};
+}
+
+// Made of the address, as Docker does: a container that is started anew has the same one, and who knew the address
+// reaches it at once. With a new one each time its neighbours would send to the old one for half a minute.
+std::string mac_of(const std::string& ipv4) {
+  unsigned char bytes[4];
+  if (::inet_pton(AF_INET, ipv4.c_str(), bytes) != 1) return {};
+  return fmt::format("02:42:{:02x}:{:02x}:{:02x}:{:02x}", bytes[0], bytes[1], bytes[2], bytes[3]);
 }
 
 json::object bind_mount(const Mount& mount) {
@@ -320,8 +331,10 @@ class PodmanDialect final : public Dialect {
   void set_namespaces(const ContainerSpec& spec, json::object& body) const {
     if (spec.attachment) {
       json::object options;
-      if (!spec.attachment->ipv4.empty())
+      if (!spec.attachment->ipv4.empty()) {
         options["static_ips"] = json::array{json::string(spec.attachment->ipv4)};
+        if (const std::string mac = mac_of(spec.attachment->ipv4); !mac.empty()) options["static_mac"] = mac;
+      }
       if (!spec.attachment->aliases.empty()) options["aliases"] = to_json(spec.attachment->aliases);
       body["netns"] = json::object{{"nsmode", "bridge"}};
       body["networks"] = json::object{{spec.attachment->network, std::move(options)}};

@@ -254,3 +254,16 @@ TEST_CASE("cgroup modes are told from the mounts") {
   CHECK(cgroup_mode_of("cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\n") == CgroupMode::v1);
   CHECK(cgroup_mode_of("cgroup /c cgroup rw 0 0\ncgroup2 /u cgroup2 rw 0 0\n") == CgroupMode::hybrid);
 }
+
+TEST_CASE("on Podman an address of a network has a link address of its own, the same after each start") {
+  ContainerSpec spec{.name = "c", .image = "localhost/i:1"};
+  spec.attachment = NetworkAttachment{"net", "10.214.0.17", {}};
+  const auto request = podman()->create_container(spec);
+  REQUIRE(request);
+  const auto body = boost::json::parse(request->body);
+  CHECK(body.at("networks").at("net").at("static_mac") == "02:42:0a:d6:00:11");
+  spec.attachment->ipv4.clear();
+  const auto other = podman()->create_container(spec);
+  REQUIRE(other);
+  CHECK(other->body.find("static_mac") == std::string::npos);
+}
