@@ -100,7 +100,7 @@ def test_programs_that_start_before_what_they_need_wait_and_say_so_once(context)
     cluster = Cluster(context, "order")
     plane = cluster.plane
     try:
-        time.sleep(context.seconds(3))  # what they do without a store shows in their logs
+        time.sleep(3)  # on any host: who waits longer says so again; what they do without a store shows in their logs
         for program in plane.programs:
             code = program.process.poll()
             assert code is None, f"{program.name} ended with {code}:\n{program.log()}"
