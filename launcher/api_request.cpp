@@ -1,5 +1,7 @@
 #include "launcher/api_request.h"
 
+#include <boost/json/value.hpp>
+
 #include "certs/file.h"
 #include "certs/pki.h"
 
@@ -12,6 +14,12 @@ Result<HttpRequest> request_as(const StepContext& context, const char* leaf, std
   request.key_pem = std::move(pair.key_pem);
   RN_TRY(request.authority_pem, certs::read_text(context.paths.pki() / "ca.crt"));
   return request;
+}
+
+std::string text_at(const boost::json::value& value, const char* pointer) {
+  boost::system::error_code error;
+  const boost::json::value* found = value.find_pointer(pointer, error);
+  return found != nullptr && found->is_string() ? std::string(found->get_string()) : std::string();
 }
 
 }  // namespace rusternetes::launcher

@@ -27,7 +27,7 @@ class Questions {
   std::optional<HttpRequest> to(const Member& member) {
     const std::string& what = member.component;
     if (what == "api-server") return verified(member.address, 6443, "/readyz", "ca.crt", "admin");
-    if (what == "rhino" || what == "etcd")
+    if (is_store(what))
       return verified(member.address, 2379, "/health", "etcd/ca.crt", "apiserver-etcd-client");
     if (what == "kubelet")
       return verified(address_of(member.node), 10250, "/healthz", "ca.crt", "apiserver-kubelet-client");

@@ -28,12 +28,6 @@ struct Pod {
   std::string path() const { return fmt::format("/api/v1/namespaces/{}/pods/{}", name_space, name); }
 };
 
-std::string text_at(const json::value& value, const char* pointer) {
-  boost::system::error_code error;
-  const json::value* found = value.find_pointer(pointer, error);
-  return found != nullptr && found->is_string() ? std::string(found->get_string()) : std::string();
-}
-
 // What an answer that is no success says.
 Status refusal(const HttpResponse& answer, const std::string& what) {
   boost::system::error_code error;

@@ -40,6 +40,30 @@ void add_files(const Context& context, Plan& plan) {
   plan.steps.push_back(write_manifest(context));
 }
 
+// `fill`: what is put into the folder first; may be null.
+Plan new_cluster_plan(const Context& context, const char* kind, StepPtr fill) {
+  Plan plan{.kind = kind, .cluster = context->settings.name, .steps = {}};
+  plan.steps.push_back(record_cluster(context));
+  plan.steps.push_back(make_folder_step(context));
+  if (fill) plan.steps.push_back(std::move(fill));
+  plan.steps.push_back(make_certificates(context));
+  add_files(context, plan);
+  add_start_steps(context, plan, true);
+  plan.steps.push_back(merge_user_kubeconfig(context));
+  plan.steps.push_back(set_phase(context, "running", ""));
+  return plan;
+}
+
+Plan restart_with(const Context& context, const char* kind, StepPtr certificates) {
+  Plan plan{.kind = kind, .cluster = context->settings.name, .steps = {}, .point_of_no_return = 0};
+  plan.steps.push_back(std::move(certificates));
+  add_files(context, plan);
+  plan.steps.push_back(renew_user_kubeconfig(context));
+  plan.steps.push_back(context->settings.has_containers() ? restart_components(context)
+                                                          : restart_process(context));
+  return plan;
+}
+
 }  // namespace
 
 Context make_context(Environment& environment, state::State* state, const Home& home,
@@ -49,17 +73,7 @@ Context make_context(Environment& environment, state::State* state, const Home& 
       StepContext{environment, state, home, std::move(settings), std::move(paths), progress});
 }
 
-Plan create_plan(const Context& context) {
-  Plan plan{.kind = "create", .cluster = context->settings.name, .steps = {}};
-  plan.steps.push_back(record_cluster(context));
-  plan.steps.push_back(make_folder_step(context));
-  plan.steps.push_back(make_certificates(context));
-  add_files(context, plan);
-  add_start_steps(context, plan, true);
-  plan.steps.push_back(merge_user_kubeconfig(context));
-  plan.steps.push_back(set_phase(context, "running", ""));
-  return plan;
-}
+Plan create_plan(const Context& context) { return new_cluster_plan(context, "create", nullptr); }
 
 Plan start_plan(const Context& context) {
   Plan plan{.kind = "start", .cluster = context->settings.name, .steps = {}};
@@ -73,23 +87,11 @@ Plan start_plan(const Context& context) {
 }
 
 Plan restart_plan(const Context& context) {
-  Plan plan{.kind = "restart", .cluster = context->settings.name, .steps = {}, .point_of_no_return = 0};
-  plan.steps.push_back(make_certificates(context));
-  add_files(context, plan);
-  plan.steps.push_back(renew_user_kubeconfig(context));
-  plan.steps.push_back(context->settings.has_containers() ? restart_components(context)
-                                                          : restart_process(context));
-  return plan;
+  return restart_with(context, "restart", make_certificates(context));
 }
 
 Plan rotate_plan(const Context& context) {
-  Plan plan{.kind = "rotate", .cluster = context->settings.name, .steps = {}, .point_of_no_return = 0};
-  plan.steps.push_back(rotate_certificates(context));
-  add_files(context, plan);
-  plan.steps.push_back(renew_user_kubeconfig(context));
-  plan.steps.push_back(context->settings.has_containers() ? restart_components(context)
-                                                          : restart_process(context));
-  return plan;
+  return restart_with(context, "rotate", rotate_certificates(context));
 }
 
 Plan stop_plan(const Context& context) {
@@ -140,16 +142,7 @@ Plan restore_plan(const Context& context, const Task& task) {
 }
 
 Plan clone_plan(const Context& context, const Task& task) {
-  Plan plan{.kind = "clone", .cluster = context->settings.name, .steps = {}};
-  plan.steps.push_back(record_cluster(context));
-  plan.steps.push_back(make_folder_step(context));
-  plan.steps.push_back(put_store(context, task));
-  plan.steps.push_back(make_certificates(context));
-  add_files(context, plan);
-  add_start_steps(context, plan, true);
-  plan.steps.push_back(merge_user_kubeconfig(context));
-  plan.steps.push_back(set_phase(context, "running", ""));
-  return plan;
+  return new_cluster_plan(context, "clone", put_store(context, task));
 }
 
 Plan delete_plan(const Context& context, bool has_snapshots) {

@@ -38,12 +38,6 @@ Result<bool> is_api_ready(StepContext& context) {
   return answer && answer->status == 200;
 }
 
-std::string text_at(const json::value& value, const char* pointer) {
-  boost::system::error_code error;
-  const json::value* found = value.find_pointer(pointer, error);
-  return found != nullptr && found->is_string() ? std::string(found->get_string()) : std::string();
-}
-
 // RFC 3339 in UTC, with or without a fraction. The epoch for what is none.
 SystemTime parse_time(const std::string& text) {
   std::tm parts{};

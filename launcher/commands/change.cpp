@@ -102,9 +102,8 @@ Result<> run_node_remove(Invocation& invocation) {
   wanted.nodes.erase(found);
   ChangeTask task;
   task.removed_node = node;
-  task.is_forced = invocation.has("--force");
   task.drain_timeout = *timeout;
-  if (!opened.is_dry && !task.is_forced) {
+  if (!opened.is_dry && !invocation.has("--force")) {
     RN_TRY(const auto bare, bare_pods(*opened.session->context(opened.settings), node));
     if (!bare.empty())
       return failure("BarePods",

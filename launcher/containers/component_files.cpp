@@ -55,7 +55,7 @@ class Writer {
     };
     const std::string& what = one.component;
     if (what == "node") return files;
-    if (what == "rhino" || what == "etcd") {
+    if (is_store(what)) {
       RN_CHECK(copy("etcd/ca.crt", "ca.crt"));
       RN_CHECK(pair("etcd/server-" + one.leaf, "server"));
       if (what == "etcd") RN_CHECK(pair("etcd/peer-" + one.leaf, "peer"));

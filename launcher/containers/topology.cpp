@@ -85,6 +85,8 @@ std::vector<std::string> components_of(const ClusterSettings& settings) {
   return out;
 }
 
+bool is_store(std::string_view component) { return component == "rhino" || component == "etcd"; }
+
 std::string container_name(const ClusterSettings& settings, std::string_view key) {
   return fmt::format("rusternetes-{}-{}", settings.name, key);
 }

@@ -26,6 +26,9 @@ std::vector<Member> members_of(const ClusterSettings& settings, std::string_view
 // Every component, in the order of members_of().
 std::vector<std::string> components_of(const ClusterSettings& settings);
 
+// "rhino" and "etcd".
+bool is_store(std::string_view component);
+
 // "rusternetes-CLUSTER-KEY"; also what the engine calls the network, with the key "network".
 std::string container_name(const ClusterSettings& settings, std::string_view key);
 

@@ -10,14 +10,12 @@
 #include "launcher/containers/topology.h"
 #include "launcher/drain.h"
 #include "launcher/failure.h"
-#include "launcher/ports/engine_port.h"
+#include "launcher/steps/component_containers.h"
 
 namespace rusternetes::launcher {
 namespace {
 
 namespace json = boost::json;
-
-constexpr std::chrono::seconds component_grace{20};
 
 Context with_settings(const Context& context, ClusterSettings settings) {
   auto out = std::make_shared<StepContext>(*context);
@@ -104,36 +102,22 @@ class RemoveNode final : public Step {
   // of goes last.
   Result<> apply() override {
     RN_CHECK(end({"kubelet", "kube-proxy"}));
-    RN_CHECK(remove_pods());
+    RN_CHECK(remove_pod_containers(*context_, change_->removed_node));
     RN_CHECK(end({"node"}));
     return context_->call("api delete-node", [&] { return delete_node(*context_, change_->removed_node); });
   }
 
  private:
   Result<> end(const std::vector<std::string>& components) {
-    EnginePort& engine = context_->environment.engine;
-    RN_TRY(const auto all, engine.components(context_->settings.engine, context_->settings.name));
-    std::vector<std::string> ids;
+    std::vector<std::string> keys;
     for (const Member& member : members_of(context_->settings))
       if (member.node == change_->removed_node &&
           std::find(components.begin(), components.end(), member.component) != components.end())
-        for (const ComponentContainer& one : all)
-          if (one.key == member.key) ids.push_back(one.id);
-    if (ids.empty()) return {};
-    return context_->call("engine end-components", [&] {
-      return engine.end_components(context_->settings.engine, ids, component_grace);
+        keys.push_back(member.key);
+    RN_TRY(const auto all, component_containers(*context_));
+    return end_those(*context_, all, [&](const ComponentContainer& one) {
+      return std::find(keys.begin(), keys.end(), one.key) != keys.end();
     });
-  }
-  Result<> remove_pods() {
-    EnginePort& engine = context_->environment.engine;
-    RN_TRY(const auto all, engine.containers(context_->settings.engine, context_->settings.name));
-    for (const bool is_sandbox : {false, true})
-      for (const ClusterContainer& one : all)
-        if (one.node == change_->removed_node && one.is_sandbox == is_sandbox)
-          RN_CHECK(context_->call("engine remove-container", [&] {
-            return engine.remove_container(context_->settings.engine, one.id);
-          }));
-    return {};
   }
   Context context_;
   Change change_;
@@ -145,7 +129,6 @@ std::string change_arguments(const ClusterSettings& settings, const ChangeTask& 
   json::object object = json::parse(to_json(settings)).get_object();
   object["change"] = json::object{{"previous", json::parse(to_json(task.previous))},
                                   {"removedNode", task.removed_node},
-                                  {"forced", task.is_forced},
                                   {"drainTimeoutMs", task.drain_timeout.count()}};
   return json::serialize(object);
 }
@@ -160,7 +143,6 @@ Result<Change> change_from_arguments(std::string_view arguments) {
   RN_TRY(task->previous, settings_from_json(json::serialize(*previous)));
   const json::object& fields = found->as_object();
   task->removed_node = std::string(fields.at("removedNode").as_string());
-  task->is_forced = fields.at("forced").as_bool();
   task->drain_timeout = std::chrono::milliseconds(fields.at("drainTimeoutMs").as_int64());
   return task;
 }

@@ -13,7 +13,6 @@ namespace rusternetes::launcher {
 struct ChangeTask {
   ClusterSettings previous;
   std::string removed_node;  // empty: none
-  bool is_forced = false;    // Pods that nothing would make again go, too
   std::chrono::milliseconds drain_timeout{0};
 };
 using Change = std::shared_ptr<ChangeTask>;

@@ -13,6 +13,7 @@
 #include "launcher/ports/engine_port.h"
 #include "launcher/ports/image_port.h"
 #include "launcher/steps/change.h"
+#include "launcher/steps/component_containers.h"
 #include "launcher/steps/steps.h"
 
 namespace rusternetes::launcher {
@@ -20,8 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What a store needs to finish what it writes.
-constexpr std::chrono::seconds component_grace{20};
 constexpr const char* node_component = "node";
 // What we make and load ourselves; others come from a registry.
 constexpr std::string_view local_images = "localhost/";
@@ -69,7 +68,7 @@ class WriteManifest final : public Step {
   Result<> apply() override {
     const ClusterPaths& paths = context_->paths;
     for (const Member& one : members_of(context_->settings)) {
-      if (one.component == "rhino" || one.component == "etcd")
+      if (is_store(one.component))
         RN_CHECK(certs::make_folder(paths.data() / one.key, 0700));
       if (one.component == node_component) RN_CHECK(certs::make_folder(paths.node(one.node), 0755));
     }
@@ -165,6 +164,12 @@ class RemoveImages final : public Step {
   Context context_;
 };
 
+Result<> remove_networks(StepContext& context) {
+  return context.call("engine remove-networks", [&] {
+    return context.environment.engine.remove_networks(context.settings.engine, context.settings.name);
+  });
+}
+
 class MakeNetwork final : public Step {
  public:
   explicit MakeNetwork(Context context) : context_(std::move(context)) {}
@@ -179,11 +184,7 @@ class MakeNetwork final : public Step {
       return context_->environment.engine.make_networks(context_->settings.engine, manifest);
     });
   }
-  Result<> undo() override {
-    return context_->call("engine remove-networks", [&] {
-      return context_->environment.engine.remove_networks(context_->settings.engine, context_->settings.name);
-    });
-  }
+  Result<> undo() override { return remove_networks(*context_); }
 
  private:
   Context context_;
@@ -194,39 +195,22 @@ class RemoveEngineNetwork final : public Step {
   explicit RemoveEngineNetwork(Context context) : context_(std::move(context)) {}
   std::string id() const override { return "remove-engine-network"; }
   std::string describe() const override { return "Remove the cluster's network from the engine"; }
-  Result<> apply() override {
-    return context_->call("engine remove-networks", [&] {
-      return context_->environment.engine.remove_networks(context_->settings.engine, context_->settings.name);
-    });
-  }
+  Result<> apply() override { return remove_networks(*context_); }
 
  private:
   Context context_;
 };
 
-Result<std::vector<ComponentContainer>> present(StepContext& context) {
-  return context.call("engine components", [&] {
-    return context.environment.engine.components(context.settings.engine, context.settings.name);
-  });
-}
-
 // Stores end after those who use them, whose last writes would wait for them otherwise; node containers last, since
 // others are in their networks.
 Result<> end_all(StepContext& context, bool with_nodes) {
-  RN_TRY(const auto all, present(context));
+  RN_TRY(const auto all, component_containers(context));
   const auto rank = [](const ComponentContainer& one) {
     if (one.component == node_component) return 2;
-    return one.component == "rhino" || one.component == "etcd" ? 1 : 0;
+    return is_store(one.component) ? 1 : 0;
   };
-  for (int turn = 0; turn < (with_nodes ? 3 : 2); ++turn) {
-    std::vector<std::string> ids;
-    for (const ComponentContainer& one : all)
-      if (rank(one) == turn) ids.push_back(one.id);
-    if (ids.empty()) continue;
-    RN_CHECK(context.call("engine end-components", [&] {
-      return context.environment.engine.end_components(context.settings.engine, ids, component_grace);
-    }));
-  }
+  for (int turn = 0; turn < (with_nodes ? 3 : 2); ++turn)
+    RN_CHECK(end_those(context, all, [&](const ComponentContainer& one) { return rank(one) == turn; }));
   return {};
 }
 
@@ -242,7 +226,11 @@ class ApplyManifest final : public Step {
     RN_TRY(const Manifest manifest, manifest_of(*context_));
     std::vector<std::string> keys;
     for (const ManifestService& service : manifest.services) keys.push_back(service.key);
-    RN_CHECK(remove_others(keys));
+    // Members that the manifest no longer has.
+    RN_TRY(const auto all, component_containers(*context_));
+    RN_CHECK(end_those(*context_, all, [&](const ComponentContainer& one) {
+      return std::find(keys.begin(), keys.end(), one.key) == keys.end();
+    }));
     const auto tell = [&](std::size_t up) {
       if (context_->progress != nullptr)
         context_->progress->detail(fmt::format("{} of {} run", up, keys.size()));
@@ -254,17 +242,6 @@ class ApplyManifest final : public Step {
   }
 
  private:
-  // Of members that the manifest no longer has.
-  Result<> remove_others(const std::vector<std::string>& keys) {
-    RN_TRY(const auto all, present(*context_));
-    std::vector<std::string> ids;
-    for (const ComponentContainer& one : all)
-      if (std::find(keys.begin(), keys.end(), one.key) == keys.end()) ids.push_back(one.id);
-    if (ids.empty()) return {};
-    return context_->call("engine end-components", [&] {
-      return context_->environment.engine.end_components(context_->settings.engine, ids, component_grace);
-    });
-  }
   Context context_;
 };
 
@@ -311,7 +288,7 @@ class RestartComponents final : public Step {
   std::string id() const override { return "restart-components"; }
   std::string describe() const override { return "Restart the components, one after the other"; }
   Result<> apply() override {
-    RN_TRY(const auto all, present(*context_));
+    RN_TRY(const auto all, component_containers(*context_));
     std::size_t done = 0;
     for (const Member& member : members_of(context_->settings)) {
       if (member.component == node_component) continue;
@@ -333,6 +310,23 @@ class RestartComponents final : public Step {
 };
 
 }  // namespace
+
+Result<std::vector<ComponentContainer>> component_containers(StepContext& context) {
+  return context.call("engine components", [&] {
+    return context.environment.engine.components(context.settings.engine, context.settings.name);
+  });
+}
+
+Result<> end_those(StepContext& context, const std::vector<ComponentContainer>& all,
+                   const std::function<bool(const ComponentContainer&)>& is_meant) {
+  std::vector<std::string> ids;
+  for (const ComponentContainer& one : all)
+    if (is_meant(one)) ids.push_back(one.id);
+  if (ids.empty()) return {};
+  return context.call("engine end-components", [&] {
+    return context.environment.engine.end_components(context.settings.engine, ids, component_grace);
+  });
+}
 
 StepPtr load_images(Context context) { return std::make_unique<LoadImages>(std::move(context)); }
 StepPtr remove_images(Context context) { return std::make_unique<RemoveImages>(std::move(context)); }

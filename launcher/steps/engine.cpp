@@ -171,33 +171,35 @@ class RemoveContainers final : public Step {
   explicit RemoveContainers(Context context) : context_(std::move(context)) {}
   std::string id() const override { return "remove-containers"; }
   std::string describe() const override { return "Remove the Pods' containers"; }
-  Result<> apply() override {
-    RN_TRY(const std::vector<ClusterContainer> all, containers_of(*context_));
-    // Podman refuses to remove what another container has joined: a sandbox its containers, a container the debugger of its
-    // processes. As long as any goes, the refused ones are tried again.
-    std::vector<std::string> left;
-    for (const bool is_sandbox : {false, true})
-      for (const ClusterContainer& one : all)
-        if (one.is_sandbox == is_sandbox) left.push_back(one.id);
-    Result<> removed;
-    for (std::size_t before = left.size() + 1; !left.empty() && left.size() < before;) {
-      before = left.size();
-      std::erase_if(left, [&](const std::string& id) {
-        auto one = context_->call("engine remove-container", [&] {
-          return context_->environment.engine.remove_container(context_->settings.engine, id);
-        });
-        if (!one) removed = one;
-        return one.has_value();
-      });
-    }
-    return left.empty() ? Result<>() : removed;
-  }
+  Result<> apply() override { return remove_pod_containers(*context_); }
 
  private:
   Context context_;
 };
 
 }  // namespace
+
+Result<> remove_pod_containers(StepContext& context, const std::string& node) {
+  RN_TRY(const std::vector<ClusterContainer> all, containers_of(context));
+  // Podman refuses to remove what another container has joined: a sandbox its containers, a container the debugger of its
+  // processes. As long as any goes, the refused ones are tried again.
+  std::vector<std::string> left;
+  for (const bool is_sandbox : {false, true})
+    for (const ClusterContainer& one : all)
+      if (one.is_sandbox == is_sandbox && (node.empty() || one.node == node)) left.push_back(one.id);
+  Result<> removed;
+  for (std::size_t before = left.size() + 1; !left.empty() && left.size() < before;) {
+    before = left.size();
+    std::erase_if(left, [&](const std::string& id) {
+      auto one = context.call("engine remove-container", [&] {
+        return context.environment.engine.remove_container(context.settings.engine, id);
+      });
+      if (!one) removed = one;
+      return one.has_value();
+    });
+  }
+  return left.empty() ? Result<>() : removed;
+}
 
 StepPtr start_private_engine(Context context) {
   return std::make_unique<StartPrivateEngine>(std::move(context));

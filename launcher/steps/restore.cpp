@@ -13,6 +13,7 @@
 #include "launcher/ports/process_port.h"
 #include "launcher/snapshot/reader.h"
 #include "launcher/steps/change.h"
+#include "launcher/steps/component_containers.h"
 #include "launcher/steps/snapshot.h"
 
 namespace rusternetes::launcher {
@@ -119,11 +120,6 @@ class StageSnapshot final : public Step {
   Task task_;
 };
 
-// Containers that have the store open, or serve what is in it.
-bool is_held(const ComponentContainer& one) {
-  return one.component == "rhino" || one.component == "etcd" || one.component == "api-server";
-}
-
 Result<> let_run(const Context& context) {
   if (context->settings.has_containers()) {
     // A stopped cluster has none; one that is held, the others.
@@ -158,16 +154,10 @@ class HoldProcess final : public Step {
   // The api-servers first: one that has lost its store takes its time to end.
   Result<> end_held() {
     RN_TRY(const Liveness liveness, look_at(*context_));
-    for (const bool is_server : {true, false}) {
-      std::vector<std::string> ids;
-      for (const ComponentContainer& one : liveness.components)
-        if (is_held(one) && (one.component == "api-server") == is_server) ids.push_back(one.id);
-      if (ids.empty()) continue;
-      RN_CHECK(context_->call("engine end-components", [&] {
-        return context_->environment.engine.end_components(context_->settings.engine, ids, process_grace);
-      }));
-    }
-    return {};
+    RN_CHECK(end_those(*context_, liveness.components,
+                       [](const ComponentContainer& one) { return one.component == "api-server"; }));
+    return end_those(*context_, liveness.components,
+                     [](const ComponentContainer& one) { return is_store(one.component); });
   }
   Context context_;
 };

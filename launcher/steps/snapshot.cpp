@@ -11,6 +11,7 @@
 
 #include "certs/file.h"
 #include "launcher/command.h"
+#include "launcher/containers/topology.h"
 #include "launcher/failure.h"
 #include "launcher/liveness.h"
 #include "launcher/ports/process_port.h"
@@ -72,7 +73,7 @@ class CopyStore final : public Step {
     RN_TRY(const Liveness liveness, look_at(*context_));
     if (!context_->settings.has_containers()) return liveness.is_whole;
     return std::any_of(liveness.components.begin(), liveness.components.end(), [](const auto& one) {
-      return one.is_running && (one.component == "rhino" || one.component == "etcd");
+      return one.is_running && is_store(one.component);
     });
   }
   Context context_;

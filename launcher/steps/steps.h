@@ -58,6 +58,8 @@ StepPtr load_pause_image(Context context);
 StepPtr remove_pause_image(Context context);
 StepPtr stop_pods(Context context);
 StepPtr remove_containers(Context context);
+// What that step does, or, with a node, of its Pods alone.
+Result<> remove_pod_containers(StepContext& context, const std::string& node = {});
 
 // cgroups.cpp
 // `must_end`: the cluster goes, and with it whatever still runs in its cgroups.

@@ -188,7 +188,10 @@ void stopped_and_started(Launcher& launcher) {
   const auto started = launcher.run({"start", "a", "--wait", "0"});
   INFO(started.err);
   CHECK(started.code == 0);
-  CHECK(launcher.run({"create", "a"}).code == 4);
+  CHECK(launcher.run(launcher.create()).code == 0);
+  Words another = launcher.create();
+  another.insert(another.end(), {"--pod-cidr", "10.99.0.0/16"});
+  CHECK(launcher.run(another).code == 4);
   CHECK(launcher.run({"delete", "a", "--yes"}).code == 0);
   launcher.check_nothing_is_left();
 }

@@ -1,0 +1,21 @@
+#pragma once
+// The containers of a cluster's components, as several steps take them: all that there are, and an end to some.
+
+#include <chrono>
+#include <functional>
+#include <vector>
+
+#include "launcher/ports/engine_port.h"
+#include "launcher/steps/steps.h"
+
+namespace rusternetes::launcher {
+
+// What a store needs to finish what it writes.
+inline constexpr std::chrono::seconds component_grace{20};
+
+Result<std::vector<ComponentContainer>> component_containers(StepContext& context);
+// Stops and removes those of `all` that are meant, side by side. None: no error.
+Result<> end_those(StepContext& context, const std::vector<ComponentContainer>& all,
+                   const std::function<bool(const ComponentContainer&)>& is_meant);
+
+}  // namespace rusternetes::launcher
