@@ -26,7 +26,7 @@ def setup(context):
     listener = context.state["listener"] = Program(context, "listener", "ip", "netns", "exec", "outside", sys.executable, "-c", LISTENER)
     context.wait_until("the listener", lambda: "listens" in listener.output(), 10)
     context.state["refusing"] = f"127.0.0.1:{free_port()}"
-    cluster = context.state["cluster"] = Cluster(context, name="images").create()
+    cluster = context.state["cluster"] = Cluster(context, name="pictures").create()
     cluster.load_image()
     context.wait_until("a service account", lambda: cluster.get("serviceaccount", "default"), 20)
     # A pull takes as long as the engine's patience: the other tests run meanwhile.
@@ -210,4 +210,4 @@ def test_a_cluster_can_be_deleted_while_a_registry_does_not_answer(context):
     del context.state["cluster"]
     assert time.monotonic() - begin < context.seconds(20), "deleting waited for the pull"
     left = call_engine(context, "GET", "/containers/json?all=true")
-    assert not [c["Names"] for c in left if "images" in json.dumps(c["Labels"])], left
+    assert not [c["Names"] for c in left if "pictures" in json.dumps(c["Labels"])], left

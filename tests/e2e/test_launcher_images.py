@@ -16,7 +16,7 @@ def setup(context):
     context.binary("rusternetes-ctl")
     if not context.kubectl:
         raise Skipped("there is no kubectl in $KUBECTLS or on PATH")
-    context.state["cluster"] = Cluster(context, name="images").create()
+    context.state["cluster"] = Cluster(context, name="pictures").create()
     context.state["cluster"].load_image()
 
 
