@@ -187,6 +187,12 @@ class EndCounter {
 
 }  // namespace
 
+std::string node_problem(StepContext& context, const Liveness& liveness, const std::string& node) {
+  const auto answer = get_node(context, node, start_of(context, liveness, node));
+  if (!answer) return answer.error().message;
+  return answer->is_ready ? std::string() : answer->message;
+}
+
 ClusterHealth cluster_health(StepContext& context, const Liveness& liveness) {
   ClusterHealth health;
   const std::vector<std::string> names = node_names(context.settings);
@@ -200,10 +206,10 @@ ClusterHealth cluster_health(StepContext& context, const Liveness& liveness) {
     return health;
   }
   for (const std::string& name : names) {
-    const auto node = get_node(context, name, start_of(context, liveness, name));
-    if (node && node->is_ready) continue;
+    const std::string problem = node_problem(context, liveness, name);
+    if (problem.empty()) continue;
     health.waiting_nodes.push_back(name);
-    if (health.message.empty()) health.message = node ? node->message : node.error().message;
+    if (health.message.empty()) health.message = problem;
   }
   health.is_node_ready = health.waiting_nodes.empty();
   return health;

@@ -267,7 +267,8 @@ class FakeEngine final : public EnginePort {
                      .log_file = log_folder + "/" + key + ".log",
                      .has_ended = !is_running,
                      .restarts = restarts.contains(key) ? restarts.at(key) : 0,
-                     .started_at = {}});
+                     .started_at = started_at.contains(key) ? started_at.at(key) : SystemTime{}});
+      if (keeps_ending.contains(key)) started_at[key] += std::chrono::seconds(1);
     }
     return out;
   }
@@ -292,7 +293,9 @@ class FakeEngine final : public EnginePort {
   }
   Result<> restart_component(const EngineChoice& choice, const std::string& id, std::chrono::seconds) override {
     RN_CHECK(answers(choice));
+    RN_CHECK(faults_.check("restart " + id.substr(id.find('.') + 1)));
     things_.add("component", id, "running");
+    started_at[id.substr(id.find('.') + 1)] = Clock::system().now();
     restarted.push_back(id);
     return {};
   }
@@ -307,6 +310,8 @@ class FakeEngine final : public EnginePort {
   std::string log_folder = "/logs";
   std::map<std::string, int> starts;    // of components, by key
   std::map<std::string, int> restarts;  // that it has made by itself
+  std::map<std::string, SystemTime> started_at;  // of components, by key
+  std::set<std::string> keeps_ending;            // keys of those that it starts anew all the time
   std::vector<std::string> restarted;  // in order
 
  private:
@@ -661,7 +666,12 @@ struct World {
   int run(const std::vector<std::string>& words) {
     out.str("");
     err.str("");
-    Environment environment{.in = in,
+    Environment environment = make_environment();
+    return launcher::run(words, environment);
+  }
+
+  Environment make_environment() {
+    return {.in = in,
                             .out = out,
                             .err = err,
                             .is_input_terminal = is_input_terminal,
@@ -681,7 +691,6 @@ struct World {
                             .facts = facts,
                             .images = &images,
                             .store = store};
-    return launcher::run(words, environment);
   }
 
   // Nothing of any cluster: not on the host, not in the home, not in the user's kubeconfig.
