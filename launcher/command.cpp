@@ -10,6 +10,8 @@ std::span<const Command> commands() {
   static const std::vector<Command> all = [] {
     std::vector<Command> list{create_command(), list_command(),  status_command(),
                               stop_command(),   start_command(), restart_command(), delete_command()};
+    list.push_back(upgrade_command());
+    list.push_back(rollback_command());
     for (Command& command : certs_commands()) list.push_back(std::move(command));
     for (Command& command : kubeconfig_commands()) list.push_back(std::move(command));
     for (Command& command : snapshot_commands()) list.push_back(std::move(command));

@@ -56,9 +56,6 @@ struct Invocation {
   void print(const std::string& text, const std::string& json) const;
 };
 
-// Of this program: "0.1.0".
-std::string release_version();
-
 // Every command, in the order of the help.
 std::span<const Command> commands();
 bool is_command_word(std::string_view word);
@@ -72,6 +69,8 @@ Command status_command();
 Command stop_command();
 Command start_command();
 Command restart_command();
+Command upgrade_command();
+Command rollback_command();
 Command delete_command();
 std::vector<Command> certs_commands();
 std::vector<Command> kubeconfig_commands();

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/clock.h"
+#include "base/release.h"
 #include "launcher/hooks.h"
 
 namespace rusternetes::launcher {
@@ -43,6 +44,7 @@ struct Environment {
   std::shared_ptr<FactsPort> facts = nullptr;
   ImagePort* images = nullptr;  // null only in tests of modes without containers
   std::shared_ptr<StorePort> store = nullptr;
+  std::string release{release_version()};  // of the programs in binary_dir
 };
 
 }  // namespace rusternetes::launcher

@@ -26,6 +26,8 @@ struct ClusterPaths {
   std::filesystem::path component(const std::string& key) const { return components() / key; }
   // A kubelet's folder; all of them are below kubelet(), which is a shared mount.
   std::filesystem::path node(const std::string& name) const { return kubelet() / name; }
+  // Of all-in-one: its copies of `rusternetes`, a folder for each release that it runs or ran before.
+  std::filesystem::path programs() const { return root / "programs"; }
   std::filesystem::path process_log() const { return logs() / "rusternetes.log"; }
 };
 

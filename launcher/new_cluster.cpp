@@ -13,6 +13,7 @@
 #include "launcher/ports/host_port.h"
 #include "launcher/ports/image_port.h"
 #include "launcher/ports/network_port.h"
+#include "launcher/release.h"
 #include "launcher/report.h"
 #include "launcher/user_kubeconfig.h"
 #include "state/pools.h"
@@ -51,13 +52,7 @@ Result<> parse_topology(const Invocation& invocation, ClusterRequest& request) {
   }
   request.addresses.network_cidr = invocation.text("--network-cidr");
   request.registry = invocation.text("--registry");
-  if (const auto images = invocation.flags.find("--image"); images != invocation.flags.end())
-    for (const std::string& text : images->second) {
-      const auto equals = text.find('=');
-      if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
-        return failure("BadRequest", fmt::format("--image \"{}\" is not COMPONENT=REFERENCE", text));
-      request.images[text.substr(0, equals)] = text.substr(equals + 1);
-    }
+  RN_TRY(request.images, image_flags(invocation));
   return {};
 }
 
@@ -149,6 +144,19 @@ Result<> check_is_new(Invocation& invocation, Session& session, const EngineChoi
   return {};
 }
 
+Result<std::map<std::string, std::string>> image_flags(const Invocation& invocation) {
+  std::map<std::string, std::string> out;
+  const auto images = invocation.flags.find("--image");
+  if (images == invocation.flags.end()) return out;
+  for (const std::string& text : images->second) {
+    const auto equals = text.find('=');
+    if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
+      return failure("BadRequest", fmt::format("--image \"{}\" is not COMPONENT=REFERENCE", text));
+    out[text.substr(0, equals)] = text.substr(equals + 1);
+  }
+  return out;
+}
+
 Result<> choose_images(Invocation& invocation, const std::string& registry,
                        const std::map<std::string, std::string>& images, ClusterSettings& settings) {
   if (!settings.has_containers()) return {};
@@ -161,7 +169,7 @@ Result<> choose_images(Invocation& invocation, const std::string& registry,
     if (registry.empty())
       ours.push_back(component);
     else
-      settings.images[component] = fmt::format("{}/{}:{}", registry, component, release_version());
+      settings.images[component] = fmt::format("{}/{}:{}", registry, component, invocation.environment.release);
   }
   for (const auto& [component, reference] : images)
     if (const auto all = components_of(settings); std::find(all.begin(), all.end(), component) == all.end())
@@ -294,6 +302,14 @@ Result<ClusterSettings> choose_settings(Invocation& invocation, Session& session
   settings.created_at_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
                                invocation.environment.clock.now().time_since_epoch())
                                .count();
+  settings.release = invocation.environment.release;
+  settings.kubernetes = kubernetes_version;
+  if (!settings.has_containers()) {
+    RN_TRY(const fs::path program,
+           kept_program(invocation.environment.binary_dir / "rusternetes", invocation.home.cluster(settings.name),
+                        settings.release));
+    settings.program = program.string();
+  }
   if (auto chosen = choose_addresses(session, request.addresses, settings); !chosen)
     return told_of_file(request.config, std::move(chosen).error());
   if (auto chosen = choose_images(invocation, request.registry, request.images, settings); !chosen)

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "launcher/failure.h"
+#include "launcher/steps/upgrade.h"
 
 namespace rusternetes::launcher {
 namespace {
@@ -17,7 +18,7 @@ void add_start_steps(const Context& context, Plan& plan, bool is_new) {
   add(share_folder(context));
   add(load_pause_image(context));
   if (context->settings.has_containers()) {
-    add(load_images(context));
+    add(load_images(context, is_new));
     add(load_drop_rules(context, is_new));
     add(make_network(context));
     add(start_containers(context, is_new));
@@ -45,6 +46,7 @@ Plan new_cluster_plan(const Context& context, const char* kind, StepPtr fill) {
   Plan plan{.kind = kind, .cluster = context->settings.name, .steps = {}};
   plan.steps.push_back(record_cluster(context));
   plan.steps.push_back(make_folder_step(context));
+  if (!context->settings.program.empty()) plan.steps.push_back(keep_program(context));
   if (fill) plan.steps.push_back(std::move(fill));
   plan.steps.push_back(make_certificates(context));
   add_files(context, plan);
@@ -52,6 +54,37 @@ Plan new_cluster_plan(const Context& context, const char* kind, StepPtr fill) {
   plan.steps.push_back(merge_user_kubeconfig(context));
   plan.steps.push_back(set_phase(context, "running", ""));
   return plan;
+}
+
+// From what the cluster runs to what it is to run, and back again if that fails.
+void add_release_steps(const Context& context, const Change& change, Plan& plan, bool is_back) {
+  auto add = [&](StepPtr step) { plan.steps.push_back(std::move(step)); };
+  add(remember_previous(context, change));
+  const bool has_containers = context->settings.has_containers();
+  if (has_containers)
+    add(load_images(context, change->previous));
+  else if (!context->settings.program.empty())
+    add(keep_program(context, change));
+  add(record_change(context, change));
+  add(make_certificates(context));
+  add_files(context, plan);
+  if (!has_containers) return add(replace_process(context, change));
+  for (StepPtr& step : replace_components(context, change, is_back)) add(std::move(step));
+}
+
+void add_restore_steps(const Context& context, const Task& task, Plan& plan) {
+  plan.steps.push_back(stage_snapshot(context, task));
+  plan.steps.push_back(hold_process(context));
+  plan.steps.push_back(swap_store(context));
+  if (task->has_certificates) plan.steps.push_back(swap_certificates(context));
+  plan.point_of_no_return = static_cast<int>(plan.steps.size());
+  if (task->has_certificates) {
+    plan.steps.push_back(make_certificates(context));
+    add_files(context, plan);
+    plan.steps.push_back(renew_user_kubeconfig(context));
+  }
+  plan.steps.push_back(resume_process(context));
+  plan.steps.push_back(remove_staging(context, task));
 }
 
 Plan restart_with(const Context& context, const char* kind, StepPtr certificates) {
@@ -126,18 +159,24 @@ Plan snapshot_plan(const Context& context, const Task& task) {
 
 Plan restore_plan(const Context& context, const Task& task) {
   Plan plan{.kind = "restore", .cluster = context->settings.name, .steps = {}};
-  plan.steps.push_back(stage_snapshot(context, task));
-  plan.steps.push_back(hold_process(context));
-  plan.steps.push_back(swap_store(context));
-  if (task->has_certificates) plan.steps.push_back(swap_certificates(context));
+  add_restore_steps(context, task, plan);
+  return plan;
+}
+
+Plan upgrade_plan(const Context& context, const Change& change) {
+  Plan plan{.kind = "upgrade", .cluster = context->settings.name, .steps = {}};
+  add_release_steps(context, change, plan, false);
   plan.point_of_no_return = static_cast<int>(plan.steps.size());
-  if (task->has_certificates) {
-    plan.steps.push_back(make_certificates(context));
-    add_files(context, plan);
-    plan.steps.push_back(renew_user_kubeconfig(context));
-  }
-  plan.steps.push_back(resume_process(context));
-  plan.steps.push_back(remove_staging(context, task));
+  plan.steps.push_back(remove_old_releases(context, change));
+  return plan;
+}
+
+Plan rollback_plan(const Context& context, const Change& change, const Task& task) {
+  Plan plan{.kind = "rollback", .cluster = context->settings.name, .steps = {}};
+  add_release_steps(context, change, plan, true);
+  plan.point_of_no_return = static_cast<int>(plan.steps.size());
+  if (!task->file.empty()) add_restore_steps(context, task, plan);
+  plan.steps.push_back(remove_old_releases(context, change));
   return plan;
 }
 
@@ -216,6 +255,10 @@ Result<Plan> plan_from_record(const state::PlanRecord& record, Environment& envi
   if (record.kind == "change") {
     RN_TRY(const Change change, change_from_arguments(record.arguments));
     return change_plan(context, change);
+  }
+  if (record.kind == "upgrade" || record.kind == "rollback") {
+    RN_TRY(const Change change, change_from_arguments(record.arguments));
+    return record.kind == "upgrade" ? upgrade_plan(context, change) : rollback_plan(context, change, task);
   }
   if (record.kind == "revive-engine") return revive_engine_plan(context);
   return failure("RecoveryFailed",

@@ -24,6 +24,10 @@ Plan restore_plan(const Context& context, const Task& task);
 Plan clone_plan(const Context& context, const Task& task);
 // Nodes or published ports come or go; Pods elsewhere do not notice.
 Plan change_plan(const Context& context, const Change& change);
+// Another release, component by component. Whatever fails, the cluster runs the one of before again.
+Plan upgrade_plan(const Context& context, const Change& change);
+// The release of before its last upgrade; with a file in the task, the snapshot's objects, too.
+Plan rollback_plan(const Context& context, const Change& change, const Task& task);
 // Starts the cluster's own Podman again, which ended beside a running cluster.
 Plan revive_engine_plan(const Context& context);
 

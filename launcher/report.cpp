@@ -41,6 +41,9 @@ json::object describe_json(const ClusterSettings& s) {
           {"podCIDRs", list(s.pod_cidrs)},
           {"serviceCIDRs", list(s.service_cidrs)},
           {"publishedPorts", list(s.published_ports)},
+          {"release", s.release},
+          {"kubernetes", s.kubernetes},
+          {"previousRelease", s.previous ? json::value(s.previous->release) : json::value()},
           {"createdAtMs", s.created_at_ms}};
 }
 

@@ -35,6 +35,13 @@ json::object map_json(const std::map<std::string, std::string>& values) {
   return out;
 }
 
+json::value previous_json(const std::optional<PreviousRelease>& previous) {
+  if (!previous) return nullptr;
+  return json::object{{"release", previous->release},   {"kubernetes", previous->kubernetes},
+                      {"program", previous->program},   {"manifest", previous->manifest},
+                      {"images", map_json(previous->images)}, {"snapshot", previous->snapshot}};
+}
+
 std::string text_of(const json::object& object, std::string_view key) {
   const auto* value = object.if_contains(key);
   return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
@@ -51,6 +58,15 @@ std::vector<std::string> list_of(const json::object& object, std::string_view ke
   if (value == nullptr || !value->is_array()) return out;
   for (const json::value& part : value->get_array())
     if (part.is_string()) out.emplace_back(part.get_string());
+  return out;
+}
+
+std::map<std::string, std::string> map_of(const json::object& object, std::string_view key) {
+  std::map<std::string, std::string> out;
+  const auto* value = object.if_contains(key);
+  if (value == nullptr || !value->is_object()) return out;
+  for (const auto& [name, one] : value->get_object())
+    if (one.is_string()) out[name] = one.get_string();
   return out;
 }
 
@@ -107,6 +123,11 @@ std::string to_json(const ClusterSettings& s) {
       {"nodes", nodes_json(s.nodes)},
       {"registry", s.registry},
       {"images", map_json(s.images)},
+      {"release", s.release},
+      {"kubernetes", s.kubernetes},
+      {"program", s.program},
+      {"manifest", s.manifest},
+      {"previous", previous_json(s.previous)},
   });
 }
 
@@ -143,9 +164,20 @@ Result<ClusterSettings> settings_from_json(std::string_view text) {
   s.bridge = text_of(object, "bridge");
   s.nodes = nodes_of(object);
   s.registry = text_of(object, "registry");
-  if (const auto* images = object.if_contains("images"); images != nullptr && images->is_object())
-    for (const auto& [key, value] : images->get_object())
-      if (value.is_string()) s.images[key] = value.get_string();
+  s.images = map_of(object, "images");
+  s.release = text_of(object, "release");
+  s.kubernetes = text_of(object, "kubernetes");
+  s.program = text_of(object, "program");
+  s.manifest = text_of(object, "manifest");
+  if (const auto* previous = object.if_contains("previous"); previous != nullptr && previous->is_object()) {
+    const json::object& fields = previous->get_object();
+    s.previous = PreviousRelease{.release = text_of(fields, "release"),
+                                 .kubernetes = text_of(fields, "kubernetes"),
+                                 .program = text_of(fields, "program"),
+                                 .manifest = text_of(fields, "manifest"),
+                                 .images = map_of(fields, "images"),
+                                 .snapshot = text_of(fields, "snapshot")};
+  }
   return s;
 }
 

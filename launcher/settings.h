@@ -23,6 +23,14 @@ struct NodeSettings {
   bool operator==(const NodeSettings&) const = default;
 };
 
+// What a cluster ran before its last upgrade, for `rollback`.
+struct PreviousRelease {
+  std::string release, kubernetes, program, manifest;  // as in ClusterSettings
+  std::map<std::string, std::string> images;
+  std::string snapshot;  // the id of what was taken before the upgrade; empty: none was
+  bool operator==(const PreviousRelease&) const = default;
+};
+
 struct ClusterSettings {
   std::string name;
   std::string mode = "all-in-one";  // or "sqlite", "etcd": a container for each component
@@ -50,11 +58,23 @@ struct ClusterSettings {
   std::string registry;             // where images come from; empty: made of the binaries
   std::map<std::string, std::string> images;  // component -> reference, instead of either
 
+  // What it runs. Changed by upgrade and rollback alone.
+  std::string release;     // "0.1.0"; empty: made before that was kept
+  std::string kubernetes;  // the API level: "v1.35"
+  std::string program;     // all-in-one: its own copy of `rusternetes`; empty: the one beside rusternetes-ctl
+  // What its containers, or its process, are made of, as another release wrote it: compose YAML, or the words of the
+  // process's command in JSON. Empty: as this release makes it.
+  std::string manifest;
+  std::optional<PreviousRelease> previous;
+
   bool has_containers() const { return mode != "all-in-one"; }
   bool has_own_node() const { return node_network == "own"; }
   std::string server() const;   // "https://127.0.0.1:6443"
   std::string context() const;  // "rusternetes-NAME"
 };
+
+// What images are called that we make and load ourselves; others come from a registry.
+inline constexpr std::string_view local_images = "localhost/";
 
 std::string to_json(const ClusterSettings& settings);
 Result<ClusterSettings> settings_from_json(std::string_view text);

@@ -7,6 +7,7 @@
 #include "launcher/session.h"
 #include "launcher/snapshot/reader.h"
 #include "launcher/snapshots.h"
+#include "launcher/steps/snapshot.h"
 
 namespace rusternetes::launcher {
 
@@ -35,6 +36,18 @@ struct OpenSnapshot {
 Result<OpenSnapshot> open_snapshot(const Invocation& invocation, const std::string& id,
                                    const std::filesystem::path& file, const std::string& cluster,
                                    std::optional<std::string> passphrase);
+
+// What a restore into a cluster that is there takes: asked for, with what is dropped, and what was is kept.
+struct PreparedRestore {
+  std::shared_ptr<SnapshotTask> task;
+  bool was_running = false;
+  std::optional<std::int64_t> dropped_revisions;  // nothing: nobody knows
+  std::optional<TakenSnapshot> kept;              // what was, before it
+};
+// `action`: what is asked on the terminal, behind what is dropped: "Restore cluster "dev"". SnapshotOfAnother,
+// ConfirmationRequired.
+Result<PreparedRestore> prepare_restore(Invocation& invocation, Session& session, const ClusterSettings& settings,
+                                        const OpenSnapshot& source, std::string_view action);
 
 // A new cluster of the invocation's name on the snapshot's objects (commands/clone.cpp).
 Result<> make_clone(Invocation& invocation, Session& session, OpenSnapshot source, bool has_certificates);

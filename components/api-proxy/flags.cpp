@@ -9,6 +9,7 @@
 
 #include "base/duration.h"
 #include "base/nearest.h"
+#include "base/release.h"
 #include "certs/certificate.h"
 #include "certs/file.h"
 
@@ -91,12 +92,16 @@ std::optional<int> parse(const std::vector<std::string>& words, Flags& flags, st
       "Example:\n  api-proxy --listen-address 127.0.0.1:6443 --server 10.89.0.2:6443 --server 10.89.0.3:6443 "
       "--certificate-authority /etc/kubernetes/pki/ca.crt");
   add_flags(app, flags);
+  app.set_version_flag("--version", version_line("api-proxy"));
   std::string problem;
   try {
     app.parse(std::vector<std::string>(words.rbegin(), words.rend()));  // CLI11 takes them from the back
     if (const auto left = app.remaining(); !left.empty()) problem = explain_unknown(app, left.front());
   } catch (const CLI::CallForHelp&) {
     out << app.help();
+    return 0;
+  } catch (const CLI::CallForVersion&) {
+    out << app.version() << "\n";
     return 0;
   } catch (const CLI::ParseError& error) {
     problem = error.what();

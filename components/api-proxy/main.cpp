@@ -25,6 +25,8 @@ Task<> start(api_proxy::ApiProxy& proxy) {
   co_return;
 }
 
+Task<> leave(api_proxy::ApiProxy& proxy) { co_await proxy.leave(); }
+
 Task<> stop(api_proxy::ApiProxy& proxy) { co_await proxy.stop(); }
 
 void announce(const api_proxy::Options& options, const api_proxy::ApiProxy& proxy) {
@@ -45,6 +47,7 @@ int main(int argc, char** argv) {
   ::sigemptyset(&signals);
   ::sigaddset(&signals, SIGINT);
   ::sigaddset(&signals, SIGTERM);
+  ::sigaddset(&signals, SIGHUP);
   ::sigprocmask(SIG_BLOCK, &signals, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
   api_proxy::Flags flags;
@@ -60,7 +63,7 @@ int main(int argc, char** argv) {
   announce(*options, **proxy);
   run_blocking(thread.executor(), start(**proxy));
   int received = 0;
-  ::sigwait(&signals, &received);
+  while (::sigwait(&signals, &received) == 0 && received == SIGHUP) run_blocking(thread.executor(), leave(**proxy));
   log::info("api-proxy", "stopping: {}", ::strsignal(received));
   run_blocking(thread.executor(), stop(**proxy));
   thread.stop();

@@ -94,6 +94,12 @@ Result<void> ApiProxy::listen() {
   acceptor_.open(endpoint.protocol(), error);
   if (error) return fail();
   acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
+  // The proxy that takes this one's place listens beside it before this one leaves.
+  const int on = 1;
+  if (::setsockopt(acceptor_.native_handle(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) {
+    error.assign(errno, boost::system::system_category());
+    return fail();
+  }
   acceptor_.bind(endpoint, error);
   if (error) return fail();
   acceptor_.listen(4096, error);
@@ -111,9 +117,28 @@ void ApiProxy::start() {
   tasks_.spawn("api-proxy", accept());
 }
 
-Task<> ApiProxy::stop() {
+// Whom the kernel has given this one's queue would be refused when it is closed.
+void ApiProxy::take_waiting() {
+  boost::system::error_code error;
+  acceptor_.non_blocking(true, error);
+  while (!error && connections_.size() < options_.connections) {
+    tcp::socket client(executor_);
+    acceptor_.accept(client, error);
+    if (!error)
+      tasks_.spawn("api-proxy connection", serve(std::make_shared<Connection>(*this, std::move(client))));
+  }
+}
+
+Task<> ApiProxy::leave() {
+  if (!acceptor_.is_open()) co_return;
+  take_waiting();
   boost::system::error_code ignored;
   acceptor_.close(ignored);
+  log::info("api-proxy", "leaving: {} connections go on", connections_.size());
+}
+
+Task<> ApiProxy::stop() {
+  co_await leave();
   const auto deadline = steady_clock::now() + options_.grace;
   while (!connections_.empty() && steady_clock::now() < deadline)
     (void)co_await is_empty_.wait_until(deadline);

@@ -41,6 +41,8 @@ class ApiProxy {
   static Result<std::unique_ptr<ApiProxy>> make(asio::any_io_executor executor, Options options);
   ~ApiProxy();
   void start();
+  // Accepts no more; connections go on. For one whose place another has taken: the port can be shared.
+  Task<> leave();
   // Accepts no more, waits for connections until the grace is over, ends what is left.
   Task<> stop();
 
@@ -59,6 +61,7 @@ class ApiProxy {
 
   ApiProxy(asio::any_io_executor executor, Options options);
   Result<void> listen();
+  void take_waiting();
   Task<> accept();
   Task<> serve(std::shared_ptr<Connection> connection);
   Task<> copy(std::shared_ptr<Connection> connection, Tunnel::Way way);

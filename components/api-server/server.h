@@ -14,6 +14,7 @@
 #include "api-server/encode.h"
 #include "api-server/proxy/long_running.h"
 #include "api-server/resources.h"
+#include "base/release.h"
 #include "http/server.h"
 
 namespace rusternetes::api_server {
@@ -26,7 +27,7 @@ struct ServerOptions {
   std::size_t max_mutating_requests_inflight = 200;
   std::chrono::milliseconds request_timeout{60'000};  // of what is not long-running
   std::chrono::seconds min_watch_timeout{1800};
-  std::string git_version = "v1.35.4";
+  std::string git_version{kubernetes_release};
   std::string server_address;  // "10.0.0.1:6443", as discovery tells clients
   const Clock* clock = &Clock::system();
 };

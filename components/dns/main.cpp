@@ -15,7 +15,7 @@ using namespace rusternetes;
 
 namespace {
 
-const std::set<std::string_view> unsupported{"conf", "dns.port", "pidfile", "plugins", "quiet", "version"};
+const std::set<std::string_view> unsupported{"conf", "dns.port", "pidfile", "plugins", "quiet"};
 
 struct DnsFlags {
   std::vector<std::string> bind_addresses{"0.0.0.0", "::"};

@@ -76,6 +76,7 @@ class Engine {
   Task<Result<void>> start_container(std::string id);              // started already is no error; StartError
   Task<Result<void>> stop_container(std::string id, int grace_seconds);   // stopped already is no error
   Task<Result<void>> kill_container(std::string id, std::string signal);  // Conflict when it does not run
+  Task<Result<void>> rename_container(std::string id, std::string name);  // AlreadyExists
   // With its anonymous volumes; absent is no error.
   Task<Result<void>> remove_container(std::string id, bool force);
   // By force, also of one that others have joined: with Podman those go, too; with Docker they stay as they

@@ -64,6 +64,11 @@ Task<Result<void>> Engine::kill_container(std::string id, std::string signal) {
   co_return co_await connection_->command("POST", target);
 }
 
+Task<Result<void>> Engine::rename_container(std::string id, std::string name) {
+  auto target = container_target(*dialect_, id, "rename?name=" + url_escape(name));
+  co_return co_await connection_->command("POST", target);
+}
+
 Task<Result<void>> Engine::remove_container(std::string id, bool force) {
   // v: the anonymous volumes that an image's VOLUME made.
   auto target =

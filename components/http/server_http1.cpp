@@ -14,6 +14,7 @@ constexpr std::size_t kFlushAt = 128 * 1024;
 constexpr std::size_t kPiece = 64 * 1024;
 constexpr std::size_t kPipelined = 64 * 1024;            // of requests that come while one runs
 constexpr std::size_t kSwallowed = 256 * 1024;           // of a body nobody read, to keep the connection
+constexpr std::chrono::milliseconds kNextRequest{300};   // of one that had some before
 constexpr std::chrono::milliseconds kFirstRequest{500};  // of a new connection while the server drains
 
 Transport::Time now() { return std::chrono::steady_clock::now(); }
@@ -236,9 +237,10 @@ Task<bool> Http1ServerConnection::read_request() {
     const auto got = pull();
     if (got == Transport::Io::ok) continue;
     if (got != Transport::Io::would_block) co_return false;
+    // A client that is about to send its next request gets an answer, with which the connection is closed: one that is
+    // closed under it would not know whether it was heard (RFC 9112, 9.5).
     if (core_->is_draining && in_.empty()) {
-      if (has_served_) co_return false;
-      set_read_deadline(std::min(read_deadline_, now() + kFirstRequest));
+      set_read_deadline(std::min(read_deadline_, now() + (has_served_ ? kNextRequest : kFirstRequest)));
     }
     const bool is_up = co_await transport_->wait_readable();
     if (!is_up) co_return false;

@@ -57,7 +57,6 @@ const std::set<std::string_view> unsupported = {"allow-metric-labels",
                                                 "pod-interface-name-prefix",
                                                 "profiling",
                                                 "show-hidden-metrics-for-version",
-                                                "version",
                                                 "vmodule",
                                                 "write-config-to"};
 

@@ -12,6 +12,7 @@
 #include "apimachinery/registry.h"
 #include "base/log.h"
 #include "base/open_files.h"
+#include "base/release.h"
 #include "client/remote_client.h"
 #include "engine/detect.h"
 #include "kubelet/kubelet.h"
@@ -244,6 +245,7 @@ int main(int argc, char** argv) {
   CLI::App app{"The node agent: runs the Pods that are bound to its node", "kubelet"};
   app.footer("Example:\n  kubelet --kubeconfig /etc/kubernetes/kubelet.conf --hostname-override node-1 --node-ip 10.213.0.2");
   add_flags(app, flags, options);
+  app.set_version_flag("--version", version_line(app.get_name()));
   CLI11_PARSE(app, argc, argv);
   if (flags.verbosity >= 4) log::set_level(log::Level::debug);
   if (auto completed = complete(flags, options); !completed) {

@@ -5,12 +5,9 @@
 #include <algorithm>
 #include <cctype>
 
+#include "base/release.h"
 #include "rhino/flags_table.h"
 #include "rhino/services.h"
-
-#ifndef RUSTERNETES_VERSION
-#define RUSTERNETES_VERSION "0"
-#endif
 
 namespace rusternetes::rhino {
 namespace {
@@ -195,7 +192,7 @@ std::string version_text() {
       "Git SHA: none, this is rhino {} of R\xc5\xabsternetes\n"
       "Go Version: none, this is C++\n"
       "Go OS/Arch: linux/{}\n",
-      etcd_version, RUSTERNETES_VERSION,
+      etcd_version, release_version(),
 #if defined(__aarch64__)
       "arm64"
 #else

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/open_files.h"
+#include "base/release.h"
 #include "rusternetes/process.h"
 
 using namespace rusternetes;
@@ -70,6 +71,7 @@ int main(int argc, char** argv) {
   app.add_option("--engine-socket", options.engine_socket, "The engine's API socket");
   app.add_option("-v,--v", options.verbosity, "Verbosity of the log; from 4 on, details")
       ->capture_default_str();
+  app.set_version_flag("--version", version_line(app.get_name()));
   CLI11_PARSE(app, argc, argv);
   if (options.verbosity >= 4) log::set_level(log::Level::debug);
   if (auto completed = complete(options); !completed) {

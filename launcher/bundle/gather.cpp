@@ -165,7 +165,8 @@ class Gatherer {
     ::uname(&kernel);
     const auto os = certs::read_text("/etc/os-release", 1 << 16);
     return json::serialize(json::object{
-               {"rusternetes", release_version()},
+               {"rusternetes", context_->environment.release},
+               {"cluster", json::object{{"release", s.release}, {"kubernetes", s.kubernetes}}},
                {"engine", json::object{{"kind", s.engine.kind},
                                        {"version", s.engine.version},
                                        {"answers", context_->environment.engine.is_answering(s.engine)}}},

@@ -22,11 +22,9 @@ std::string age_text(std::int64_t created_at_ms, SystemTime now) {
   return fmt::format("{}d", seconds / 86'400);
 }
 
-// Of what runs, as far as it is known: of a cluster of containers its api-servers' image; one process is this
-// release's from its next start on.
 std::string version_of(const ClusterSettings& settings) {
+  if (!settings.release.empty()) return settings.release;
   const auto image = settings.images.find("api-server");
-  if (!settings.has_containers()) return release_version();
   return image == settings.images.end() ? "-" : image_version(image->second);
 }
 

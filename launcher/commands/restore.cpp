@@ -70,7 +70,7 @@ Result<Present> look(const StepContext& context) {
 }
 
 std::string question(const ClusterSettings& settings, const OpenSnapshot& source, const Present& present,
-                     SystemTime now) {
+                     SystemTime now, std::string_view action) {
   const std::int64_t age = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count() -
                            source.created_at_s();
   std::string dropped;
@@ -90,8 +90,8 @@ std::string question(const ClusterSettings& settings, const OpenSnapshot& source
     dropped += fmt::format(
         " The snapshot is of an earlier cluster of this name, or of one of another home: all that "
         "is in this one goes.");
-  return fmt::format("{} Restore cluster \"{}\" to {}, {} ago?", dropped, settings.name,
-                     snapshot::time_text(source.created_at_s()), duration_text(age));
+  return fmt::format("{} {} to {}, {} ago?", dropped, action, snapshot::time_text(source.created_at_s()),
+                     duration_text(age));
 }
 
 Result<> check_is_of(const ClusterSettings& settings, const OpenSnapshot& source) {
@@ -128,6 +128,18 @@ Result<std::optional<TakenSnapshot>> keep_present(Invocation& invocation, Sessio
   return std::optional<TakenSnapshot>();
 }
 
+// The task without what only the present cluster says.
+Task task_of(const StepContext& context, const Invocation& invocation, const OpenSnapshot& source) {
+  std::error_code ignored;
+  auto task = std::make_shared<SnapshotTask>();
+  task->id = source.id();
+  task->file = source.file;
+  task->passphrase = source.passphrase;
+  task->has_certificates =
+      invocation.has("--certificates") || !fs::exists(context.paths.pki() / "ca.crt", ignored);
+  return task;
+}
+
 Result<> restore_into(Invocation& invocation, Session& session, const ClusterSettings& settings,
                       OpenSnapshot source, std::chrono::milliseconds wait) {
   const SteadyTime started = invocation.environment.clock.steady_now();
@@ -139,47 +151,34 @@ Result<> restore_into(Invocation& invocation, Session& session, const ClusterSet
                                           flag, settings.name));
   RN_CHECK(session.check_recovered(settings.name));
   RN_CHECK(check_is_of(settings, source));
-  std::error_code ignored;
-  auto task = std::make_shared<SnapshotTask>();
-  task->id = source.id();
-  task->file = source.file;
-  task->passphrase = source.passphrase;
-  task->has_certificates =
-      invocation.has("--certificates") || !fs::exists(context->paths.pki() / "ca.crt", ignored);
   if (invocation.has("--dry-run")) {
-    print_plan(invocation, restore_plan(context, task), settings);
+    print_plan(invocation, restore_plan(context, task_of(*context, invocation, source)), settings);
     return {};
   }
-  RN_TRY(const Present present, look(*context));
-  RN_CHECK(confirm(invocation, question(settings, source, present, invocation.environment.clock.now())));
-  RN_TRY(const auto kept, keep_present(invocation, session, settings, source, present));
-  task->keeps_old_store = !kept && !invocation.has("--no-snapshot");
-  const std::int64_t seen =
-      std::max(present.revision.value_or(0), kept ? kept->overview.manifest->description.revision : 0);
-  task->revision_floor = seen > 0 ? seen : source.reader->manifest().description.revision + unknown_floor;
-  RN_CHECK(session.run(restore_plan(context, task), plan_arguments(settings, *task)));
-  const bool is_waiting = present.is_running && wait.count() > 0;
+  RN_TRY(const PreparedRestore prepared, prepare_restore(invocation, session, settings, source,
+                                                         fmt::format("Restore cluster \"{}\"", settings.name)));
+  RN_CHECK(session.run(restore_plan(context, prepared.task), plan_arguments(settings, *prepared.task)));
+  const bool is_waiting = prepared.was_running && wait.count() > 0;
   if (is_waiting) RN_CHECK(wait_with_progress(session, *context, wait));
   const auto elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(
                            invocation.environment.clock.steady_now() - started)
                            .count();
-  const Distance since =
-      distance(source.reader->manifest().description.revision, present.revision.value_or(0));
   std::string text =
       fmt::format("Cluster \"{}\" is as it was {} ({:.1f} s){}.\n", settings.name,
                   snapshot::time_text(source.created_at_s()), static_cast<double>(elapsed) / 1000,
-                  is_waiting           ? ""
-                  : present.is_running ? "; it is starting"
-                                       : "; `rusternetes-ctl start` starts it");
-  json::object out{{"cluster", describe_json(settings)},
-                   {"restored", source.id()},
-                   {"createdAt", snapshot::time_text(source.created_at_s())},
-                   {"droppedRevisions", present.revision ? json::value(since.revisions) : json::value()},
-                   {"ready", is_waiting},
-                   {"elapsedMs", elapsed}};
-  if (kept) {
-    text += fmt::format("What it was before is snapshot {}.\n", kept->snapshot.id);
-    out["before"] = kept->snapshot.id;
+                  is_waiting             ? ""
+                  : prepared.was_running ? "; it is starting"
+                                         : "; `rusternetes-ctl start` starts it");
+  json::object out{
+      {"cluster", describe_json(settings)},
+      {"restored", source.id()},
+      {"createdAt", snapshot::time_text(source.created_at_s())},
+      {"droppedRevisions", prepared.dropped_revisions ? json::value(*prepared.dropped_revisions) : json::value()},
+      {"ready", is_waiting},
+      {"elapsedMs", elapsed}};
+  if (prepared.kept) {
+    text += fmt::format("What it was before is snapshot {}.\n", prepared.kept->snapshot.id);
+    out["before"] = prepared.kept->snapshot.id;
   }
   invocation.print(text, json::serialize(out) + "\n");
   return {};
@@ -204,6 +203,26 @@ Result<> run_restore(Invocation& invocation) {
 }
 
 }  // namespace
+
+Result<PreparedRestore> prepare_restore(Invocation& invocation, Session& session, const ClusterSettings& settings,
+                                        const OpenSnapshot& source, std::string_view action) {
+  RN_CHECK(check_is_of(settings, source));
+  const Context context = session.context(settings);
+  RN_TRY(const Present present, look(*context));
+  RN_CHECK(
+      confirm(invocation, question(settings, source, present, invocation.environment.clock.now(), action)));
+  PreparedRestore out;
+  out.was_running = present.is_running;
+  RN_TRY(out.kept, keep_present(invocation, session, settings, source, present));
+  const std::int64_t then = source.reader->manifest().description.revision;
+  const std::int64_t seen = std::max(present.revision.value_or(0),
+                                     out.kept ? out.kept->overview.manifest->description.revision : 0);
+  if (present.revision) out.dropped_revisions = distance(then, *present.revision).revisions;
+  out.task = task_of(*context, invocation, source);
+  out.task->keeps_old_store = !out.kept && !invocation.has("--no-snapshot");
+  out.task->revision_floor = seen > 0 ? seen : then + unknown_floor;
+  return out;
+}
 
 Command restore_command() {
   std::vector<Flag> flags{

@@ -11,16 +11,14 @@ namespace {
 
 Result<> run_version(Invocation& invocation) {
   invocation.print(
-      fmt::format("rusternetes-ctl {} (Kubernetes {})\n", RUSTERNETES_VERSION, kubernetes_version),
+      fmt::format("rusternetes-ctl {} (Kubernetes {})\n", invocation.environment.release, kubernetes_version),
       boost::json::serialize(
-          boost::json::object{{"version", RUSTERNETES_VERSION}, {"kubernetes", kubernetes_version}}) +
+          boost::json::object{{"version", invocation.environment.release}, {"kubernetes", kubernetes_version}}) +
           "\n");
   return {};
 }
 
 }  // namespace
-
-std::string release_version() { return RUSTERNETES_VERSION; }
 
 Command version_command() {
   return {.word = "version",

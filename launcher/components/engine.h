@@ -51,6 +51,8 @@ class EngineApi final : public EnginePort {
   Result<> bring_up(const EngineChoice& choice, const Manifest& manifest, const std::vector<std::string>& keys,
                     const std::filesystem::path& log_folder,
                     const std::function<void(std::size_t)>& on_up) override;
+  Result<> hand_over(const EngineChoice& choice, const Manifest& manifest, const std::string& key,
+                     const std::filesystem::path& log_folder) override;
   Result<std::vector<ComponentContainer>> components(const EngineChoice& choice,
                                                      const std::string& cluster) override;
   Result<> end_components(const EngineChoice& choice, const std::vector<std::string>& ids,

@@ -85,27 +85,55 @@ std::string description_of(const engine::ContainerSpec& spec, std::string_view i
   return engine::sha256_hex(fmt::format("{}", fmt::join(parts, std::string_view("\0", 1))));
 }
 
-// One service, from whatever stands to a container that runs.
-Task<Result<void>> bring_one_up(engine::Engine& engine, engine::ContainerSpec spec, int grace_s) {
-  auto image = co_await engine.inspect_image(spec.image);
+// What a service is to become, and what is there of it.
+struct Wanted {
+  engine::ContainerSpec spec;
+  std::string description;
+  std::optional<engine::ContainerDetails> present;
+  bool is_as_described = false;
+};
+
+Task<Result<Wanted>> look_at(engine::Engine& engine, engine::ContainerSpec spec) {
+  Wanted wanted{.spec = std::move(spec), .description = {}, .present = {}};
+  auto image = co_await engine.inspect_image(wanted.spec.image);
   if (!image && image.error().is("NotFound"))
-    co_return failure("ImageNotFound", fmt::format("the engine has no image {}", spec.image));
+    co_return failure("ImageNotFound", fmt::format("the engine has no image {}", wanted.spec.image));
   if (!image) co_return image.error();
   std::string network_owner;
-  if (spec.network.kind == engine::Namespace::Kind::container) {
-    auto owner = co_await engine.inspect_container(spec.network.container_id);
+  if (wanted.spec.network.kind == engine::Namespace::Kind::container) {
+    auto owner = co_await engine.inspect_container(wanted.spec.network.container_id);
     if (!owner) co_return owner.error();
-    network_owner = spec.network.container_id = owner->id;
+    network_owner = wanted.spec.network.container_id = owner->id;
   }
-  const std::string description = description_of(spec, image->id, network_owner);
-  auto present = co_await engine.inspect_container(spec.name);
+  wanted.description = description_of(wanted.spec, image->id, network_owner);
+  auto present = co_await engine.inspect_container(wanted.spec.name);
   if (!present && !present.error().is("NotFound")) co_return present.error();
   if (present) {
     const auto label = present->labels.find(description_label);
-    const bool is_ours = present->labels[cluster_label] == spec.labels[cluster_label];
+    const bool is_ours = present->labels[cluster_label] == wanted.spec.labels[cluster_label];
     if (!is_ours)
-      co_return failure("ClusterExists", fmt::format("the engine has a container {} of somebody else", spec.name));
-    if (label != present->labels.end() && label->second == description && !engine.is_lost(*present)) {
+      co_return failure("ClusterExists",
+                        fmt::format("the engine has a container {} of somebody else", wanted.spec.name));
+    wanted.is_as_described =
+        label != present->labels.end() && label->second == wanted.description && !engine.is_lost(*present);
+    wanted.present = std::move(*present);
+  }
+  wanted.spec.labels[description_label] = wanted.description;
+  co_return wanted;
+}
+
+Task<Result<void>> make_and_start(engine::Engine& engine, engine::ContainerSpec spec) {
+  auto id = co_await engine.create_container(std::move(spec));
+  if (!id) co_return id.error();
+  co_return co_await engine.start_container(*id);
+}
+
+// One service, from whatever stands to a container that runs.
+Task<Result<void>> bring_one_up(engine::Engine& engine, engine::ContainerSpec spec, int grace_s) {
+  auto wanted = co_await look_at(engine, std::move(spec));
+  if (!wanted) co_return wanted.error();
+  if (const auto& present = wanted->present) {
+    if (wanted->is_as_described) {
       if (present->state == engine::ContainerState::running) co_return Result<void>{};
       co_return co_await engine.start_container(present->id);
     }
@@ -114,10 +142,25 @@ Task<Result<void>> bring_one_up(engine::Engine& engine, engine::ContainerSpec sp
     auto removed = co_await engine.remove_container_with_dependents(present->id);
     if (!removed) co_return removed;
   }
-  spec.labels[description_label] = description;
-  auto id = co_await engine.create_container(std::move(spec));
-  if (!id) co_return id.error();
-  co_return co_await engine.start_container(*id);
+  co_return co_await make_and_start(engine, std::move(wanted->spec));
+}
+
+// The same beside the one that is there.
+Task<Result<void>> hand_one_over(engine::Engine& engine, engine::ContainerSpec spec, int grace_s) {
+  auto wanted = co_await look_at(engine, spec);
+  if (!wanted) co_return wanted.error();
+  const auto& present = wanted->present;
+  if (!present || wanted->is_as_described || present->state != engine::ContainerState::running)
+    co_return co_await bring_one_up(engine, std::move(spec), grace_s);
+  const std::string leaving = wanted->spec.name + std::string(leaving_suffix);
+  auto removed = co_await engine.remove_container_with_dependents(leaving);  // of a try before
+  if (!removed) co_return removed;
+  auto renamed = co_await engine.rename_container(present->id, leaving);
+  if (!renamed) co_return renamed;
+  const std::string id = present->id;
+  auto started = co_await make_and_start(engine, std::move(wanted->spec));
+  if (!started) co_return started;
+  co_return co_await engine.kill_container(id, "HUP");
 }
 
 std::string label_of(const std::map<std::string, std::string>& labels, const char* key) {
@@ -247,6 +290,16 @@ Result<> EngineApi::bring_up(const EngineChoice& choice, const Manifest& manifes
     left = std::move(later);
   }
   return {};
+}
+
+Result<> EngineApi::hand_over(const EngineChoice& choice, const Manifest& manifest, const std::string& key,
+                              const std::filesystem::path& log_folder) {
+  RN_TRY(engine::Engine * engine, at(choice));
+  RN_CHECK(remove_lost(*engine, manifest, {key}));
+  const ManifestService* service = manifest.find(key);
+  if (service == nullptr) return failure("ManifestBroken", fmt::format("the manifest has no service {}", key));
+  return run(hand_one_over(*engine, spec_of(manifest, *service, log_folder),
+                           static_cast<int>(service->stop_grace.count())));
 }
 
 Result<std::vector<ComponentContainer>> EngineApi::components(const EngineChoice& choice,

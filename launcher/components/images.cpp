@@ -1,7 +1,7 @@
 #include "launcher/components/images.h"
 
 #include "engine/host_facts.h"
-#include "launcher/command.h"
+#include "base/release.h"
 #include "launcher/images/plan.h"
 
 namespace rusternetes::launcher {
@@ -9,7 +9,7 @@ namespace {
 
 Result<images::Plan> plan_of(const std::filesystem::path& binary_dir, const std::vector<std::string>& components,
                              const std::filesystem::path& cache) {
-  images::Sources sources{.binary_dir = binary_dir, .version = release_version(), .cache = cache};
+  images::Sources sources{.binary_dir = binary_dir, .version = std::string(release_version()), .cache = cache};
   if (const std::string etcd = engine::find_program("etcd"); !etcd.empty()) sources.etcd = etcd;
   return images::Plan::make(sources, components);
 }

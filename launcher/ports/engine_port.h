@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/status.h"
@@ -54,12 +55,17 @@ enum class ComponentEnd {
   unseen,       // neither its process nor its monitor is there, and nobody knows its exit code
 };
 
+// Behind the name of a container that has handed its work over.
+inline constexpr std::string_view leaving_suffix = "-leaving";
+
 // A container that is a component of a cluster, as the labels of its manifest say.
 struct ComponentContainer {
   std::string id, name;
   std::string key, component;
   std::string image;     // as it was asked for
   std::string image_id;  // "sha256:..."
+  // It takes no new clients, and another one has its place: EnginePort::hand_over().
+  bool is_leaving() const { return name.ends_with(leaving_suffix); }
   bool is_running = false;
   ComponentEnd end = ComponentEnd::exited;  // unless it runs
   int pid = 0;                              // 0: not running
@@ -125,6 +131,10 @@ class EnginePort {
   virtual Result<> bring_up(const EngineChoice& engine, const Manifest& manifest,
                             const std::vector<std::string>& keys, const std::filesystem::path& log_folder,
                             const std::function<void(std::size_t up)>& on_up) = 0;
+  // Brings one service up beside what is there of it, which gets SIGHUP then, and is_leaving() from then on. For one
+  // that shares its port with the next, so that no client is refused. The same description: nothing.
+  virtual Result<> hand_over(const EngineChoice& engine, const Manifest& manifest, const std::string& key,
+                             const std::filesystem::path& log_folder) = 0;
   // Every component's container, running or not.
   virtual Result<std::vector<ComponentContainer>> components(const EngineChoice& engine,
                                                              const std::string& cluster) = 0;

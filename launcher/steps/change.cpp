@@ -17,16 +17,10 @@ namespace {
 
 namespace json = boost::json;
 
-Context with_settings(const Context& context, ClusterSettings settings) {
-  auto out = std::make_shared<StepContext>(*context);
-  out->settings = std::move(settings);
-  return out;
-}
-
 class RememberPrevious final : public Step {
  public:
   RememberPrevious(Context context, Change change)
-      : previous_(with_settings(context, change->previous)) {}
+      : previous_(previous_of(context, *change)) {}
   std::string id() const override { return "remember-previous"; }
   std::string describe() const override { return "Remember what the cluster is now"; }
   Result<> apply() override { return {}; }
@@ -68,7 +62,7 @@ class RecordChange final : public Step {
 class DrainNode final : public Step {
  public:
   DrainNode(Context context, Change change)
-      : context_(with_settings(context, change->previous)), change_(std::move(change)) {}
+      : context_(previous_of(context, *change)), change_(std::move(change)) {}
   std::string id() const override { return "drain-node"; }
   std::string describe() const override {
     return fmt::format("Move the Pods away from {}", change_->removed_node);
@@ -95,7 +89,7 @@ class DrainNode final : public Step {
 class RemoveNode final : public Step {
  public:
   RemoveNode(Context context, Change change)
-      : context_(with_settings(context, change->previous)), change_(std::move(change)) {}
+      : context_(previous_of(context, *change)), change_(std::move(change)) {}
   std::string id() const override { return "remove-node"; }
   std::string describe() const override { return fmt::format("Remove {}", change_->removed_node); }
   // Its kubelet first, so that nobody makes containers there any more; the container that the others' network is
@@ -125,11 +119,20 @@ class RemoveNode final : public Step {
 
 }  // namespace
 
+Context previous_of(const Context& context, const ChangeTask& change) {
+  auto out = std::make_shared<StepContext>(*context);
+  out->settings = change.previous;
+  if (!change.previous_manifest.empty()) out->settings.manifest = change.previous_manifest;
+  return out;
+}
+
 std::string change_arguments(const ClusterSettings& settings, const ChangeTask& task) {
   json::object object = json::parse(to_json(settings)).get_object();
   object["change"] = json::object{{"previous", json::parse(to_json(task.previous))},
                                   {"removedNode", task.removed_node},
-                                  {"drainTimeoutMs", task.drain_timeout.count()}};
+                                  {"drainTimeoutMs", task.drain_timeout.count()},
+                                  {"gateTimeoutMs", task.gate_timeout.count()},
+                                  {"previousManifest", task.previous_manifest}};
   return json::serialize(object);
 }
 
@@ -144,6 +147,10 @@ Result<Change> change_from_arguments(std::string_view arguments) {
   const json::object& fields = found->as_object();
   task->removed_node = std::string(fields.at("removedNode").as_string());
   task->drain_timeout = std::chrono::milliseconds(fields.at("drainTimeoutMs").as_int64());
+  if (const auto* gate = fields.if_contains("gateTimeoutMs"))
+    task->gate_timeout = std::chrono::milliseconds(gate->as_int64());
+  if (const auto* manifest = fields.if_contains("previousManifest"))
+    task->previous_manifest = std::string(manifest->as_string());
   return task;
 }
 

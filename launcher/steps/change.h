@@ -12,12 +12,17 @@ namespace rusternetes::launcher {
 // What a change knows beside the cluster's settings, which are the new ones.
 struct ChangeTask {
   ClusterSettings previous;
+  std::string previous_manifest;  // as ClusterSettings::manifest, of another release; empty: as this one makes it
   std::string removed_node;  // empty: none
   std::chrono::milliseconds drain_timeout{0};
+  std::chrono::milliseconds gate_timeout{120'000};  // of each component of another release
 };
 using Change = std::shared_ptr<ChangeTask>;
 std::string change_arguments(const ClusterSettings& settings, const ChangeTask& task);
 Result<Change> change_from_arguments(std::string_view arguments);
+
+// What the cluster was, for the steps that bring it back to that.
+Context previous_of(const Context& context, const ChangeTask& change);
 
 // Nothing; undo brings the engine back to what the cluster was. The first step of a change.
 StepPtr remember_previous(Context context, Change change);

@@ -3,6 +3,8 @@
 
 #include <chrono>
 #include <functional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "launcher/ports/engine_port.h"
@@ -17,5 +19,12 @@ Result<std::vector<ComponentContainer>> component_containers(StepContext& contex
 // Stops and removes those of `all` that are meant, side by side. None: no error.
 Result<> end_those(StepContext& context, const std::vector<ComponentContainer>& all,
                    const std::function<bool(const ComponentContainer&)>& is_meant);
+
+// References of what the cluster runs and ran before its last upgrade.
+std::set<std::string> images_of(const ClusterSettings& settings);
+// Of these, removes from this cluster's engine those of ours that are not in `kept` and that no other cluster of this
+// home has. What a cluster of another home uses the engine keeps.
+Result<> remove_unused_images(StepContext& context, std::set<std::string> images,
+                              const std::set<std::string>& kept);
 
 }  // namespace rusternetes::launcher

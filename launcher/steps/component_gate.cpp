@@ -81,7 +81,9 @@ class Gate {
       is_asked = health.is_asked;
     }
     if (member_.component == "kubelet") return node_problem(context_, found, member_.node);
-    if (is_asked || context_.environment.clock.steady_now() - since_ >= least_life) return {};
+    const Clock& clock = context_.environment.clock;
+    const auto started = found.components.front().started_at;
+    if (is_asked || clock.now() - started >= least_life || clock.steady_now() - since_ >= least_life) return {};
     return "has just been started";
   }
 

@@ -6,12 +6,12 @@
 
 #include "certs/file.h"
 #include "launcher/containers/component_files.h"
-#include "launcher/containers/compose.h"
 #include "launcher/containers/topology.h"
 #include "launcher/failure.h"
 #include "launcher/manifest/manifest.h"
 #include "launcher/ports/engine_port.h"
 #include "launcher/ports/image_port.h"
+#include "launcher/release.h"
 #include "launcher/steps/change.h"
 #include "launcher/steps/component_containers.h"
 #include "launcher/steps/steps.h"
@@ -22,27 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* node_component = "node";
-// What we make and load ourselves; others come from a registry.
-constexpr std::string_view local_images = "localhost/";
-
-// Of this cluster's engine, those of ours that no other cluster of this home has. What a cluster of another home
-// uses the engine keeps.
-Result<> remove_unused_images(StepContext& context) {
-  std::set<std::string> unused;
-  for (const auto& [component, reference] : context.settings.images)
-    if (component != node_component && reference.starts_with(local_images)) unused.insert(reference);
-  RN_TRY(const std::vector<state::Cluster> clusters, context.state->clusters());
-  for (const state::Cluster& other : clusters) {
-    if (other.name == context.settings.name || other.engine != context.settings.engine.kind) continue;
-    RN_TRY(const ClusterSettings settings, settings_from_json(other.settings));
-    for (const auto& [component, reference] : settings.images) unused.erase(reference);
-  }
-  for (const std::string& reference : unused)
-    RN_CHECK(context.call("engine remove-image", [&] {
-      return context.environment.engine.remove_image(context.settings.engine, reference);
-    }));
-  return {};
-}
 
 class WriteComponentFolders final : public Step {
  public:
@@ -72,7 +51,7 @@ class WriteManifest final : public Step {
         RN_CHECK(certs::make_folder(paths.data() / one.key, 0700));
       if (one.component == node_component) RN_CHECK(certs::make_folder(paths.node(one.node), 0755));
     }
-    const std::string text = render_manifest(context_->settings, paths, context_->settings.images);
+    RN_TRY(const std::string text, manifest_text(*context_));
     RN_CHECK(read_manifest(text));
     if (const auto old = certs::read_text(paths.manifest()); old && *old == text) return {};
     return context_->call("manifest write", [&] {
@@ -91,7 +70,8 @@ Result<Manifest> manifest_of(const StepContext& context) {
 
 class LoadImages final : public Step {
  public:
-  explicit LoadImages(Context context) : context_(std::move(context)) {}
+  // `kept`: what undo leaves of the cluster's images.
+  LoadImages(Context context, std::set<std::string> kept) : context_(std::move(context)), kept_(std::move(kept)) {}
   std::string id() const override { return "load-images"; }
   std::string describe() const override {
     return fmt::format("Load the components' images into {}", context_->settings.engine.kind);
@@ -114,7 +94,9 @@ class LoadImages final : public Step {
         }));
     return ours.empty() ? Result<>() : load(ours);
   }
-  Result<> undo() override { return remove_unused_images(*context_); }
+  Result<> undo() override {
+    return remove_unused_images(*context_, images_of(context_->settings), kept_);
+  }
 
  private:
   // Those that the programs of this release give. One that some other release made can only be pulled.
@@ -151,6 +133,7 @@ class LoadImages final : public Step {
     return loaded ? Result<>() : Result<>(loaded.error());
   }
   Context context_;
+  std::set<std::string> kept_;
 };
 
 class RemoveImages final : public Step {
@@ -158,7 +141,7 @@ class RemoveImages final : public Step {
   explicit RemoveImages(Context context) : context_(std::move(context)) {}
   std::string id() const override { return "remove-images"; }
   std::string describe() const override { return "Remove the components' images unless another cluster uses them"; }
-  Result<> apply() override { return remove_unused_images(*context_); }
+  Result<> apply() override { return remove_unused_images(*context_, images_of(context_->settings), {}); }
 
  private:
   Context context_;
@@ -226,10 +209,10 @@ class ApplyManifest final : public Step {
     RN_TRY(const Manifest manifest, manifest_of(*context_));
     std::vector<std::string> keys;
     for (const ManifestService& service : manifest.services) keys.push_back(service.key);
-    // Members that the manifest no longer has.
+    // Members that the manifest no longer has, and what another one has taken the place of.
     RN_TRY(const auto all, component_containers(*context_));
     RN_CHECK(end_those(*context_, all, [&](const ComponentContainer& one) {
-      return std::find(keys.begin(), keys.end(), one.key) == keys.end();
+      return one.is_leaving() || std::find(keys.begin(), keys.end(), one.key) == keys.end();
     }));
     const auto tell = [&](std::size_t up) {
       if (context_->progress != nullptr)
@@ -328,7 +311,40 @@ Result<> end_those(StepContext& context, const std::vector<ComponentContainer>& 
   });
 }
 
-StepPtr load_images(Context context) { return std::make_unique<LoadImages>(std::move(context)); }
+std::set<std::string> images_of(const ClusterSettings& settings) {
+  std::set<std::string> out;
+  for (const auto& [component, reference] : settings.images)
+    if (component != node_component) out.insert(reference);
+  if (settings.previous)
+    for (const auto& [component, reference] : settings.previous->images)
+      if (component != node_component) out.insert(reference);
+  return out;
+}
+
+Result<> remove_unused_images(StepContext& context, std::set<std::string> images,
+                              const std::set<std::string>& kept) {
+  for (const std::string& reference : kept) images.erase(reference);
+  RN_TRY(const std::vector<state::Cluster> clusters, context.state->clusters());
+  for (const state::Cluster& other : clusters) {
+    if (other.name == context.settings.name || other.engine != context.settings.engine.kind) continue;
+    RN_TRY(const ClusterSettings settings, settings_from_json(other.settings));
+    for (const std::string& reference : images_of(settings)) images.erase(reference);
+  }
+  for (const std::string& reference : images)
+    if (reference.starts_with(local_images))
+      RN_CHECK(context.call("engine remove-image", [&] {
+        return context.environment.engine.remove_image(context.settings.engine, reference);
+      }));
+  return {};
+}
+
+StepPtr load_images(Context context, bool is_new) {
+  std::set<std::string> kept = is_new ? std::set<std::string>() : images_of(context->settings);
+  return std::make_unique<LoadImages>(std::move(context), std::move(kept));
+}
+StepPtr load_images(Context context, const ClusterSettings& before) {
+  return std::make_unique<LoadImages>(std::move(context), images_of(before));
+}
 StepPtr remove_images(Context context) { return std::make_unique<RemoveImages>(std::move(context)); }
 StepPtr write_component_folders(Context context) {
   return std::make_unique<WriteComponentFolders>(std::move(context));

@@ -5,6 +5,7 @@
 #include "launcher/failure.h"
 #include "launcher/ports/network_port.h"
 #include "launcher/ports/process_port.h"
+#include "launcher/release.h"
 #include "launcher/steps/steps.h"
 
 namespace rusternetes::launcher {
@@ -12,47 +13,6 @@ namespace {
 
 // The process finishes requests in flight and syncs its store.
 constexpr std::chrono::seconds process_grace{20};
-
-// One word a family, as flags take lists.
-std::vector<std::string> process_command(const StepContext& context) {
-  const ClusterSettings& s = context.settings;
-  const ClusterPaths& p = context.paths;
-  std::vector<std::string> words{
-      (context.environment.binary_dir / "rusternetes").string(),
-      "--data-dir",
-      p.data().string(),
-      "--cluster-name",
-      s.name,
-      "--pki-dir",
-      p.pki().string(),
-      "--bind-address",
-      s.bind_address,
-      "--secure-port",
-      std::to_string(s.api_port),
-      "--pod-cidr",
-      joined(s.pod_cidrs),
-      "--service-cluster-ip-range",
-      joined(s.service_cidrs),
-      "--node-name",
-      s.node_name,
-      "--node-network",
-      s.node_network,
-      "--node-address",
-      joined(s.node_addresses),
-      "--host-address",
-      joined(s.host_addresses),
-      "--engine",
-      s.engine.kind,
-      "--engine-socket",
-      s.engine.socket,
-      "--root-dir",
-      p.kubelet().string(),
-  };
-  for (const std::string& port : s.published_ports) words.insert(words.end(), {"--publish", port});
-  if (!s.has_network_policy) words.push_back("--network-policy=false");
-  if (s.has_own_node()) words.insert(words.end(), {"--node-netns", "{node-netns}"});
-  return words;
-}
 
 class StartSupervisor final : public Step {
  public:
@@ -229,7 +189,7 @@ ProcessSpec process_spec(const StepContext& context) {
           .hold_file = p.run() / "released",
           .has_own_netns = context.settings.has_own_node(),
           .engine = context.settings.engine.is_private ? "" : context.settings.engine.kind,
-          .command = process_command(context)};
+          .command = process_words(context)};
 }
 
 Result<std::string> node_netns(const StepContext& context) {

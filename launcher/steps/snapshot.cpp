@@ -102,7 +102,7 @@ class WriteSnapshot final : public Step {
                                                  {.id = task_->id,
                                                   .cluster = settings.name,
                                                   .mode = settings.mode,
-                                                  .release = RUSTERNETES_VERSION,
+                                                  .release = context_->environment.release,
                                                   .created_at_s = now.time_since_epoch().count(),
                                                   .store = snapshot::StoreKind::sqlite,
                                                   .revision = facts.revision,
@@ -110,7 +110,7 @@ class WriteSnapshot final : public Step {
                                                   .note = task_->note},
                                                  std::move(encryption)));
     RN_CHECK(writer->add_bytes(cluster_member,
-                               to_json(SnapshotCluster{settings, RUSTERNETES_VERSION, kubernetes_version})));
+                               to_json(SnapshotCluster{settings, context_->environment.release, kubernetes_version})));
     RN_CHECK(add_certificates(*writer));
     RN_CHECK(writer->add_file(store_member, store_copy(*context_)));
     RN_TRY([[maybe_unused]] const auto manifest, writer->finish([&](std::uint64_t done, std::uint64_t all) {
@@ -211,7 +211,11 @@ class RemoveSnapshots final : public Step {
 }  // namespace
 
 std::string plan_arguments(const ClusterSettings& settings, const SnapshotTask& task) {
-  json::object object = json::parse(to_json(settings)).get_object();
+  return with_task(to_json(settings), task);
+}
+
+std::string with_task(std::string_view arguments, const SnapshotTask& task) {
+  json::object object = json::parse(json::string_view(arguments.data(), arguments.size())).get_object();
   object["task"] = json::object{{"id", task.id},
                                 {"file", task.file.string()},
                                 {"certificates", task.has_certificates},

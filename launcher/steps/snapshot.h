@@ -28,6 +28,8 @@ struct SnapshotTask {
 using Task = std::shared_ptr<SnapshotTask>;
 // The settings with what a later process needs of the task.
 std::string plan_arguments(const ClusterSettings& settings, const SnapshotTask& task);
+// Adds the same to a plan's arguments.
+std::string with_task(std::string_view arguments, const SnapshotTask& task);
 Task task_from_arguments(std::string_view arguments);
 
 // snapshot create

@@ -84,7 +84,10 @@ StepPtr forget_boot(Context context);
 // containers.cpp: of clusters whose components are containers.
 StepPtr write_component_folders(Context context);  // what each component sees of certificates and kubeconfigs
 StepPtr write_manifest(Context context);
-StepPtr load_images(Context context);    // those of the components that the engine lacks
+// Those of the components that the engine lacks. Undo removes those of a new cluster, and of one that becomes another
+// one what it was `before` did not have.
+StepPtr load_images(Context context, bool is_new);
+StepPtr load_images(Context context, const ClusterSettings& before);
 StepPtr remove_images(Context context);  // unless another cluster uses them
 StepPtr make_network(Context context);
 StepPtr remove_engine_network(Context context);

@@ -45,7 +45,13 @@ TEST_CASE("the process is started with the cluster's addresses, engine and folde
                      "10.97.0.0/20", "--api-port", "7443"}) == 0);
   const auto& words = world.process.commands["a"];
   const std::string root = (world.home() / "clusters/a").string();
-  const std::vector<std::string> wanted{"/opt/rusternetes/rusternetes",
+  // A copy of its own, which is told by release and content.
+  const fs::path program = words.front();
+  CHECK(program.filename() == "rusternetes");
+  CHECK(program.parent_path().parent_path() == fs::path(root) / "programs");
+  CHECK(program.parent_path().filename().string().starts_with("0.1.0-"));
+  CHECK(certs::read_text(program).value() == certs::read_text(world.bin() / "rusternetes").value());
+  const std::vector<std::string> wanted{words.front(),
                                         "--data-dir",
                                         root + "/data",
                                         "--cluster-name",

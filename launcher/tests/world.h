@@ -80,7 +80,13 @@ class Things {
 // The n-th call of a port from here on fails.
 struct Faults {
   std::map<std::string, std::string> by_call;  // "link" -> message
-  Result<> check(const std::string& call) const {
+  std::map<std::string, std::string> once;     // only the next call
+  Result<> check(const std::string& call) {
+    if (const auto next = once.find(call); next != once.end()) {
+      const std::string message = next->second;
+      once.erase(next);
+      return internal_error(message);
+    }
     const auto found = by_call.find(call);
     return found == by_call.end() ? Result<>() : Result<>(internal_error(found->second));
   }
@@ -234,6 +240,10 @@ class FakeEngine final : public EnginePort {
                                   : "";
       if (old != "running") ++starts[service->key];
       things_.add("component", cluster + "." + service->key, "running");
+      const std::string made_of = cluster + "." + service->key;
+      if (things_.has("made-of", made_of) && things_.text("made-of", made_of) != service->image)
+        replaced.push_back(service->key);
+      things_.add("made-of", made_of, service->image);
       if (service->labels.at(component_label) == "api-server") things_.add("released", cluster);
       if (service->labels.at(component_label) == "kubelet") {
         for (const char* one : {".app", ".pause"}) things_.add("container", cluster + one, "running");
@@ -243,22 +253,37 @@ class FakeEngine final : public EnginePort {
     }
     return {};
   }
+  Result<> hand_over(const EngineChoice& choice, const Manifest& manifest, const std::string& key,
+                     const fs::path& logs) override {
+    const ManifestService* service = manifest.find(key);
+    REQUIRE(service != nullptr);
+    const std::string name = service->labels.at(cluster_label) + "." + key;
+    if (things_.has("component", name) && things_.text("made-of", name) != service->image) {
+      const std::string leaving = name + std::string(leaving_suffix);
+      things_.add("component", leaving, "running");
+      things_.add("made-of", leaving, things_.text("made-of", name));
+    }
+    return bring_up(choice, manifest, {key}, logs, [](std::size_t) {});
+  }
   Result<std::vector<ComponentContainer>> components(const EngineChoice& choice,
                                                      const std::string& cluster) override {
     RN_CHECK(answers(choice));
     std::vector<ComponentContainer> out;
     for (const std::string& name : things_.names("component")) {
       if (!name.starts_with(cluster + ".")) continue;
-      const std::string key = name.substr(cluster.size() + 1);
+      std::string key = name.substr(cluster.size() + 1);
+      const std::string own = key;
+      if (key.ends_with(leaving_suffix)) key.resize(key.size() - leaving_suffix.size());
       const auto dash = key.rfind('-');
       const bool is_numbered = dash != std::string::npos && key.find_first_not_of("0123456789", dash + 1) ==
                                                                 std::string::npos;
       const bool is_running = things_.text("component", name) == "running";
       out.push_back({.id = name,
-                     .name = "rusternetes-" + cluster + "-" + key,
+                     .name = "rusternetes-" + cluster + "-" + own,
                      .key = key,
                      .component = is_numbered ? key.substr(0, dash) : key,
-                     .image = "localhost/rusternetes/image:0.1.0-abc",
+                     .image = things_.has("made-of", name) ? things_.text("made-of", name)
+                                                           : "localhost/rusternetes/image:0.1.0-abc",
                      .image_id = "sha256:1",
                      .is_running = is_running,
                      .end = is_running ? ComponentEnd::none : ComponentEnd::exited,
@@ -287,6 +312,7 @@ class FakeEngine final : public EnginePort {
           if (name.starts_with(id.substr(0, id.find('.')) + "."))
             REQUIRE(things_.text("container", name) != "running");
       things_.remove("component", id);
+      things_.remove("made-of", id);
       if (id.find(".api-server") != std::string::npos) things_.remove("released", id.substr(0, id.find('.')));
     }
     return {};
@@ -313,6 +339,7 @@ class FakeEngine final : public EnginePort {
   std::map<std::string, SystemTime> started_at;  // of components, by key
   std::set<std::string> keeps_ending;            // keys of those that it starts anew all the time
   std::vector<std::string> restarted;  // in order
+  std::vector<std::string> replaced;   // keys of those that are made of another image, in order
 
  private:
   // A reference as the name of a thing.
@@ -423,6 +450,7 @@ class FakeProcess final : public ProcessPort {
     RN_CHECK(faults_.check("start"));
     if (!fs::exists(spec.pid_file.parent_path())) return internal_error("no run folder");
     things_.add("process", spec.cluster);
+    things_.add("runs", spec.cluster, spec.command.front());
     things_.add("unit", spec.cluster);
     if (spec.has_own_netns) things_.add("netns", spec.cluster);
     commands[spec.cluster] = spec.command;
@@ -439,7 +467,7 @@ class FakeProcess final : public ProcessPort {
     return {};
   }
   Result<> stop(const ProcessSpec& spec, std::chrono::milliseconds) override {
-    for (const char* kind : {"process", "netns", "drop-node", "released"}) things_.remove(kind, spec.cluster);
+    for (const char* kind : {"process", "runs", "netns", "drop-node", "released"}) things_.remove(kind, spec.cluster);
     // A veth goes with either end's namespace.
     if (spec.has_own_netns) things_.remove("link", spec.cluster);
     return {};
@@ -449,6 +477,7 @@ class FakeProcess final : public ProcessPort {
     RN_CHECK(faults_.check("restart"));
     if (!things_.has("process", spec.cluster)) return failure("ProcessFailed", "no supervisor");
     ++restarted;
+    things_.add("runs", spec.cluster, spec.command.front());
     return {};
   }
   Result<> hold(const ProcessSpec& spec, std::chrono::milliseconds) override {
@@ -654,6 +683,7 @@ struct World {
   std::function<bool()> is_interrupted = [] { return false; };
   std::shared_ptr<FactsPort> facts;  // for `doctor`
   std::shared_ptr<FakeStore> store = std::make_shared<FakeStore>();
+  std::string release;
 
   fs::path home() const { return folder.path / "home"; }
   fs::path kubeconfig() const { return folder.path / "kube" / "config"; }
@@ -661,7 +691,17 @@ struct World {
   World() {
     variables["RUSTERNETES_HOME"] = home().string();
     variables["KUBECONFIG"] = kubeconfig().string();
+    set_release("0.1.0");
+    images.release = "1";
   }
+
+  // What the launcher and the programs beside it are from now on.
+  void set_release(const std::string& version) {
+    release = images.release = version;
+    fs::create_directories(bin());
+    std::ofstream(bin() / "rusternetes") << "rusternetes " << version << "\n";
+  }
+  fs::path bin() const { return folder.path / "bin"; }
 
   int run(const std::vector<std::string>& words) {
     out.str("");
@@ -679,7 +719,7 @@ struct World {
                               const auto found = variables.find(name);
                               return found == variables.end() ? std::nullopt : std::optional(found->second);
                             },
-                            .binary_dir = "/opt/rusternetes",
+                            .binary_dir = bin(),
                             .clock = Clock::system(),
                             .engine = engine,
                             .network = network,
@@ -690,7 +730,8 @@ struct World {
                             .is_interrupted = is_interrupted,
                             .facts = facts,
                             .images = &images,
-                            .store = store};
+                            .store = store,
+                            .release = release};
   }
 
   // Nothing of any cluster: not on the host, not in the home, not in the user's kubeconfig.

@@ -6,7 +6,7 @@ import shutil
 import stat
 import time
 
-from harness.functions import Skipped, load, time_limit
+from harness.functions import Skipped, load, on_one_engine, time_limit
 
 topologies = load(os.path.join(os.path.dirname(__file__), "test_topologies.py"))
 ask_engine, cluster_of, status = topologies.ask_engine, topologies.cluster_of, topologies.status
@@ -128,6 +128,7 @@ def check_bundle_of_remains(context, cluster):
     cluster.run_ctl("start", cluster.name)
 
 
+@on_one_engine(0)
 @time_limit(200)
 def test_status_doctor_and_bundle(context):
     if not shutil.which("zstd"):

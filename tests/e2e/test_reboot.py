@@ -4,7 +4,7 @@ import json
 import os
 
 from harness.cluster import Cluster, assert_matches
-from harness.functions import Skipped, time_limit
+from harness.functions import Skipped, on_one_engine, time_limit
 from harness.programs import host_state
 from harness.reboot import end_unseen, reboot
 from test_topologies import ask_engine, check_traffic, engine_things, start_web, status
@@ -126,11 +126,13 @@ def test_all_in_one(context):
     check_reboot(context, "bootone", 1)
 
 
+@on_one_engine(1)
 @time_limit(240)
 def test_sqlite_with_two_nodes(context):
     check_reboot(context, "bootlite", 2, "--mode", "sqlite")
 
 
+@on_one_engine(0)
 @time_limit(240)
 def test_etcd_with_two_nodes(context):
     check_reboot(context, "bootbig", 2, "--mode", "etcd")

@@ -6,7 +6,7 @@ import os
 import urllib.request
 
 from harness.cluster import IMAGE, Cluster, assert_matches
-from harness.functions import Skipped, time_limit
+from harness.functions import Skipped, on_one_engine, time_limit
 from harness.programs import host_state
 
 SERVE = "mkdir -p /tmp/www; hostname >/tmp/www/index.html; exec httpd -f -p 8080 -h /tmp/www"
@@ -190,6 +190,7 @@ def check_topology(context, cluster, nodes, deaths):
     assert_matches("rusternetes-|Image|begin|ready|serving", cluster.run_ctl("logs", cluster.name, "--tail", "3").stdout)
 
 
+@on_one_engine(0)
 @time_limit(240)
 def test_sqlite_with_two_nodes(context):
     with cluster_of(context, "lite", "--mode", "sqlite") as cluster:
@@ -208,6 +209,7 @@ def test_sqlite_with_two_nodes(context):
         assert context.wait_until("the published port", lambda: fetch("http://127.0.0.1:18080/"), 10)
 
 
+@on_one_engine(1)
 @time_limit(240)
 def test_etcd_with_two_nodes(context):
     with cluster_of(context, "big", "--mode", "etcd") as cluster:
@@ -217,6 +219,7 @@ def test_etcd_with_two_nodes(context):
             assert noted(small) == "before"
 
 
+@on_one_engine(0)
 @time_limit(240)
 def test_highly_available(context):
     with cluster_of(context, "high", "--ha") as cluster:

@@ -10,7 +10,7 @@ import time
 
 from harness.cluster import Cluster
 from harness.fire import TROUBLE, Access, Asker, Watcher, Writer, assert_nothing_lost, longest_gap
-from harness.functions import Skipped, time_limit
+from harness.functions import Skipped, on_one_engine, time_limit
 from harness.programs import call_engine
 
 SHARE = float(os.environ.get("RUSTERNETES_TEST_SHARE", "0.1"))
@@ -285,6 +285,7 @@ class Fire:
         assert not late, "too long without a controller:\n" + "\n".join(late)
 
 
+@on_one_engine(1)
 @time_limit(300)
 def test_writes_and_watches_go_on(context):
     if not context.kubectl:

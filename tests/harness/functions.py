@@ -39,6 +39,24 @@ def time_limit(seconds):
     return mark
 
 
+def on_one_engine(turn):
+    """For a long test that differs little between engines: where both engines' worlds run side by side and long loops are
+    sampled (RUSTERNETES_TEST_SHARE below 1), it runs on one of them, another one with the next seed. Tests of turn 0 and 1
+    go to different engines. Whoever asks for tests by name gets them."""
+    def mark(function):
+        function.turn = turn
+        return function
+    return mark
+
+
+def is_others_turn(function, engine):
+    if not hasattr(function, "turn") or engine is None or int(os.environ.get("RUSTERNETES_TEST_ENGINES_AT_ONCE", "1")) < 2:
+        return False
+    if float(os.environ.get("RUSTERNETES_TEST_SHARE", "0.1")) >= 1:
+        return False
+    return (function.turn + int(os.environ.get("RUSTERNETES_TEST_SEED", "0"))) % 2 != ["podman", "docker"].index(engine)
+
+
 class Context:
     """What a test knows of where it runs. `socket` is the engine's, `work` a folder that is removed at the end."""
 
@@ -153,6 +171,8 @@ class Runner:
         functions = [(f"{stem}.{key[len('test_'):]}", value) for key, value in vars(module).items()
                      if key.startswith("test_") and callable(value)]
         functions = [(name, value) for name, value in functions if re.search(only, name)]
+        if not only:
+            functions = [(name, value) for name, value in functions if not is_others_turn(value, self.context.engine)]
         if not functions:
             return
         self.context.state = {}

@@ -9,6 +9,7 @@
 #include "apimachinery/time.h"
 #include "apimachinery/uid.h"
 #include "base/nearest.h"
+#include "base/release.h"
 
 namespace rusternetes::program {
 
@@ -98,7 +99,7 @@ std::set<std::string_view> with_common_unsupported(std::set<std::string_view> ow
       "requestheader-allowed-names", "requestheader-client-ca-file", "requestheader-extra-headers-prefix",
       "requestheader-group-headers", "requestheader-uid-headers", "requestheader-username-headers",
       "show-hidden-metrics-for-version", "tls-cipher-suites", "tls-min-version", "tls-sni-cert-key",
-      "version", "vmodule"});
+      "vmodule"});
   return own;
 }
 
@@ -123,6 +124,7 @@ std::string explain_unknown(const CLI::App& app, const std::vector<std::string>&
 
 std::optional<int> parse(CLI::App& app, int argc, char** argv,
                          const std::set<std::string_view>& unsupported) {
+  app.set_version_flag("--version", version_line(app.get_name()));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

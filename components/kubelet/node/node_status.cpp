@@ -6,6 +6,7 @@
 
 #include "apimachinery/api/core_v1.h"
 #include "apimachinery/edit.h"
+#include "base/release.h"
 #include "client/object_builder.h"
 
 namespace rusternetes::kubelet {
@@ -16,7 +17,6 @@ using core_v1::NodeStatus;
 
 namespace {
 
-constexpr char kVersion[] = "v1.35.4";
 constexpr std::size_t kMostImages = 50;
 constexpr std::size_t kMostImageNames = 5;
 // Below these a node is under pressure.
@@ -112,7 +112,7 @@ void write_info(Arena& arena, Value& status, const NodeInput& input) {
       {I::f_machineID, machine.machine_id},       {I::f_systemUUID, machine.system_uuid},
       {I::f_bootID, machine.boot_id},             {I::f_kernelVersion, machine.kernel_version},
       {I::f_osImage, machine.os_image},           {I::f_containerRuntimeVersion, input.runtime_version},
-      {I::f_kubeletVersion, kVersion},            {I::f_operatingSystem, "linux"},
+      {I::f_kubeletVersion, std::string(kubernetes_release)},            {I::f_operatingSystem, "linux"},
       {I::f_architecture, machine.architecture}};
   for (const auto& [field, text] : all)
     if (!text.empty()) set_string(arena, info, field, text);

@@ -11,6 +11,7 @@
 
 #include "apimachinery/json_text.h"
 #include "base/log.h"
+#include "base/release.h"
 
 namespace rusternetes::kubelet {
 namespace {
@@ -233,7 +234,7 @@ Task<MetricsEndpoints::Answer> MetricsEndpoints::resource() {
 Task<MetricsEndpoints::Answer> MetricsEndpoints::own() {
   std::string out;
   heading(out, "kubernetes_build_info", "gauge", "[ALPHA] The version of the API that this kubelet speaks");
-  out += "kubernetes_build_info{git_version=\"v1.35.4\",major=\"1\",minor=\"35\"} 1\n";
+  out += fmt::format("kubernetes_build_info{{git_version=\"{}\",major=\"1\",minor=\"35\"}} 1\n", kubernetes_release);
   heading(out, "kubelet_node_name", "gauge", "[ALPHA] The node's name. The count is always 1.");
   out += fmt::format("kubelet_node_name{{node=\"{}\"}} 1\n", label_value(parts_.options.node_name));
   heading(out, "kubelet_desired_pods", "gauge", "[ALPHA] The number of pods the kubelet is being instructed to run");

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "storage/sqlite/format.h"
+#include "storage/sqlite/format_steps.h"
 #include "storage/sqlite/writer.h"
 
 namespace rusternetes::storage::sqlite {
@@ -69,6 +70,7 @@ Result<void> SqliteStore::open_file() {
 Result<void> SqliteStore::open_writer() {
   RN_TRY(writer_database_, Database::open(options_.path, false, options_.vfs));
   RN_CHECK(configure(writer_database_, true));
+  RN_CHECK(take_format_steps(writer_database_));
   wal_frames_ = 0;
   writer_database_.count_wal_frames(wal_frames_);
   return {};

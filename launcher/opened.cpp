@@ -1,0 +1,18 @@
+#include "launcher/opened.h"
+
+#include "launcher/report.h"
+
+namespace rusternetes::launcher {
+
+Result<Opened> open_running(Invocation& invocation) {
+  Opened out;
+  out.is_dry = invocation.has("--dry-run");
+  RN_TRY(out.session,
+         Session::open(invocation, out.is_dry ? Session::Access::look : Session::Access::change));
+  RN_TRY(out.settings, out.session->cluster(invocation.name));
+  RN_CHECK(out.session->check_recovered(out.settings.name));
+  if (!out.is_dry) RN_CHECK(check_runs(*out.session, *out.session->context(out.settings)));
+  return out;
+}
+
+}  // namespace rusternetes::launcher

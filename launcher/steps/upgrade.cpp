@@ -1,0 +1,199 @@
+#include "launcher/steps/upgrade.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "certs/file.h"
+#include "launcher/containers/topology.h"
+#include "launcher/failure.h"
+#include "launcher/manifest/manifest.h"
+#include "launcher/ports/engine_port.h"
+#include "launcher/readiness.h"
+#include "launcher/release.h"
+#include "launcher/snapshots.h"
+#include "launcher/steps/component_containers.h"
+#include "launcher/steps/component_gate.h"
+
+namespace rusternetes::launcher {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Older ones are not told from younger ones by their name alone.
+Result<> remove_program(const fs::path& program, const ClusterPaths& paths) {
+  if (program.empty() || program.parent_path().parent_path() != paths.programs()) return {};
+  std::error_code error;
+  fs::remove_all(program.parent_path(), error);
+  if (error) return internal_error(fmt::format("remove {}: {}", program.parent_path().string(), error.message()));
+  fs::remove(paths.programs(), error);  // only when this was the last one in it
+  return {};
+}
+
+class KeepProgram final : public Step {
+ public:
+  KeepProgram(Context context, fs::path previous) : context_(std::move(context)), previous_(std::move(previous)) {}
+  std::string id() const override { return "keep-program"; }
+  std::string describe() const override {
+    return fmt::format("Keep a copy of rusternetes {}", context_->settings.release);
+  }
+  Result<> apply() override {
+    std::error_code ignored;
+    if (fs::exists(program(), ignored)) return {};
+    return context_->call("program copy", [&]() -> Result<> {
+      RN_CHECK(certs::make_folder(program().parent_path(), 0700));
+      RN_CHECK(copy_to_new(context_->environment.binary_dir / program().filename(), program()));
+      std::error_code error;
+      fs::permissions(program(), fs::perms::owner_all, error);
+      return error ? Result<>(internal_error(fmt::format("chmod {}: {}", program().string(), error.message())))
+                   : Result<>();
+    });
+  }
+  Result<> undo() override {
+    if (program() == previous_) return {};
+    return context_->call("program remove", [&] { return remove_program(program(), context_->paths); });
+  }
+
+ private:
+  fs::path program() const { return context_->settings.program; }
+  Context context_;
+  fs::path previous_;
+};
+
+Result<Manifest> manifest_from(const StepContext& context) {
+  RN_TRY(const std::string text, manifest_text(context));
+  return read_manifest(text);
+}
+
+class ReplaceComponent final : public Step {
+ public:
+  ReplaceComponent(Context context, Change change, Member member)
+      : context_(std::move(context)), change_(std::move(change)), member_(std::move(member)) {}
+  std::string id() const override { return "replace-" + member_.key; }
+  std::string describe() const override {
+    return fmt::format("{} {}, and wait until it is well", context_->settings.release, member_.key);
+  }
+  Result<> apply() override {
+    RN_CHECK(bring_up(*context_));
+    return wait_for_component(*context_, member_, change_->gate_timeout);
+  }
+  // Whether it is well then is looked at when all are back: one that is not must not keep the others.
+  Result<> undo() override {
+    const Context previous = previous_of(context_, *change_);
+    RN_CHECK(bring_up(*previous));
+    if (const auto well = wait_for_component(*previous, member_, change_->gate_timeout);
+        !well && context_->progress != nullptr)
+      context_->progress->note(well.error().message);
+    return {};
+  }
+
+ private:
+  Result<> bring_up(StepContext& context) {
+    RN_TRY(const Manifest manifest, manifest_from(context));
+    EnginePort& engine = context.environment.engine;
+    const EngineChoice& choice = context.settings.engine;
+    return context.call("engine replace " + member_.key, [&] {
+      if (member_.component == "api-proxy")
+        return engine.hand_over(choice, manifest, member_.key, context.paths.logs());
+      return engine.bring_up(choice, manifest, {member_.key}, context.paths.logs(), [](std::size_t) {});
+    });
+  }
+  Context context_;
+  Change change_;
+  Member member_;
+};
+
+// What the proxy of before still carries goes over to the new one while the api-servers are replaced, each of which
+// says good-bye to its clients.
+class EndLeaving final : public Step {
+ public:
+  explicit EndLeaving(Context context) : context_(std::move(context)) {}
+  std::string id() const override { return "end-leaving"; }
+  std::string describe() const override { return "Remove the proxy of before"; }
+  Result<> apply() override {
+    RN_TRY(const auto all, component_containers(*context_));
+    return end_those(*context_, all, [](const ComponentContainer& one) { return one.is_leaving(); });
+  }
+  Result<> undo() override { return apply(); }
+
+ private:
+  Context context_;
+};
+
+class ReplaceProcess final : public Step {
+ public:
+  ReplaceProcess(Context context, Change change) : context_(std::move(context)), change_(std::move(change)) {}
+  std::string id() const override { return "replace-process"; }
+  std::string describe() const override {
+    return fmt::format("End rusternetes, have its supervisor start {}, and wait until it is ready",
+                       context_->settings.release);
+  }
+  Result<> apply() override {
+    RN_CHECK(restart_process(context_)->apply());
+    return wait_until_ready(*context_, change_->gate_timeout);
+  }
+  Result<> undo() override { return restart_process(previous_of(context_, *change_))->apply(); }
+
+ private:
+  Context context_;
+  Change change_;
+};
+
+class RemoveOldReleases final : public Step {
+ public:
+  RemoveOldReleases(Context context, Change change) : context_(std::move(context)), change_(std::move(change)) {}
+  std::string id() const override { return "remove-old-releases"; }
+  std::string describe() const override { return "Remove what no release of the cluster needs any more"; }
+  Result<> apply() override {
+    const ClusterSettings& old = change_->previous;
+    const ClusterSettings& now = context_->settings;
+    for (const std::string& program : {old.program, old.previous ? old.previous->program : std::string()}) {
+      if (program == now.program || (now.previous && program == now.previous->program)) continue;
+      RN_CHECK(context_->call("program remove", [&] { return remove_program(program, context_->paths); }));
+    }
+    return remove_unused_images(*context_, images_of(old), images_of(now));
+  }
+
+ private:
+  Context context_;
+  Change change_;
+};
+
+// Stores, then the api-servers, what needs them, and the nodes; the host's proxy before the api-servers, so that who
+// comes through it is led to those that are up all the time.
+std::vector<std::string> skew_order() {
+  return {"rhino", "etcd", "api-proxy", "api-server", "controller-manager", "scheduler", "kubelet", "kube-proxy",
+          "dns", "host-agent"};
+}
+
+}  // namespace
+
+std::vector<StepPtr> replace_components(const Context& context, const Change& change, bool is_back) {
+  std::vector<std::string> order = skew_order();
+  if (is_back) {
+    std::reverse(order.begin(), order.end());
+    // Before the api-servers either way.
+    std::swap(*std::find(order.begin(), order.end(), "api-proxy"),
+              *std::find(order.begin(), order.end(), "api-server"));
+  }
+  std::vector<StepPtr> out;
+  for (const std::string& component : order) {
+    for (const Member& member : members_of(context->settings, component))
+      out.push_back(std::make_unique<ReplaceComponent>(context, change, member));
+    if (component == "api-server") out.push_back(std::make_unique<EndLeaving>(context));
+  }
+  return out;
+}
+
+StepPtr keep_program(Context context, Change change) {
+  return std::make_unique<KeepProgram>(std::move(context), change->previous.program);
+}
+StepPtr keep_program(Context context) { return std::make_unique<KeepProgram>(std::move(context), fs::path()); }
+StepPtr replace_process(Context context, Change change) {
+  return std::make_unique<ReplaceProcess>(std::move(context), std::move(change));
+}
+StepPtr remove_old_releases(Context context, Change change) {
+  return std::make_unique<RemoveOldReleases>(std::move(context), std::move(change));
+}
+
+}  // namespace rusternetes::launcher
