@@ -181,6 +181,26 @@ Result<KeyPair> issue(const KeyPair& authority, const LeafRequest& request, Syst
   return pair;
 }
 
+Result<std::string> cross_sign(const KeyPair& authority, std::string_view subject_pem) {
+  RN_TRY(Certificate issuer, read_certificate(authority.certificate_pem));
+  RN_TRY(Key issuer_key, read_private_key(authority.key_pem));
+  RN_TRY(const CertificateInfo issuer_info, inspect(authority.certificate_pem));
+  RN_TRY(Certificate subject, read_certificate(std::string(subject_pem)));
+  RN_TRY(const CertificateInfo info, inspect(subject_pem));
+  RN_TRY(Certificate certificate, new_certificate(X509_get0_pubkey(subject.get())));
+  X509* x = certificate.get();
+  if (X509_set_subject_name(x, X509_get_subject_name(subject.get())) != 1 ||
+      X509_set_issuer_name(x, X509_get_subject_name(issuer.get())) != 1)
+    return openssl_error("setting the names");
+  RN_CHECK(set_validity(x, std::max(info.not_before, issuer_info.not_before),
+                        std::min(info.not_after, issuer_info.not_after)));
+  RN_CHECK(add_extension(x, issuer.get(), NID_key_usage, "critical,digitalSignature,keyEncipherment,keyCertSign"));
+  RN_CHECK(add_extension(x, issuer.get(), NID_basic_constraints, "critical,CA:TRUE"));
+  RN_CHECK(add_extension(x, issuer.get(), NID_subject_key_identifier, "hash"));
+  RN_CHECK(add_extension(x, issuer.get(), NID_authority_key_identifier, "keyid:always"));
+  return sign_and_encode(x, issuer_key.get());
+}
+
 Result<CertificateInfo> inspect(std::string_view certificate_pem) {
   RN_TRY(Certificate certificate, read_certificate(certificate_pem));
   X509* x = certificate.get();

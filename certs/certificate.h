@@ -62,6 +62,9 @@ Result<KeyPair> make_authority(const AuthorityRequest& request, SystemTime now);
 // A leaf with a new key, signed by the authority. The certificate begins five minutes before `now`, so that
 // peers with a slow clock accept it. An address that does not parse is a BadRequest.
 Result<KeyPair> issue(const KeyPair& authority, const LeafRequest& request, SystemTime now);
+// A certificate for the name and key of `subject_pem` (an authority's), signed by `authority`, so that who trusts only
+// that one trusts what the subject signs. Good while both are.
+Result<std::string> cross_sign(const KeyPair& authority, std::string_view subject_pem);
 
 // The first certificate in the text.
 Result<CertificateInfo> inspect(std::string_view certificate_pem);

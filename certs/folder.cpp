@@ -28,6 +28,21 @@ Result<> write_pair(const fs::path& dir, std::string_view file, const KeyPair& p
   return write_atomically(certificate_path(dir, file), pair.certificate_pem, public_mode);
 }
 
+fs::path cross_path(const fs::path& dir, std::string_view authority) {
+  return dir / fmt::format("{}-cross.pem", authority);
+}
+
+Result<> write_leaf(const fs::path& dir, const PkiLeaf& leaf, KeyPair pair) {
+  if (leaf.request.is_server) {
+    auto cross = read_text(cross_path(dir, leaf.authority));
+    if (!cross && !cross.error().is("NotFound")) return cross.error();
+    // Before step two the old one signs, which needs no help.
+    RN_TRY(const CertificateInfo info, inspect(pair.certificate_pem));
+    if (cross && verify(pair.certificate_pem, *cross, info.not_before)) pair.certificate_pem += *cross;
+  }
+  return write_pair(dir, leaf.file, pair);
+}
+
 std::string Authority::bundle() const {
   std::string out = signer.certificate_pem;
   for (std::size_t i = 0; i < trusted.size(); ++i)

@@ -108,7 +108,9 @@ Result<> read_expiries(const fs::path& dir, const std::string& prefix, std::vect
     for (const std::string& block : blocks) {
       auto info = inspect(block);
       if (!info) return damaged(entry.path(), info.error().message);
+      const bool has_others = info->is_authority;
       out.push_back({prefix + entry.path().filename().string(), *std::move(info)});
+      if (!has_others) break;  // a leaf's chain is told with its authorities
     }
   }
   if (error) return internal_error(fmt::format("{}: {}", dir.string(), error.message()));
@@ -131,8 +133,8 @@ Result<std::vector<std::string>> ensure_cluster_pki(const fs::path& dir, const P
     const Authority& authority = authorities.at(leaf.authority);
     RN_TRY(const bool current, is_current(dir, leaf, authority, options, now));
     if (current) continue;
-    RN_TRY(const KeyPair pair, issue(authority.signer, leaf.request, now));
-    RN_CHECK(write_pair(dir, leaf.file, pair));
+    RN_TRY(KeyPair pair, issue(authority.signer, leaf.request, now));
+    RN_CHECK(write_leaf(dir, leaf, std::move(pair)));
     written.insert(written.end(), {leaf.file + ".crt", leaf.file + ".key"});
   }
   return written;
@@ -145,8 +147,8 @@ Result<> rotate_leaf(const fs::path& dir, const PkiOptions& options, std::string
   if (found == leaves.end())
     return Status(404, "NotFound", fmt::format("there is no certificate \"{}\"", file));
   RN_TRY(const Authority authority, read_authority(dir, found->authority));
-  RN_TRY(const KeyPair pair, issue(authority.signer, found->request, now));
-  return write_pair(dir, file, pair);
+  RN_TRY(KeyPair pair, issue(authority.signer, found->request, now));
+  return write_leaf(dir, *found, std::move(pair));
 }
 
 Result<std::vector<Expiry>> expiries(const fs::path& dir) {

@@ -84,7 +84,7 @@ struct Expiry {
   CertificateInfo info;
 };
 // What every *.crt in `dir` and its etcd/ says, the one that ends first in front. A file with several
-// certificates (an authority that is being replaced) is there once for each.
+// authorities (one that is being replaced) is there once for each; of a leaf's chain only the leaf.
 Result<std::vector<Expiry>> expiries(const std::filesystem::path& dir);
 
 // Reads FILE.crt and FILE.key.

@@ -22,6 +22,7 @@ struct Subject {
   std::string file;
   std::string common_name;  // of an authority
   fs::path list, key, next_key;
+  fs::path cross;  // of an authority
   bool is_authority = true;
 };
 
@@ -29,7 +30,8 @@ Result<Subject> subject_of(const fs::path& dir, std::string_view name) {
   Subject out{.file = std::string(name),
               .list = certificate_path(dir, name),
               .key = key_path(dir, name),
-              .next_key = dir / fmt::format("{}-next.key", name)};
+              .next_key = dir / fmt::format("{}-next.key", name),
+              .cross = cross_path(dir, name)};
   if (name == "sa") {
     out.is_authority = false;
     out.list = dir / "sa.pub";
@@ -95,10 +97,18 @@ Result<> write_list(const Subject& subject, const std::string& text) {
   return write_atomically(subject.list, text, public_mode);
 }
 
-Result<> remove_next_key(const Subject& subject) {
-  if (::unlink(subject.next_key.c_str()) != 0 && errno != ENOENT)
-    return errno_error("unlink " + subject.next_key.string(), errno);
-  return sync_folder_of(subject.next_key);
+Result<> remove_file(const fs::path& file) {
+  if (::unlink(file.c_str()) == 0) return sync_folder_of(file);
+  return errno == ENOENT ? Result<>() : Result<>(errno_error("unlink " + file.string(), errno));
+}
+
+// One that the old authority cannot vouch for, since it has expired, is left out.
+Result<> write_cross(const Subject& subject, const std::string& old_pem, const std::string& new_pem, SystemTime now) {
+  RN_TRY(const std::string old_key, read_text(subject.key));
+  RN_TRY(const CertificateInfo old, inspect(old_pem));
+  if (old.not_after <= now) return remove_file(subject.cross);
+  RN_TRY(const std::string made, cross_sign({old_pem, old_key}, new_pem));
+  return write_atomically(subject.cross, made, public_mode);
 }
 
 // Whether the leaf is there whole and of the authority that signs now.
@@ -115,6 +125,20 @@ Result<std::vector<PkiLeaf>> leaves_of(const PkiOptions& options, const Subject&
   RN_TRY(auto leaves, cluster_leaves(options));
   std::erase_if(leaves, [&](const PkiLeaf& leaf) { return leaf.authority != subject.file; });
   return leaves;
+}
+
+// Servers send it no longer.
+Result<> remove_cross(const fs::path& dir, const PkiOptions& options, const Subject& subject) {
+  if (!subject.is_authority || !is_there(subject.cross)) return {};
+  RN_TRY(const std::string cross, read_text(subject.cross));
+  RN_TRY(const auto leaves, leaves_of(options, subject));
+  for (const PkiLeaf& leaf : leaves) {
+    RN_TRY(std::string text, read_text(certificate_path(dir, leaf.file)));
+    if (!text.ends_with(cross)) continue;
+    text.resize(text.size() - cross.size());
+    RN_CHECK(write_atomically(certificate_path(dir, leaf.file), text, public_mode));
+  }
+  return remove_file(subject.cross);
 }
 
 }  // namespace
@@ -144,6 +168,7 @@ Result<> trust_new(const fs::path& dir, const PkiOptions& options, std::string_v
   }
   // The key first: what is trusted must not be without it.
   RN_CHECK(write_atomically(subject.next_key, key, private_mode));
+  if (subject.is_authority) RN_CHECK(write_cross(subject, state.signing, block, now));
   return write_list(subject, state.signing + block);
 }
 
@@ -153,7 +178,8 @@ Result<> forget_new(const fs::path& dir, std::string_view name) {
   if (state.phase == RotationPhase::new_signs)
     return out_of_order(subject, "the new key signs already, the rotation can only go on");
   if (state.phase == RotationPhase::both_trusted) RN_CHECK(write_list(subject, state.signing));
-  return remove_next_key(subject);
+  RN_CHECK(remove_file(subject.cross));
+  return remove_file(subject.next_key);
 }
 
 Result<> sign_with_new(const fs::path& dir, const PkiOptions& options, std::string_view name,
@@ -169,14 +195,14 @@ Result<> sign_with_new(const fs::path& dir, const PkiOptions& options, std::stri
     RN_TRY(state, read_state(subject));
   }
   if (!state.is_in_order) RN_CHECK(write_list(subject, state.signing + state.other));
-  RN_CHECK(remove_next_key(subject));
+  RN_CHECK(remove_file(subject.next_key));
   if (!subject.is_authority) return {};
   RN_TRY(const std::string key, read_text(subject.key));
   const KeyPair signer{state.signing, key};
   for (const PkiLeaf& leaf : leaves) {
     if (is_of(dir, leaf, state.signing)) continue;
-    RN_TRY(const KeyPair pair, issue(signer, leaf.request, now));
-    RN_CHECK(write_pair(dir, leaf.file, pair));
+    RN_TRY(KeyPair pair, issue(signer, leaf.request, now));
+    RN_CHECK(write_leaf(dir, leaf, std::move(pair)));
   }
   return {};
 }
@@ -184,17 +210,18 @@ Result<> sign_with_new(const fs::path& dir, const PkiOptions& options, std::stri
 Result<> drop_old(const fs::path& dir, const PkiOptions& options, std::string_view name) {
   RN_TRY(const Subject subject, subject_of(dir, name));
   RN_TRY(const State state, read_state(subject));
-  if (state.phase == RotationPhase::none) return {};
   if (state.phase == RotationPhase::both_trusted)
     return out_of_order(subject, "the old key still signs: go over to the new one first");
-  if (subject.is_authority) {
-    RN_TRY(const auto leaves, leaves_of(options, subject));
+  if (state.phase == RotationPhase::new_signs) {
+    RN_TRY(const auto leaves, leaves_of(options, subject));  // of `sa` there is none
     for (const PkiLeaf& leaf : leaves)
       if (!is_of(dir, leaf, state.signing))
         return out_of_order(subject, fmt::format("{}.crt is still of the old authority", leaf.file));
+    RN_CHECK(write_list(subject, state.signing));
+    RN_CHECK(remove_file(subject.next_key));
   }
-  RN_CHECK(write_list(subject, state.signing));
-  return remove_next_key(subject);
+  // Also what a drop that was cut off has left.
+  return remove_cross(dir, options, subject);
 }
 
 }  // namespace rusternetes::certs

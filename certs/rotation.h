@@ -4,18 +4,19 @@
 // where it is done already, and a kill anywhere leaves files that ensure_cluster_pki accepts and the same
 // step completes.
 //
-//   step one    the new one is trusted beside the old one, which goes on signing. FILE.crt (sa.pub) holds
-//   both;
-//               FILE-next.key the new private key. Load it everywhere: components, kubeconfigs, sa.pub in
-//               every api-server.
-//   step two    the new key becomes FILE.key (sa.key), and every leaf of the authority is issued anew. Load
-//   it
+//   step one    the new one is trusted beside the old one, which goes on signing. FILE.crt (sa.pub) holds both,
+//               FILE-next.key the new private key. Load it everywhere: components, kubeconfigs, sa.pub in every
+//               api-server.
+//   step two    the new key becomes FILE.key (sa.key), and every leaf of the authority is issued anew. Load it
 //               everywhere: serving and client certificates, kubeconfigs, the signing key in every api-server
 //               and in the controller-manager.
-//   step three  the old one is dropped from FILE.crt (sa.pub). What it signed outside this folder ends:
-//   client
-//               certificates of CertificateSigningRequests, copies of kubeconfigs, tokens (a kubelet renews
-//               those of its Pods after 80 % of their hour; those of token Secrets never end).
+//   step three  the old one is dropped from FILE.crt (sa.pub). What it signed outside this folder ends: client
+//               certificates of CertificateSigningRequests, copies of kubeconfigs, tokens (a kubelet asks for
+//               new ones of its Pods when it starts; those of token Secrets never end).
+//
+// What an old authority alone is trusted by goes on in between, too: step one has it sign the new authority's key
+// (FILE-cross.pem), and from step two on to step three servers send that certificate behind their own. So Pods that
+// have read ca.crt when they started, and copies of kubeconfigs, reach the api-server until step three.
 //
 // The one whose key signs always stands first in FILE.crt, so that who reads FILE.crt and FILE.key as a pair
 // (--cluster-signing-cert-file) takes it; who trusts FILE.crt (--client-ca-file, --root-ca-file,

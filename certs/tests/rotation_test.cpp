@@ -157,6 +157,54 @@ TEST_CASE("an authority is replaced in three steps, and every leaf is trusted at
   }
 }
 
+TEST_CASE("who trusts the old authority alone trusts the servers until step three, and no longer") {
+  for (const std::string subject : {"ca", "etcd/ca"}) {
+    INFO(subject);
+    const Cluster cluster;
+    const fs::path cross = cluster.dir / (subject + "-cross.pem");
+    const std::string old = together(cluster.list(subject));
+    const std::string server = subject == "ca" ? "apiserver-1" : "etcd/server-1";
+    const auto is_trusted = [&](const std::string& authorities) {
+      return chain_error({authorities, ""}, read_pair(cluster.dir, server).value(), X509_PURPOSE_SSL_SERVER, nullptr,
+                         subject == "ca" ? "10.213.0.21" : "10.213.0.31", now) == X509_V_OK;
+    };
+    REQUIRE(cluster.one(subject).has_value());
+    CHECK(fs::exists(cross));
+    REQUIRE(rotate_leaf(cluster.dir, small_options(), server, now).has_value());
+    CHECK(pem_blocks(read_pair(cluster.dir, server).value().certificate_pem).size() == 1);  // the old one signs
+    REQUIRE(cluster.two(subject).has_value());
+    const std::string fresh = cluster.list(subject)[0];
+    CHECK(is_trusted(old));
+    CHECK(is_trusted(fresh));
+    // However the leaf comes to be, and only with servers.
+    REQUIRE(rotate_leaf(cluster.dir, small_options(), server, now).has_value());
+    CHECK(is_trusted(old));
+    REQUIRE(fs::remove(cluster.dir / (server + ".crt")));
+    REQUIRE(ensure_cluster_pki(cluster.dir, small_options(), now).has_value());
+    CHECK(is_trusted(old));
+    CHECK(pem_blocks(read_pair(cluster.dir, "admin").value().certificate_pem).size() == 1);
+    const auto told = expiries(cluster.dir).value();
+    CHECK(std::count_if(told.begin(), told.end(),
+                        [&](const Expiry& each) { return each.file == server + ".crt"; }) == 1);
+    const std::string key = cluster.key(server);
+    REQUIRE(cluster.three(subject).has_value());
+    CHECK_FALSE(is_trusted(old));
+    CHECK(is_trusted(fresh));
+    CHECK_FALSE(fs::exists(cross));
+    CHECK(cluster.key(server) == key);
+    CHECK(pem_blocks(read_pair(cluster.dir, server).value().certificate_pem).size() == 1);
+  }
+}
+
+TEST_CASE("an authority that has expired vouches for nobody") {
+  const Cluster cluster;
+  const auto later = now + authority_validity + std::chrono::hours(1);
+  REQUIRE(trust_new(cluster.dir, small_options(), "ca", later).has_value());
+  CHECK_FALSE(fs::exists(cluster.dir / "ca-cross.pem"));
+  REQUIRE(sign_with_new(cluster.dir, small_options(), "ca", later).has_value());
+  REQUIRE(cluster.three("ca").has_value());
+}
+
 TEST_CASE("only the leaves of the authority that is replaced are issued anew") {
   const Cluster cluster;
   const KeyPair admin = read_pair(cluster.dir, "admin").value();
@@ -302,6 +350,7 @@ TEST_CASE(
           const auto list = each->list(subject);
           CHECK(list.size() == 1);
           CHECK_FALSE(each->has_next_key(subject));
+          CHECK_FALSE(fs::exists(each->dir / (subject + "-cross.pem")));
           if (subject != "sa") CHECK(each->all_verify(subject, list[0]));
           CHECK(ensure_cluster_pki(each->dir, small_options(), now).value().empty());
         }
@@ -328,6 +377,7 @@ TEST_CASE("taking step one back, killed at any change, is done by the next try")
     REQUIRE(forget_new(cluster.dir, "ca").has_value());
     CHECK(cluster.list("ca").size() == 1);
     CHECK_FALSE(cluster.has_next_key("ca"));
+    CHECK_FALSE(fs::exists(cluster.dir / "ca-cross.pem"));
   }
   CHECK(n > 2);
 }

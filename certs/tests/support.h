@@ -43,7 +43,10 @@ inline int chain_error(const KeyPair& authority, const KeyPair& leaf, int purpos
     X509_STORE_add_cert(store, ca->get());
   }
   X509_STORE_CTX* context = X509_STORE_CTX_new();
-  X509_STORE_CTX_init(context, store, subject->get(), nullptr);
+  STACK_OF(X509)* sent = sk_X509_new_null();  // behind the leaf
+  const auto chain = pem_blocks(leaf.certificate_pem);
+  for (std::size_t i = 1; i < chain.size(); ++i) sk_X509_push(sent, read_certificate(chain[i])->release());
+  X509_STORE_CTX_init(context, store, subject->get(), sent);
   X509_VERIFY_PARAM* parameters = X509_STORE_CTX_get0_param(context);
   X509_VERIFY_PARAM_set_time(parameters, std::chrono::system_clock::to_time_t(at));
   X509_VERIFY_PARAM_set_purpose(parameters, purpose);
@@ -54,6 +57,7 @@ inline int chain_error(const KeyPair& authority, const KeyPair& leaf, int purpos
   const int error = X509_STORE_CTX_get_error(context);
   X509_STORE_CTX_free(context);
   X509_STORE_free(store);
+  sk_X509_pop_free(sent, X509_free);
   return error;
 }
 
