@@ -255,6 +255,8 @@ Result<> SupervisorPort::restart(const ProcessSpec& spec, milliseconds grace) {
   const Descriptor child(open_pid(child_pid));
   signal_pid(child.get(), SIGTERM);
   if (!has_ended_by(child, std::chrono::steady_clock::now() + grace)) signal_pid(child.get(), SIGKILL);
+  // One that has ended often is waited for up to 10 s. (A supervisor of an earlier release only opens its log.)
+  signal_pid(supervisor.get(), SIGHUP);
   RN_TRY(const bool is_up, wait_for_folder(
                                spec.status_file.parent_path(), start_patience,
                                [&] {

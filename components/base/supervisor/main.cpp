@@ -276,6 +276,8 @@ void supervise(State& state, int signal_fd, const sigset_t& original_mask) {
       if (had_child && state.child == 0) due_ms = now_ms() + state.delay_ms;
     } else if (signal > 0) {
       pass_on(state, signal);
+      // Who sends it has corrected what ended the child so often, or ends it on purpose.
+      if (signal == SIGHUP) state.delay_ms = least_delay_ms, due_ms = now_ms();
     }
   }
   state.log.take_over();

@@ -164,6 +164,18 @@ TEST_CASE("TERM during the back-off ends the supervisor at once") {
   CHECK(s.status_text("state") == "stopped");
 }
 
+TEST_CASE("HUP during the back-off starts the child at once, and what follows after the least delay") {
+  Supervisor s;
+  s.start({}, {child_program, "exit", "5"});
+  REQUIRE(eventually(
+      [&] { return s.status_number("nextDelayMs") >= 3200 && s.status_text("state") == "backoff"; }));
+  const auto before = s.status_number("restarts");
+  const auto began = std::chrono::steady_clock::now();
+  s.signal(SIGHUP);
+  CHECK(eventually([&] { return s.status_number("restarts") >= before + 3; }));  // at once, 200 and 400 ms later
+  CHECK(std::chrono::steady_clock::now() - began < 2500ms);
+}
+
 TEST_CASE("a crash is reported with its signal") {
   Supervisor s;
   s.start({}, {child_program, "crash"});
