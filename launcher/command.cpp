@@ -17,6 +17,7 @@ std::span<const Command> commands() {
     for (Command& command : snapshot_commands()) list.push_back(std::move(command));
     list.push_back(restore_command());
     list.push_back(clone_command());
+    list.push_back(migrate_command());
     for (Command& command : node_commands()) list.push_back(std::move(command));
     for (Command& command : port_commands()) list.push_back(std::move(command));
     list.push_back(logs_command());

@@ -77,6 +77,7 @@ std::vector<Command> kubeconfig_commands();
 std::vector<Command> snapshot_commands();
 Command restore_command();
 Command clone_command();
+Command migrate_command();
 std::vector<Command> node_commands();
 std::vector<Command> port_commands();
 Command logs_command();

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "launcher/failure.h"
+#include "launcher/steps/migrate.h"
 #include "launcher/steps/upgrade.h"
 
 namespace rusternetes::launcher {
@@ -232,6 +233,31 @@ Plan change_plan(const Context& context, const Change& change) {
   return plan;
 }
 
+Plan migrate_plan(const Context& context, const Change& change) {
+  Plan plan{.kind = "migrate", .cluster = context->settings.name, .steps = {}};
+  auto add = [&](StepPtr step) { plan.steps.push_back(std::move(step)); };
+  add(begin_migration(context, change));
+  add(load_new_images(context, change));
+  add(end_api_servers(context));
+  add(stage_store(context, change));
+  add(end_old_store(context, change));
+  add(put_new_store(context));
+  add(make_certificates(context));
+  add_files(context, plan);
+  add(start_new_store(context));
+  // An api-server on the new store may acknowledge writes.
+  plan.point_of_no_return = plan.resume_position = static_cast<int>(plan.steps.size());
+  add(record_migration(context, change));
+  // All of it stands but after a restart of the host.
+  if (context->settings.engine.is_private) add(start_private_engine(context));
+  add(share_folder(context));
+  add(load_drop_rules(context, false));
+  add(make_network(context));
+  add(apply_manifest(context));
+  add(remove_old_store(context, change));
+  return plan;
+}
+
 Plan revive_engine_plan(const Context& context) {
   Plan plan{.kind = "revive-engine", .cluster = context->settings.name, .steps = {}, .point_of_no_return = 0};
   plan.steps.push_back(start_private_engine(context));
@@ -259,6 +285,10 @@ Result<Plan> plan_from_record(const state::PlanRecord& record, Environment& envi
   if (record.kind == "upgrade" || record.kind == "rollback") {
     RN_TRY(const Change change, change_from_arguments(record.arguments));
     return record.kind == "upgrade" ? upgrade_plan(context, change) : rollback_plan(context, change, task);
+  }
+  if (record.kind == "migrate") {
+    RN_TRY(const Change change, change_from_arguments(record.arguments));
+    return migrate_plan(context, change);
   }
   if (record.kind == "revive-engine") return revive_engine_plan(context);
   return failure("RecoveryFailed",

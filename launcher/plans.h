@@ -28,6 +28,8 @@ Plan change_plan(const Context& context, const Change& change);
 Plan upgrade_plan(const Context& context, const Change& change);
 // The release of before its last upgrade; with a file in the task, the snapshot's objects, too.
 Plan rollback_plan(const Context& context, const Change& change, const Task& task);
+// Its objects go into another store, that of the settings. Until that serves, it can be undone.
+Plan migrate_plan(const Context& context, const Change& change);
 // Starts the cluster's own Podman again, which ended beside a running cluster.
 Plan revive_engine_plan(const Context& context);
 

@@ -11,23 +11,23 @@
 #include "launcher/drain.h"
 #include "launcher/failure.h"
 #include "launcher/liveness.h"
-#include "launcher/opened.h"
 #include "launcher/release.h"
 #include "launcher/report.h"
+#include "launcher/running.h"
 
 namespace rusternetes::launcher {
 namespace {
 
 // The new manifest is one of this release.
-Result<Opened> open_changeable(Invocation& invocation) {
-  RN_TRY(Opened opened, open_running(invocation));
+Result<OpenedCluster> open_changeable(Invocation& invocation) {
+  RN_TRY(OpenedCluster opened, open_running(invocation));
   RN_CHECK(check_this_release(*opened.session->context(opened.settings),
                               fmt::format("{} {}", invocation.command.word, invocation.command.subword)));
   return opened;
 }
 
 // Runs the change to `wanted` and says `done`.
-Result<> change(Invocation& invocation, Opened& opened, const ClusterSettings& wanted, ChangeTask task,
+Result<> change(Invocation& invocation, OpenedCluster& opened, const ClusterSettings& wanted, ChangeTask task,
                 const std::string& done) {
   RN_TRY(const std::chrono::milliseconds wait, wait_flag(invocation));
   task.previous = opened.settings;
@@ -53,7 +53,7 @@ Status no_nodes(const ClusterSettings& settings) {
 }
 
 Result<> run_node_add(Invocation& invocation) {
-  RN_TRY(Opened opened, open_changeable(invocation));
+  RN_TRY(OpenedCluster opened, open_changeable(invocation));
   if (!opened.settings.has_containers()) return no_nodes(opened.settings);
   int count = 1;
   if (const std::string text = invocation.text("--count"); !text.empty()) {
@@ -80,7 +80,7 @@ Result<> run_node_remove(Invocation& invocation) {
   if (node.empty()) return failure("Usage", "node remove needs --node NAME");
   const auto timeout = parse_duration(invocation.text("--timeout", "5m"));
   if (!timeout) return failure("BadRequest", "--timeout " + timeout.error().message);
-  RN_TRY(Opened opened, open_changeable(invocation));
+  RN_TRY(OpenedCluster opened, open_changeable(invocation));
   if (!opened.settings.has_containers()) return no_nodes(opened.settings);
   ClusterSettings wanted = opened.settings;
   const auto found = std::find_if(wanted.nodes.begin(), wanted.nodes.end(),
@@ -122,7 +122,7 @@ std::string ports_done(const ClusterSettings& settings) {
 
 Result<> run_port_add(Invocation& invocation) {
   RN_TRY(const auto texts, publish_flags(invocation, "add"));
-  RN_TRY(Opened opened, open_changeable(invocation));
+  RN_TRY(OpenedCluster opened, open_changeable(invocation));
   ClusterSettings wanted = opened.settings;
   RN_CHECK(add_published_ports(*opened.session, texts, wanted));
   return change(invocation, opened, wanted, {}, ports_done(wanted));
@@ -130,7 +130,7 @@ Result<> run_port_add(Invocation& invocation) {
 
 Result<> run_port_remove(Invocation& invocation) {
   RN_TRY(const auto texts, publish_flags(invocation, "remove"));
-  RN_TRY(Opened opened, open_changeable(invocation));
+  RN_TRY(OpenedCluster opened, open_changeable(invocation));
   ClusterSettings wanted = opened.settings;
   for (const std::string& text : texts) {
     RN_TRY(const PublishedPort port, parse_published_port(text));

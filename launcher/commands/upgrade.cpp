@@ -8,10 +8,10 @@
 #include "launcher/component_health.h"
 #include "launcher/failure.h"
 #include "launcher/new_cluster.h"
-#include "launcher/opened.h"
 #include "launcher/readiness.h"
 #include "launcher/release.h"
 #include "launcher/report.h"
+#include "launcher/running.h"
 #include "launcher/snapshot_commands.h"
 
 namespace rusternetes::launcher {
@@ -20,7 +20,7 @@ namespace {
 namespace json = boost::json;
 
 // What `upgrade` makes of the cluster, without anything of before.
-Result<ClusterSettings> wanted_settings(Invocation& invocation, const Opened& opened) {
+Result<ClusterSettings> wanted_settings(Invocation& invocation, const OpenedCluster& opened) {
   ClusterSettings wanted = opened.settings;
   wanted.release = invocation.environment.release;
   wanted.kubernetes = kubernetes_version;
@@ -85,7 +85,7 @@ Result<std::chrono::milliseconds> gate_flag(const Invocation& invocation) {
   return timeout;
 }
 
-Result<Change> change_of(const Invocation& invocation, const Opened& opened) {
+Result<Change> change_of(const Invocation& invocation, const OpenedCluster& opened) {
   auto change = std::make_shared<ChangeTask>();
   change->previous = opened.settings;
   RN_TRY(change->previous_manifest, kept_manifest(*opened.session->context(opened.settings)));
@@ -126,7 +126,7 @@ std::int64_t elapsed_ms(const Invocation& invocation, SteadyTime started) {
 Result<> run_upgrade(Invocation& invocation) {
   const SteadyTime started = invocation.environment.clock.steady_now();
   RN_TRY(auto passphrase, passphrase_flag(invocation));
-  RN_TRY(Opened opened, open_running(invocation));
+  RN_TRY(OpenedCluster opened, open_running(invocation));
   const ClusterSettings& have = opened.settings;
   RN_TRY(ClusterSettings wanted, wanted_settings(invocation, opened));
   RN_CHECK(check_skew(have, wanted));
@@ -189,7 +189,7 @@ ClusterSettings settings_before(const Invocation& invocation, const ClusterSetti
 Result<> run_rollback(Invocation& invocation) {
   const SteadyTime started = invocation.environment.clock.steady_now();
   RN_TRY(auto passphrase, passphrase_flag(invocation));
-  RN_TRY(Opened opened, open_running(invocation));
+  RN_TRY(OpenedCluster opened, open_running(invocation));
   const ClusterSettings& have = opened.settings;
   if (!have.previous)
     return failure("NoPreviousRelease",

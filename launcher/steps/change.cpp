@@ -119,6 +119,12 @@ class RemoveNode final : public Step {
 
 }  // namespace
 
+Context with_settings(const Context& context, ClusterSettings settings) {
+  auto out = std::make_shared<StepContext>(*context);
+  out->settings = std::move(settings);
+  return out;
+}
+
 Context previous_of(const Context& context, const ChangeTask& change) {
   auto out = std::make_shared<StepContext>(*context);
   out->settings = change.previous;

@@ -21,6 +21,8 @@ using Change = std::shared_ptr<ChangeTask>;
 std::string change_arguments(const ClusterSettings& settings, const ChangeTask& task);
 Result<Change> change_from_arguments(std::string_view arguments);
 
+// The same, of a cluster that is made otherwise.
+Context with_settings(const Context& context, ClusterSettings settings);
 // What the cluster was, for the steps that bring it back to that.
 Context previous_of(const Context& context, const ChangeTask& change);
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "launcher/manifest/manifest.h"
 #include "launcher/ports/engine_port.h"
 #include "launcher/steps/steps.h"
 
@@ -26,5 +27,10 @@ std::set<std::string> images_of(const ClusterSettings& settings);
 // home has. What a cluster of another home uses the engine keeps.
 Result<> remove_unused_images(StepContext& context, std::set<std::string> images,
                               const std::set<std::string>& kept);
+
+// As it is written down in the cluster's folder.
+Result<Manifest> manifest_of(const StepContext& context);
+// Brings those members of it up, from whatever stands.
+Result<> bring_up(StepContext& context, const std::vector<std::string>& keys);
 
 }  // namespace rusternetes::launcher

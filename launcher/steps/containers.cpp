@@ -63,11 +63,6 @@ class WriteManifest final : public Step {
   Context context_;
 };
 
-Result<Manifest> manifest_of(const StepContext& context) {
-  RN_TRY(const std::string text, certs::read_text(context.paths.manifest()));
-  return read_manifest(text);
-}
-
 class LoadImages final : public Step {
  public:
   // `kept`: what undo leaves of the cluster's images.
@@ -214,14 +209,7 @@ class ApplyManifest final : public Step {
     RN_CHECK(end_those(*context_, all, [&](const ComponentContainer& one) {
       return one.is_leaving() || std::find(keys.begin(), keys.end(), one.key) == keys.end();
     }));
-    const auto tell = [&](std::size_t up) {
-      if (context_->progress != nullptr)
-        context_->progress->detail(fmt::format("{} of {} run", up, keys.size()));
-    };
-    return context_->call("engine bring-up", [&] {
-      return context_->environment.engine.bring_up(context_->settings.engine, manifest, keys,
-                                                   context_->paths.logs(), tell);
-    });
+    return bring_up(*context_, keys);
   }
 
  private:
@@ -294,6 +282,23 @@ class RestartComponents final : public Step {
 
 }  // namespace
 
+Result<Manifest> manifest_of(const StepContext& context) {
+  RN_TRY(const std::string text, certs::read_text(context.paths.manifest()));
+  return read_manifest(text);
+}
+
+Result<> bring_up(StepContext& context, const std::vector<std::string>& keys) {
+  RN_TRY(const Manifest manifest, manifest_of(context));
+  const auto tell = [&](std::size_t up) {
+    if (context.progress != nullptr) context.progress->detail(fmt::format("{} of {} run", up, keys.size()));
+  };
+  return context.call("engine bring-up", [&] {
+    EnginePort& engine = context.environment.engine;
+    return engine.bring_up(context.settings.engine, manifest, keys, context.paths.logs(), tell);
+  });
+}
+
+// What a cluster of another home uses the engine keeps.
 Result<std::vector<ComponentContainer>> component_containers(StepContext& context) {
   return context.call("engine components", [&] {
     return context.environment.engine.components(context.settings.engine, context.settings.name);

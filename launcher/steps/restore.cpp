@@ -15,6 +15,7 @@
 #include "launcher/steps/change.h"
 #include "launcher/steps/component_containers.h"
 #include "launcher/steps/snapshot.h"
+#include "launcher/steps/store_places.h"
 
 namespace rusternetes::launcher {
 namespace {
@@ -23,33 +24,9 @@ namespace fs = std::filesystem;
 
 constexpr std::chrono::seconds process_grace{20};
 
-// A store of SQLite is a file and, when its process was killed, the log beside it.
-constexpr const char* store_suffixes[] = {"-wal", "-shm", ""};
-
 fs::path restore_folder(const StepContext& context) { return context.paths.root / "restore"; }
 fs::path staged(const StepContext& context) { return restore_folder(context) / "snapshot"; }
 fs::path replaced(const StepContext& context) { return restore_folder(context) / "old"; }
-
-bool is_there(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
-}
-
-Result<> move(const fs::path& from, const fs::path& to) {
-  std::error_code error;
-  fs::rename(from, to, error);
-  if (error)
-    return internal_error(fmt::format("move {} to {}: {}", from.string(), to.string(), error.message()));
-  RN_CHECK(sync_folder(from.parent_path()));
-  return sync_folder(to.parent_path());
-}
-
-Result<> remove_tree(const fs::path& folder) {
-  std::error_code error;
-  fs::remove_all(folder, error);
-  if (error) return internal_error(fmt::format("remove {}: {}", folder.string(), error.message()));
-  return {};
-}
 
 // What the file holds, checked as a whole.
 Result<StoreFacts> extract(StepContext& context, const SnapshotTask& task, const fs::path& folder) {
@@ -65,36 +42,7 @@ Result<StoreFacts> extract(StepContext& context, const SnapshotTask& task, const
   return context.environment.store->facts(folder / store_member);
 }
 
-// What of a staged snapshot goes where: the file of SQLite, or the folder of each member of etcd.
-struct Place {
-  fs::path fresh, target;
-};
-std::vector<Place> places(const StepContext& context) {
-  if (context.settings.mode != "etcd") return {{staged(context) / store_member, store_source(context).file}};
-  std::vector<Place> out;
-  for (const Member& one : members_of(context.settings, "etcd"))
-    out.push_back({staged(context) / one.key, context.paths.data() / one.key});
-  return out;
-}
-
-// Of the copy in the staging folder what the cluster's stores start on.
-Result<> make_places(StepContext& context, const SnapshotTask& task) {
-  if (context.settings.mode != "etcd") return {};
-  const auto members = members_of(context.settings, "etcd");
-  const auto peer_url = [](const Member& one) { return fmt::format("https://{}:2380", one.address); };
-  EtcdMember member{.name = {}, .peer_url = {}, .initial_cluster = {}, .token = task.id};
-  for (const Member& one : members)
-    member.initial_cluster +=
-        fmt::format("{}{}={}", member.initial_cluster.empty() ? "" : ",", one.key, peer_url(one));
-  for (const Member& one : members) {
-    member.name = one.key;
-    member.peer_url = peer_url(one);
-    RN_CHECK(context.environment.store->make_member(staged(context) / store_member, member,
-                                                    context.environment.binary_dir / "rhino",
-                                                    staged(context) / one.key));
-  }
-  return {};
-}
+std::vector<StorePlace> places(const StepContext& context) { return store_places(context, staged(context)); }
 
 class StageSnapshot final : public Step {
  public:
@@ -108,7 +56,7 @@ class StageSnapshot final : public Step {
       RN_TRY(const StoreFacts facts, extract(*context_, *task_, staged(*context_)));
       RN_CHECK(context_->environment.store->raise(
           staged(*context_) / store_member, std::max(facts.revision, task_->revision_floor) + restore_bump));
-      return make_places(*context_, *task_);
+      return make_store_places(*context_, staged(*context_), task_->id);
     });
   }
   Result<> undo() override {
@@ -183,29 +131,30 @@ class SwapStore final : public Step {
   std::string id() const override { return "swap-store"; }
   std::string describe() const override { return "Put the snapshot's store in the place of the cluster's"; }
   Result<> apply() override {
-    for (const Place& place : places(*context_)) {
+    for (const StorePlace& place : places(*context_)) {
       if (!is_there(place.fresh)) continue;  // done before
       for (const char* suffix : store_suffixes)
         if (const fs::path file = place.target.string() + suffix; is_there(file))
-          RN_CHECK(context_->call("store put-aside", [&] { return move(file, old_of(place, suffix)); }));
-      RN_CHECK(context_->call("store put", [&] { return move(place.fresh, place.target); }));
+          RN_CHECK(context_->call("store put-aside", [&] { return move_path(file, old_of(place, suffix)); }));
+      RN_CHECK(context_->call("store put", [&] { return move_path(place.fresh, place.target); }));
     }
     return {};
   }
   // The process has not run since, so that nothing lies beside the new store.
   Result<> undo() override {
-    for (const Place& place : places(*context_)) {
+    for (const StorePlace& place : places(*context_)) {
       if (!is_there(place.fresh) && is_there(place.target))
-        RN_CHECK(context_->call("store take-back", [&] { return move(place.target, place.fresh); }));
+        RN_CHECK(context_->call("store take-back", [&] { return move_path(place.target, place.fresh); }));
       for (const char* suffix : store_suffixes)
         if (const fs::path old = old_of(place, suffix); is_there(old))
-          RN_CHECK(context_->call("store put-back", [&] { return move(old, place.target.string() + suffix); }));
+          RN_CHECK(context_->call("store put-back",
+                                  [&] { return move_path(old, place.target.string() + suffix); }));
     }
     return {};
   }
 
  private:
-  fs::path old_of(const Place& place, const char* suffix) const {
+  fs::path old_of(const StorePlace& place, const char* suffix) const {
     return replaced(*context_) / (place.fresh.filename().string() + suffix);
   }
   Context context_;
@@ -221,14 +170,14 @@ class SwapCertificates final : public Step {
   Result<> apply() override {
     if (!is_there(fresh())) return {};  // done before
     if (is_there(context_->paths.pki()))
-      RN_CHECK(context_->call("pki put-aside", [&] { return move(context_->paths.pki(), old()); }));
-    return context_->call("pki put", [&] { return move(fresh(), context_->paths.pki()); });
+      RN_CHECK(context_->call("pki put-aside", [&] { return move_path(context_->paths.pki(), old()); }));
+    return context_->call("pki put", [&] { return move_path(fresh(), context_->paths.pki()); });
   }
   Result<> undo() override {
     if (!is_there(old())) return {};
     if (!is_there(fresh()) && is_there(context_->paths.pki()))
-      RN_CHECK(context_->call("pki take-back", [&] { return move(context_->paths.pki(), fresh()); }));
-    return context_->call("pki put-back", [&] { return move(old(), context_->paths.pki()); });
+      RN_CHECK(context_->call("pki take-back", [&] { return move_path(context_->paths.pki(), fresh()); }));
+    return context_->call("pki put-back", [&] { return move_path(old(), context_->paths.pki()); });
   }
 
  private:
@@ -247,11 +196,12 @@ class RemoveStaging final : public Step {
   }
   Result<> apply() override {
     if (task_->keeps_old_store)
-      for (const Place& place : places(*context_)) {
+      for (const StorePlace& place : places(*context_)) {
         const std::string name = place.fresh.filename();
         for (const char* suffix : store_suffixes)
           if (const fs::path old = replaced(*context_) / (name + suffix); is_there(old))
-            RN_CHECK(context_->call("store keep-old", [&] { return move(old, kept(name).string() + suffix); }));
+            RN_CHECK(context_->call("store keep-old",
+                                    [&] { return move_path(old, kept(name).string() + suffix); }));
       }
     return context_->call("snapshot unstage", [&] { return remove_tree(restore_folder(*context_)); });
   }
@@ -284,17 +234,17 @@ class PutStore final : public Step {
       RN_CHECK(store.adapt(copy, {task_->service_cidrs_before, context_->settings.service_cidrs}));
       RN_TRY(facts, store.facts(copy));
       RN_CHECK(store.raise(copy, facts.revision + restore_bump));
-      return make_places(*context_, *task_);
+      return make_store_places(*context_, staged(*context_), task_->id);
     }));
-    for (const Place& place : places(*context_)) {
+    for (const StorePlace& place : places(*context_)) {
       RN_CHECK(certs::make_folder(place.target.parent_path(), 0700));
       RN_CHECK(remove_tree(place.target));  // of a try that was cut off
-      RN_CHECK(context_->call("store put", [&] { return move(place.fresh, place.target); }));
+      RN_CHECK(context_->call("store put", [&] { return move_path(place.fresh, place.target); }));
     }
     if (task_->has_certificates && is_there(staged(*context_) / "pki")) {
       RN_CHECK(remove_tree(context_->paths.pki()));
-      RN_CHECK(
-          context_->call("pki put", [&] { return move(staged(*context_) / "pki", context_->paths.pki()); }));
+      RN_CHECK(context_->call("pki put",
+                              [&] { return move_path(staged(*context_) / "pki", context_->paths.pki()); }));
     }
     return context_->call("snapshot unstage", [&] { return remove_tree(restore_folder(*context_)); });
   }

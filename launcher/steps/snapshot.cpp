@@ -46,36 +46,13 @@ class CopyStore final : public Step {
   Result<> apply() override {
     RN_CHECK(undo());
     RN_CHECK(certs::make_folder(work_folder(*context_), 0700));
-    StorePort& port = *context_->environment.store;
-    const StoreSource source = store_source(*context_);
-    RN_TRY(const bool is_running, store_runs());
-    return context_->call("store copy", [&]() -> Result<> {
-      Result<> copied;
-      if (is_running) {
-        copied = port.copy_running(source, store_copy(*context_), [&](std::uint64_t bytes) {
-          if (context_->progress != nullptr) context_->progress->detail(size_text(bytes));
-        });
-        // A process that ends as soon as it has begun has let go of the file.
-        if (copied || !copied.error().is("StoreUnreachable")) return copied;
-      }
-      auto of_file = port.copy_stopped(source, store_copy(*context_));
-      // What kept the running one from answering says more.
-      const bool is_less = !of_file && !copied && (of_file.error().is("StoreInUse") || of_file.error().is("StoreUnreachable"));
-      return is_less ? copied : of_file;
-    });
+    return copy_store_to(*context_, store_copy(*context_));
   }
   Result<> undo() override {
     return remove_folder_of(*context_, "store remove-copy", work_folder(*context_));
   }
 
  private:
-  Result<bool> store_runs() const {
-    RN_TRY(const Liveness liveness, look_at(*context_));
-    if (!context_->settings.has_containers()) return liveness.is_whole;
-    return std::any_of(liveness.components.begin(), liveness.components.end(), [](const auto& one) {
-      return one.is_running && is_store(one.component);
-    });
-  }
   Context context_;
   Task task_;
 };
@@ -208,7 +185,35 @@ class RemoveSnapshots final : public Step {
   Context context_;
 };
 
+Result<bool> store_runs(const StepContext& context) {
+  RN_TRY(const Liveness liveness, look_at(context));
+  if (!context.settings.has_containers()) return liveness.is_whole;
+  return std::any_of(liveness.components.begin(), liveness.components.end(),
+                     [](const auto& one) { return one.is_running && is_store(one.component); });
+}
+
 }  // namespace
+
+Result<> copy_store_to(StepContext& context, const fs::path& to) {
+  StorePort& port = *context.environment.store;
+  const StoreSource source = store_source(context);
+  RN_TRY(const bool is_running, store_runs(context));
+  return context.call("store copy", [&]() -> Result<> {
+    Result<> copied;
+    if (is_running) {
+      copied = port.copy_running(source, to, [&](std::uint64_t bytes) {
+        if (context.progress != nullptr) context.progress->detail(size_text(bytes));
+      });
+      // A process that ends as soon as it has begun has let go of the file.
+      if (copied || !copied.error().is("StoreUnreachable")) return copied;
+    }
+    auto of_file = port.copy_stopped(source, to);
+    // What kept the running one from answering says more.
+    const bool is_less =
+        !of_file && !copied && (of_file.error().is("StoreInUse") || of_file.error().is("StoreUnreachable"));
+    return is_less ? copied : of_file;
+  });
+}
 
 std::string plan_arguments(const ClusterSettings& settings, const SnapshotTask& task) {
   return with_task(to_json(settings), task);

@@ -32,6 +32,9 @@ std::string plan_arguments(const ClusterSettings& settings, const SnapshotTask& 
 std::string with_task(std::string_view arguments, const SnapshotTask& task);
 Task task_from_arguments(std::string_view arguments);
 
+// A copy at one revision, from the running store or the stopped one's file. `to` does not exist.
+Result<> copy_store_to(StepContext& context, const std::filesystem::path& to);
+
 // snapshot create
 StepPtr copy_store(Context context, Task task);
 StepPtr write_snapshot(Context context, Task task);

@@ -47,7 +47,7 @@ def describe(cluster):
 def releases(cluster):
     """Of the components' images but the nodes' own."""
     components = json.loads(cluster.run_ctl("status", cluster.name, "--output", "json").stdout)["components"]
-    return {one["version"] for one in components if one["component"] not in ("node", "etcd")}
+    return {one["version"].rsplit("-", 1)[0] for one in components if one["component"] not in ("node", "etcd")}
 
 
 def fire(context, cluster):

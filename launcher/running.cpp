@@ -1,11 +1,11 @@
-#include "launcher/opened.h"
+#include "launcher/running.h"
 
 #include "launcher/report.h"
 
 namespace rusternetes::launcher {
 
-Result<Opened> open_running(Invocation& invocation) {
-  Opened out;
+Result<OpenedCluster> open_running(Invocation& invocation) {
+  OpenedCluster out;
   out.is_dry = invocation.has("--dry-run");
   RN_TRY(out.session,
          Session::open(invocation, out.is_dry ? Session::Access::look : Session::Access::change));

@@ -7,13 +7,12 @@
 
 namespace rusternetes::launcher {
 
-struct Opened {
+struct OpenedCluster {
   std::unique_ptr<Session> session;
   ClusterSettings settings;
-  bool is_dry = false;  // --dry-run: only looked at
+  bool is_dry = false;  // --dry-run: it may be any, and is only looked at
 };
-
-// A cluster that runs, or, for a dry run, any. ClusterNotFound, ClusterStopped, RecoveryFailed.
-Result<Opened> open_running(Invocation& invocation);
+// The cluster that the invocation names. ClusterNotFound, ClusterStopped, RecoveryFailed.
+Result<OpenedCluster> open_running(Invocation& invocation);
 
 }  // namespace rusternetes::launcher
