@@ -65,7 +65,33 @@ Result<Manifest> manifest_from(const StepContext& context) {
   return read_manifest(text);
 }
 
-class ReplaceComponent final : public Step {
+// Makes a member's container of what `context` is to run. The proxy before the api-servers stays beside the new one,
+// which shares its port, until what it carries has ended.
+Result<> replace(StepContext& context, const Member& member) {
+  RN_TRY(const Manifest manifest, manifest_from(context));
+  EnginePort& engine = context.environment.engine;
+  const EngineChoice& choice = context.settings.engine;
+  return context.call("engine replace " + member.key, [&] {
+    if (member.component == "api-proxy") return engine.hand_over(choice, manifest, member.key, context.paths.logs());
+    return engine.bring_up(choice, manifest, {member.key}, context.paths.logs(), [](std::size_t) {});
+  });
+}
+
+// Back to what it was. Whether it is well then is looked at when all are back: one that is not must not keep the others.
+Result<> put_back(const Context& context, const ChangeTask& change, const Member& member) {
+  const Context previous = previous_of(context, change);
+  RN_CHECK(replace(*previous, member));
+  if (const auto well = wait_for_component(*previous, member, change.gate_timeout); !well && context->progress != nullptr)
+    context->progress->note(well.error().message);
+  return {};
+}
+
+Result<> end_leaving(StepContext& context) {
+  RN_TRY(const auto all, component_containers(context));
+  return end_those(context, all, [](const ComponentContainer& one) { return one.is_leaving(); });
+}
+
+class ReplaceComponent : public Step {
  public:
   ReplaceComponent(Context context, Change change, Member member)
       : context_(std::move(context)), change_(std::move(change)), member_(std::move(member)) {}
@@ -74,50 +100,33 @@ class ReplaceComponent final : public Step {
     return fmt::format("{} {}, and wait until it is well", context_->settings.release, member_.key);
   }
   Result<> apply() override {
-    RN_CHECK(bring_up(*context_));
+    RN_CHECK(replace(*context_, member_));
     return wait_for_component(*context_, member_, change_->gate_timeout);
   }
-  // Whether it is well then is looked at when all are back: one that is not must not keep the others.
-  Result<> undo() override {
-    const Context previous = previous_of(context_, *change_);
-    RN_CHECK(bring_up(*previous));
-    if (const auto well = wait_for_component(*previous, member_, change_->gate_timeout);
-        !well && context_->progress != nullptr)
-      context_->progress->note(well.error().message);
-    return {};
-  }
+  Result<> undo() override { return put_back(context_, *change_, member_); }
 
- private:
-  Result<> bring_up(StepContext& context) {
-    RN_TRY(const Manifest manifest, manifest_from(context));
-    EnginePort& engine = context.environment.engine;
-    const EngineChoice& choice = context.settings.engine;
-    return context.call("engine replace " + member_.key, [&] {
-      if (member_.component == "api-proxy")
-        return engine.hand_over(choice, manifest, member_.key, context.paths.logs());
-      return engine.bring_up(choice, manifest, {member_.key}, context.paths.logs(), [](std::size_t) {});
-    });
-  }
+ protected:
   Context context_;
   Change change_;
   Member member_;
 };
 
-// What the proxy of before still carries goes over to the new one while the api-servers are replaced, each of which
-// says good-bye to its clients.
-class EndLeaving final : public Step {
+// Two steps, before and behind the api-servers: each api-server that is replaced between them says good-bye to its
+// clients, who come again by way of the new proxy, so that nobody's connection is cut. Either way.
+class HandOverProxy final : public ReplaceComponent {
  public:
-  explicit EndLeaving(Context context) : context_(std::move(context)) {}
+  using ReplaceComponent::ReplaceComponent;
+  Result<> undo() override {
+    RN_CHECK(ReplaceComponent::undo());  // there already, unless the second step was not come to
+    return end_leaving(*context_);
+  }
+};
+class EndLeaving final : public ReplaceComponent {
+ public:
+  using ReplaceComponent::ReplaceComponent;
   std::string id() const override { return "end-leaving"; }
   std::string describe() const override { return "Remove the proxy of before"; }
-  Result<> apply() override {
-    RN_TRY(const auto all, component_containers(*context_));
-    return end_those(*context_, all, [](const ComponentContainer& one) { return one.is_leaving(); });
-  }
-  Result<> undo() override { return apply(); }
-
- private:
-  Context context_;
+  Result<> apply() override { return end_leaving(*context_); }
 };
 
 class ReplaceProcess final : public Step {
@@ -176,12 +185,17 @@ std::vector<StepPtr> replace_components(const Context& context, const Change& ch
     std::swap(*std::find(order.begin(), order.end(), "api-proxy"),
               *std::find(order.begin(), order.end(), "api-server"));
   }
+  const std::string last_api_server = members_of(context->settings, "api-server").back().key;
   std::vector<StepPtr> out;
-  for (const std::string& component : order) {
-    for (const Member& member : members_of(context->settings, component))
-      out.push_back(std::make_unique<ReplaceComponent>(context, change, member));
-    if (component == "api-server") out.push_back(std::make_unique<EndLeaving>(context));
-  }
+  for (const std::string& component : order)
+    for (const Member& member : members_of(context->settings, component)) {
+      if (component != "api-proxy")
+        out.push_back(std::make_unique<ReplaceComponent>(context, change, member));
+      else
+        out.push_back(std::make_unique<HandOverProxy>(context, change, member));
+      if (member.key == last_api_server)
+        out.push_back(std::make_unique<EndLeaving>(context, change, members_of(context->settings, "api-proxy").front()));
+    }
   return out;
 }
 

@@ -209,6 +209,35 @@ TEST_CASE("stopping takes no new connections, leaves time to those there are, an
   CHECK(stays.second.is_at_end());
 }
 
+TEST_CASE("one that leaves keeps its connections, and the next one on its port takes every new one") {
+  TestServer server("one");
+  World old({server.port()});
+  REQUIRE(old.are_ready(1));
+  Caller stays(old.port());
+  REQUIRE(stays.get("/who") == "one");
+  World next({server.port()}, [&](Options& options) { options.listen.port = old.port(); });
+  REQUIRE(next.are_ready(1));
+  std::atomic<bool> is_over = false;
+  std::atomic<int> answered = 0;
+  std::vector<std::string> wrong;
+  std::thread comes([&] {
+    while (!is_over) {
+      const std::string answer = get_once(old.port(), "/who");
+      answer == "one" ? (void)++answered : wrong.push_back(answer);
+    }
+  });
+  REQUIRE(eventually([&] { return answered > 20; }));
+  for (int time = 0; time < 2; ++time)  // the second time there is nothing to be done
+    run_blocking(old.thread.executor(), old.proxy->leave());
+  const int before = answered;
+  REQUIRE(eventually([&] { return answered > before + 20; }));
+  is_over = true;
+  comes.join();
+  CHECK(wrong == std::vector<std::string>{});
+  CHECK(stays.get("/who") == "one");
+  CHECK(old.connections() >= 1);
+}
+
 TEST_CASE("health says that it runs, and whether a server is ready") {
   TestServer server("a");
   server.is_ready = false;
