@@ -1,6 +1,6 @@
 // supervisor: keeps one child running and, with --new-netns, holds the node's network namespace while
 // children come and go. It does nothing that could fail after its start, which is why it and not the child
-// owns the namespace.
+// owns the namespace. With --timed its child does its work, ends, and is started again when it said.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +22,7 @@
 
 #include "child_log.h"
 #include "output.h"
+#include "wake.h"
 
 namespace {
 
@@ -33,6 +34,7 @@ constexpr long default_log_max_bytes = 16 << 20;
 
 struct Options {
   bool new_netns = false;
+  bool timed = false;
   const char* pid_file = nullptr;
   const char* log_file = nullptr;
   long log_max_bytes = default_log_max_bytes;
@@ -50,6 +52,8 @@ struct State {
   int last_status = -1;  // of waitpid; -1 before the first end
   int original_netns = -1;
   ChildLog log;
+  Wake wake;
+  long wakes_at = 0;  // seconds since 1970; 0: the child runs, or is to be started again after delay_ms
   bool is_stopping = false;
 };
 
@@ -65,8 +69,8 @@ long now_ms() {
       .add(complaint)
       .add(object)
       .add(
-          "; usage: supervisor [--new-netns] [--pid-file F] [--log-file F] [--log-max-bytes N] [--status-file F] -- "
-          "CHILD ARGS...\n")
+          "; usage: supervisor [--new-netns] [--timed] [--pid-file F] [--log-file F] [--log-max-bytes N] "
+          "[--status-file F] -- CHILD ARGS...\n")
       .print();
   _exit(2);
 }
@@ -97,6 +101,10 @@ Options parse(char** argv) {
       options.new_netns = true;
       continue;
     }
+    if (!strcmp(*word, "--timed")) {
+      options.timed = true;
+      continue;
+    }
     if (!strcmp(*word, "--pid-file")) value = &options.pid_file;
     if (!strcmp(*word, "--log-file")) value = &options.log_file;
     if (!strcmp(*word, "--log-max-bytes")) value = &log_max_bytes;
@@ -119,7 +127,8 @@ void write_status(const State& state) {
     else
       line.add("exit ").add(WEXITSTATUS(state.last_status));
   }
-  line.add("\",\"nextDelayMs\":").add(state.delay_ms).add(",\"changedAt\":").add(time(nullptr)).add("}\n");
+  line.add("\",\"nextDelayMs\":").add(state.delay_ms).add(",\"wakesAt\":").add(state.wakes_at);
+  line.add(",\"changedAt\":").add(time(nullptr)).add("}\n");
   if (!replace_file(state.options.status_file, line))
     print_error("cannot write", state.options.status_file, errno);
 }
@@ -169,11 +178,12 @@ int enter_new_namespace() {
 [[noreturn]] void become_child(const State& state, pid_t supervisor, const sigset_t& original_mask) {
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (getppid() != supervisor) _exit(127);  // it died before the line above
-  static char* environment[environment_limit + 2];
-  static char variable[64];
+  static char* environment[environment_limit + 3];
+  static char variable[64], wake_variable[64];
   int count = 0;
   for (char** entry = environ; *entry && count < environment_limit; ++entry)
-    if (strncmp(*entry, "RUSTERNETES_NODE_NETNS=", 23) != 0) environment[count++] = *entry;
+    if (strncmp(*entry, "RUSTERNETES_NODE_NETNS=", 23) != 0 && strncmp(*entry, "RUSTERNETES_WAKE=", 17) != 0)
+      environment[count++] = *entry;
   if (state.original_netns >= 0) {
     if (setns(state.original_netns, CLONE_NEWNET) != 0) {
       print_error("cannot return to", "the original network namespace", errno);
@@ -184,6 +194,16 @@ int enter_new_namespace() {
     environment[count++] = variable;
   }
   state.log.become_output();
+  if (state.options.timed) {
+    const int given = state.wake.give();
+    if (given < 0) {
+      print_error("cannot give", "the timer's pipe", errno);
+      _exit(127);
+    }
+    const Line value = Line().add("RUSTERNETES_WAKE=/proc/self/fd/").add(given);
+    memcpy(wake_variable, value.text(), value.size() + 1);
+    environment[count++] = wake_variable;
+  }
   sigprocmask(SIG_SETMASK, &original_mask, nullptr);
   execvpe(state.options.child[0], state.options.child, environment);
   print_error("cannot execute", state.options.child[0], errno);
@@ -193,6 +213,8 @@ int enter_new_namespace() {
 void start_child(State& state, const sigset_t& original_mask) {
   if (state.options.log_file && !state.log.reopen())
     print_error("cannot open", state.options.log_file, errno);
+  if (state.options.timed) state.wake.clear();
+  state.wakes_at = 0;
   const pid_t supervisor = getpid();
   const pid_t child = fork();
   if (child == 0) become_child(state, supervisor, original_mask);
@@ -212,7 +234,8 @@ void report_exit(const State& state) {
   const bool is_signal = WIFSIGNALED(state.last_status);
   line.add("supervisor: ").add(state.options.child[0]).add(is_signal ? " died of signal " : " ended with ");
   line.add(is_signal ? WTERMSIG(state.last_status) : WEXITSTATUS(state.last_status));
-  if (!state.is_stopping) line.add("; it starts again in ").add(state.delay_ms).add(" ms");
+  if (!state.is_stopping && state.wakes_at == 0)
+    line.add("; it starts again in ").add(state.delay_ms).add(" ms");
   line.add("\n").print();
 }
 
@@ -224,8 +247,10 @@ void reap(State& state) {
     state.child = 0;
     state.last_status = status;
     if (now_ms() - state.started_ms >= healthy_life_ms) state.delay_ms = least_delay_ms;
-    if (!state.is_stopping) state.phase = "backoff";
-    report_exit(state);
+    if (state.options.timed && !state.is_stopping) state.wakes_at = state.wake.arm();
+    if (state.wakes_at > 0) state.delay_ms = least_delay_ms;
+    if (!state.is_stopping) state.phase = state.wakes_at > 0 ? "waiting" : "backoff";
+    if (state.wakes_at == 0 || status != 0) report_exit(state);
     write_status(state);
   }
 }
@@ -243,11 +268,18 @@ void pass_on(State& state, int signal) {
   if (state.child > 0) kill(state.child, signal);
 }
 
-// The next signal, or 0 when `limit_ms` (-1: none) have passed or only the child's output came, which is taken over.
-int wait_for_signal(State& state, int signal_fd, long limit_ms) {
-  pollfd waited[2] = {{signal_fd, POLLIN, 0}, {state.log.source(), POLLIN, 0}};  // a negative one is skipped
-  if (poll(waited, 2, static_cast<int>(limit_ms)) <= 0) return 0;
+// The next signal, or 0 when `limit_ms` (-1: none) have passed, the child's output came, which is taken over,
+// or the time of a timed child, which is started then.
+int wait_for_signal(State& state, int signal_fd, long limit_ms, const sigset_t& original_mask) {
+  // A negative descriptor is skipped.
+  pollfd waited[3] = {
+      {signal_fd, POLLIN, 0}, {state.log.source(), POLLIN, 0}, {state.wake.source(), POLLIN, 0}};
+  if (poll(waited, 3, static_cast<int>(limit_ms)) <= 0) return 0;
   if (waited[1].revents) state.log.take_over();
+  if (waited[2].revents) {
+    state.wake.take_over();
+    if (state.child == 0 && state.wakes_at > 0 && !state.is_stopping) start_child(state, original_mask);
+  }
   signalfd_siginfo info;
   if (!waited[0].revents || read(signal_fd, &info, sizeof info) != static_cast<ssize_t>(sizeof info)) return 0;
   return static_cast<int>(info.ssi_signo);
@@ -259,7 +291,7 @@ void supervise(State& state, int signal_fd, const sigset_t& original_mask) {
   long due_ms = now_ms() + state.delay_ms;  // of the next start, while there is no child
   while (!state.is_stopping || state.child > 0) {
     long left_ms = -1;
-    if (state.child == 0) {
+    if (state.child == 0 && state.wakes_at == 0) {
       left_ms = due_ms - now_ms();
       if (left_ms <= 0) {
         ++state.restarts;
@@ -269,7 +301,7 @@ void supervise(State& state, int signal_fd, const sigset_t& original_mask) {
         continue;
       }
     }
-    const int signal = wait_for_signal(state, signal_fd, left_ms);
+    const int signal = wait_for_signal(state, signal_fd, left_ms, original_mask);
     if (signal == SIGCHLD) {
       const bool had_child = state.child > 0;
       reap(state);
@@ -301,6 +333,10 @@ int main(int, char** argv) {
 
   const int pid_fd = state.options.pid_file ? lock_pid_file(state.options.pid_file) : -1;
   if (state.options.new_netns) state.original_netns = enter_new_namespace();
+  if (state.options.timed && !state.wake.open()) {
+    print_error("cannot make a", "timer", errno);
+    return 1;
+  }
   if (state.options.log_file) {
     if (!state.log.open(state.options.log_file, state.options.log_max_bytes)) {
       print_error("cannot open", state.options.log_file, errno);

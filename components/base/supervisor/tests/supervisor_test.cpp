@@ -279,6 +279,42 @@ TEST_CASE("a child that cannot be executed is named in the log and tried again")
   CHECK(s.status_text("lastExit") == "exit 127");
 }
 
+TEST_CASE("a timed child is started again when it said, however it ended, and is gone in between") {
+  const std::string code = GENERATE("0", "4");
+  Supervisor s;
+  s.start({"--timed"}, {child_program, "again", "2", code});
+  REQUIRE(eventually([&] { return s.status_text("state") == "waiting"; }));
+  CHECK(s.status_number("childPid") == 0);
+  const auto said = s.status_number("wakesAt");
+  const auto now = time(nullptr);
+  CHECK(said >= now);
+  CHECK(said <= now + 2);
+  REQUIRE(eventually([&] { return count(s.log(), " netns=") >= 2; }));
+  CHECK(time(nullptr) >= said);
+  CHECK(s.status_number("restarts") == 0);
+  CHECK((s.log().find("ended with 4") != std::string::npos) == (code == "4"));
+  CHECK(s.log().find("it starts again in") == std::string::npos);
+}
+
+TEST_CASE("a timed child whose time is over is started again after a second, and TERM ends the wait") {
+  Supervisor s;
+  s.start({"--timed"}, {child_program, "again", "-1000", "0"});
+  const auto began = std::chrono::steady_clock::now();
+  REQUIRE(eventually([&] { return count(s.log(), " netns=") >= 3; }));
+  CHECK(std::chrono::steady_clock::now() - began > 900ms);  // the second time it waits for a whole second
+  REQUIRE(eventually([&] { return s.status_text("state") == "waiting"; }));
+  s.signal(SIGTERM);
+  CHECK(s.wait() == 0);
+  CHECK(s.status_text("state") == "stopped");
+}
+
+TEST_CASE("a timed child that says nothing is started again as any other") {
+  Supervisor s;
+  s.start({"--timed"}, {child_program, "exit", "0"});
+  REQUIRE(eventually([&] { return s.status_number("restarts") >= 2; }));
+  CHECK(s.log().find("ended with 0; it starts again in 200 ms") != std::string::npos);
+}
+
 TEST_CASE("a second supervisor on the same pid file refuses") {
   Supervisor first, second;
   first.start({}, {child_program, "wait"});

@@ -1,10 +1,11 @@
 // What the supervisor supervises in its tests. Prints one line of facts about itself, then does what it was
 // told: `exit N`, `crash`, `wait` (until TERM, then prints "term", makes the file that is named next, and exits 3; prints
 // "hup" on HUP), `slow` (as wait, but takes 200 ms to end), `lines N` (prints "line 1" to "line N" of 100 bytes each, then as
-// wait).
+// wait), `again SECONDS CODE` (asks to be started again so many seconds from now, and exits with CODE).
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -31,6 +32,14 @@ int main(int argc, char** argv) {
          is_term_blocked, death_signal, stdin_target);
   fflush(stdout);
   if (!strcmp(argv[1], "exit")) return atoi(argv[2]);
+  if (!strcmp(argv[1], "again")) {
+    const char* wake = getenv("RUSTERNETES_WAKE");
+    FILE* out = wake ? fopen(wake, "a") : nullptr;
+    if (!out) return 65;
+    fprintf(out, "77777777777\nnever\n%ld\n", time(nullptr) + atol(argv[2]));
+    fclose(out);
+    return atoi(argv[3]);
+  }
   if (!strcmp(argv[1], "crash")) {
     signal(SIGSEGV, SIG_DFL);
     raise(SIGSEGV);
