@@ -29,6 +29,9 @@ struct ClusterPaths {
   // Of all-in-one: its copies of `rusternetes`, a folder for each release that it runs or ran before.
   std::filesystem::path programs() const { return root / "programs"; }
   std::filesystem::path process_log() const { return logs() / "rusternetes.log"; }
+  // Of the snapshots that are taken by themselves.
+  std::filesystem::path schedule_log() const { return logs() / "snapshots.log"; }
+  std::filesystem::path schedule_memory() const { return run() / "schedule.json"; }
 };
 
 struct Home {

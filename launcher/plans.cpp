@@ -25,6 +25,7 @@ void add_start_steps(const Context& context, Plan& plan, bool is_new) {
     add(start_containers(context, is_new));
     add(start_at_boot(context));
     plan.point_of_no_return = static_cast<int>(plan.steps.size());
+    if (context->settings.snapshot_schedule) add(start_schedule(context));
     return;
   }
   add(start_supervisor(context));
@@ -32,6 +33,7 @@ void add_start_steps(const Context& context, Plan& plan, bool is_new) {
   if (context->settings.has_own_node()) add(link_node(context));
   plan.point_of_no_return = static_cast<int>(plan.steps.size());
   add(release_process(context));
+  if (context->settings.snapshot_schedule) add(start_schedule(context));
 }
 
 // What is written into the cluster's folder out of its certificates.
@@ -133,6 +135,7 @@ Plan stop_plan(const Context& context) {
   auto add = [&](StepPtr step) { plan.steps.push_back(std::move(step)); };
   const bool has_containers = context->settings.has_containers();
   add(set_phase(context, "stopping", ""));
+  if (context->settings.snapshot_schedule) add(end_schedule(context));
   add(has_containers ? forget_boot(context) : stop_process(context, true));
   // It may have died; without it no container can be stopped.
   if (context->settings.engine.is_private) add(start_private_engine(context));
@@ -190,6 +193,8 @@ Plan delete_plan(const Context& context, bool has_snapshots) {
   auto add = [&](StepPtr step) { plan.steps.push_back(std::move(step)); };
   const bool has_containers = context->settings.has_containers();
   add(set_phase(context, "deleting", ""));
+  // Whatever the settings say: a change of them may have been cut off, which is not finished any more.
+  add(end_schedule(context));
   add(has_containers ? forget_boot(context) : stop_process(context, true));
   if (context->settings.engine.is_private) add(start_private_engine(context));
   if (has_containers) add(end_components(context));
@@ -258,6 +263,13 @@ Plan migrate_plan(const Context& context, const Change& change) {
   return plan;
 }
 
+Plan schedule_plan(const Context& context, const Change& change) {
+  Plan plan{.kind = "schedule", .cluster = context->settings.name, .steps = {}, .point_of_no_return = 1};
+  plan.steps.push_back(change_schedule(context, change));
+  plan.steps.push_back(record_change(context, change));
+  return plan;
+}
+
 Plan revive_engine_plan(const Context& context) {
   Plan plan{.kind = "revive-engine", .cluster = context->settings.name, .steps = {}, .point_of_no_return = 0};
   plan.steps.push_back(start_private_engine(context));
@@ -278,9 +290,9 @@ Result<Plan> plan_from_record(const state::PlanRecord& record, Environment& envi
   if (record.kind == "snapshot") return snapshot_plan(context, task);
   if (record.kind == "restore") return restore_plan(context, task);
   if (record.kind == "clone") return clone_plan(context, task);
-  if (record.kind == "change") {
+  if (record.kind == "change" || record.kind == "schedule") {
     RN_TRY(const Change change, change_from_arguments(record.arguments));
-    return change_plan(context, change);
+    return record.kind == "change" ? change_plan(context, change) : schedule_plan(context, change);
   }
   if (record.kind == "upgrade" || record.kind == "rollback") {
     RN_TRY(const Change change, change_from_arguments(record.arguments));

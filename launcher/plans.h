@@ -30,6 +30,8 @@ Plan upgrade_plan(const Context& context, const Change& change);
 Plan rollback_plan(const Context& context, const Change& change, const Task& task);
 // Its objects go into another store, that of the settings. Until that serves, it can be undone.
 Plan migrate_plan(const Context& context, const Change& change);
+// Snapshots are taken by themselves, otherwise than before, or no more; the cluster does not notice.
+Plan schedule_plan(const Context& context, const Change& change);
 // Starts the cluster's own Podman again, which ended beside a running cluster.
 Plan revive_engine_plan(const Context& context);
 

@@ -96,7 +96,7 @@ std::string ClusterSettings::server() const {
 std::string ClusterSettings::context() const { return "rusternetes-" + name; }
 
 std::string to_json(const ClusterSettings& s) {
-  return json::serialize(json::object{
+  json::object out{
       {"name", s.name},
       {"mode", s.mode},
       {"nodeNetwork", s.node_network},
@@ -128,7 +128,12 @@ std::string to_json(const ClusterSettings& s) {
       {"program", s.program},
       {"manifest", s.manifest},
       {"previous", previous_json(s.previous)},
-  });
+  };
+  if (const auto& schedule = s.snapshot_schedule)
+    out["snapshotSchedule"] = json::object{{"everySeconds", schedule->every.count()},
+                                           {"keep", schedule->keep},
+                                           {"passphraseFile", schedule->passphrase_file}};
+  return json::serialize(out);
 }
 
 Result<ClusterSettings> settings_from_json(std::string_view text) {
@@ -177,6 +182,11 @@ Result<ClusterSettings> settings_from_json(std::string_view text) {
                                  .manifest = text_of(fields, "manifest"),
                                  .images = map_of(fields, "images"),
                                  .snapshot = text_of(fields, "snapshot")};
+  }
+  if (const auto* found = object.if_contains("snapshotSchedule"); found != nullptr && found->is_object()) {
+    const json::object& fields = found->get_object();
+    s.snapshot_schedule = {std::chrono::seconds(integer_of(fields, "everySeconds")),
+                           static_cast<int>(integer_of(fields, "keep")), text_of(fields, "passphraseFile")};
   }
   return s;
 }

@@ -2,6 +2,7 @@
 // What is kept about a cluster: chosen once by `create`, read by every later command, and the arguments of
 // its plans.
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -31,6 +32,14 @@ struct PreviousRelease {
   bool operator==(const PreviousRelease&) const = default;
 };
 
+// Snapshots that are taken by themselves (schedule/schedule.h).
+struct SnapshotSchedule {
+  std::chrono::seconds every{0};
+  int keep = 0;                 // of those that it took
+  std::string passphrase_file;  // empty: they are not encrypted
+  bool operator==(const SnapshotSchedule&) const = default;
+};
+
 struct ClusterSettings {
   std::string name;
   std::string mode = "all-in-one";  // or "sqlite", "etcd": a container for each component
@@ -57,6 +66,7 @@ struct ClusterSettings {
   std::vector<NodeSettings> nodes;  // in the order in which they were added
   std::string registry;             // where images come from; empty: made of the binaries
   std::map<std::string, std::string> images;  // component -> reference, instead of either
+  std::optional<SnapshotSchedule> snapshot_schedule;
 
   // What it runs. Changed by upgrade and rollback alone.
   std::string release;     // "0.1.0"; empty: made before that was kept

@@ -14,13 +14,26 @@ namespace fs = std::filesystem;
 Result<std::optional<std::string>> passphrase_flag(const Invocation& invocation) {
   const std::string path = invocation.text("--passphrase-file");
   if (path.empty()) return std::optional<std::string>();
+  RN_TRY(std::string passphrase, read_passphrase(path));
+  return std::optional<std::string>(std::move(passphrase));
+}
+
+Result<std::string> read_passphrase(const std::string& path) {
   auto text = certs::read_text(path, 1 << 16);
   if (!text) return failure("BadRequest", fmt::format("--passphrase-file {}", text.error().message));
   std::string line = text->substr(0, text->find('\n'));
   if (line.ends_with('\r')) line.pop_back();
   if (line.empty())
     return failure("BadRequest", fmt::format("--passphrase-file {}: its first line is empty", path));
-  return std::optional<std::string>(std::move(line));
+  return line;
+}
+
+Result<int> keep_flag(const Invocation& invocation) {
+  const std::string text = invocation.text("--keep");
+  if (text.empty()) return 0;
+  const auto number = parse_port(text);  // 1 to 65535
+  if (!number) return failure("BadRequest", fmt::format("--keep \"{}\" is not a number from 1 on", text));
+  return int(*number);
 }
 
 void remove_partial_snapshots(const Home& home) {
@@ -30,18 +43,19 @@ void remove_partial_snapshots(const Home& home) {
       if (file.path().extension() == ".partial") fs::remove(file.path(), ignored);
 }
 
-Result<TakenSnapshot> take_snapshot(Session& session, const ClusterSettings& settings, std::string note,
-                                    const std::optional<std::string>& passphrase) {
+Result<TakenSnapshot> take_snapshot(Session& session, const ClusterSettings& settings,
+                                    const SnapshotRequest& request) {
   remove_partial_snapshots(session.home());
   auto task = std::make_shared<SnapshotTask>();
-  RN_TRY(task->id, new_snapshot_id(session.home(), session.environment().clock.now()));
-  task->note = std::move(note);
-  task->passphrase = passphrase;
+  RN_TRY(task->id, new_snapshot_id(session.home(), session.environment().clock.now(), request.is_scheduled));
+  task->note = request.note;
+  task->passphrase = request.passphrase;
   RN_CHECK(session.run(snapshot_plan(session.context(settings), task), plan_arguments(settings, *task)));
   TakenSnapshot taken{{task->id, settings.name, snapshot_path(session.home(), settings.name, task->id)}, {}};
   RN_TRY(taken.overview,
-         snapshot::inspect(taken.snapshot.file,
-                           passphrase ? std::optional<std::string_view>(*passphrase) : std::nullopt));
+         snapshot::inspect(taken.snapshot.file, request.passphrase
+                                                    ? std::optional<std::string_view>(*request.passphrase)
+                                                    : std::nullopt));
   return taken;
 }
 

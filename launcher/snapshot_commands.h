@@ -14,13 +14,25 @@ namespace rusternetes::launcher {
 // --passphrase-file's first line; nothing without the flag. BadRequest.
 Result<std::optional<std::string>> passphrase_flag(const Invocation& invocation);
 
+// The first line of a file. BadRequest.
+Result<std::string> read_passphrase(const std::string& path);
+// --keep; 0 without the flag. BadRequest.
+Result<int> keep_flag(const Invocation& invocation);
+// `snapshot schedule` (commands/snapshot_schedule.cpp).
+Command snapshot_schedule_command();
+
 // Takes one, as a plan of its own.
 struct TakenSnapshot {
   KnownSnapshot snapshot;
   snapshot::Overview overview;
 };
-Result<TakenSnapshot> take_snapshot(Session& session, const ClusterSettings& settings, std::string note,
-                                    const std::optional<std::string>& passphrase);
+struct SnapshotRequest {
+  std::string note;
+  std::optional<std::string> passphrase;
+  bool is_scheduled = false;
+};
+Result<TakenSnapshot> take_snapshot(Session& session, const ClusterSettings& settings,
+                                    const SnapshotRequest& request);
 // What killed commands left half written among the kept ones. The home's lock is held.
 void remove_partial_snapshots(const Home& home);
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <set>
+#include <tuple>
 
 #include "base/nearest.h"
 #include "certs/file.h"
@@ -27,6 +29,7 @@ namespace fs = std::filesystem;
 namespace json = boost::json;
 
 constexpr std::string_view suffix = ".snapshot";
+constexpr std::string_view scheduled_suffix = "-scheduled";
 
 bool is_id_character(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
@@ -110,19 +113,61 @@ fs::path snapshot_path(const Home& home, const std::string& cluster, const std::
   return home.snapshots() / cluster / (id + std::string(suffix));
 }
 
-Result<std::string> new_snapshot_id(const Home& home, SystemTime time) {
+std::optional<SystemTime> scheduled_time(std::string_view id) {
+  constexpr std::size_t length = std::string_view("20261122-082015").size();
+  if (!id.substr(std::min(id.size(), length)).starts_with(scheduled_suffix)) return std::nullopt;
+  std::tm parts{};
+  const std::string text(id.substr(0, length));
+  const char* end = ::strptime(text.c_str(), "%Y%m%d-%H%M%S", &parts);
+  if (end == nullptr || *end != 0) return std::nullopt;
+  return std::chrono::system_clock::from_time_t(::timegm(&parts));
+}
+
+Result<std::string> new_snapshot_id(const Home& home, SystemTime time, bool is_scheduled) {
   const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
   std::tm parts{};
   ::gmtime_r(&seconds, &parts);
   const std::string base =
-      fmt::format("{:04}{:02}{:02}-{:02}{:02}{:02}", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday,
-                  parts.tm_hour, parts.tm_min, parts.tm_sec);
+      fmt::format("{:04}{:02}{:02}-{:02}{:02}{:02}{}", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday,
+                  parts.tm_hour, parts.tm_min, parts.tm_sec, is_scheduled ? scheduled_suffix : "");
   RN_TRY(const auto all, known_snapshots(home));
   std::set<std::string> taken;
   for (const KnownSnapshot& one : all) taken.insert(one.id);
   std::string id = base;
   for (int number = 2; taken.contains(id); ++number) id = fmt::format("{}-{}", base, number);
   return id;
+}
+
+Result<std::vector<std::string>> remove_oldest_snapshots(const Home& home, const std::string& cluster,
+                                                         std::size_t count, bool is_scheduled,
+                                                         SystemTime now) {
+  RN_TRY(auto known, known_snapshots(home, cluster));
+  const std::int64_t now_s = std::chrono::system_clock::to_time_t(now);
+  struct Aged {
+    bool is_past;
+    std::int64_t created_at_s;
+    KnownSnapshot snapshot;
+    // Of one second, the one with the longer number behind its id is the newer one.
+    auto age() const {
+      return std::tuple(is_past, created_at_s, snapshot.id.size(), std::string_view(snapshot.id));
+    }
+  };
+  std::vector<Aged> by_age;
+  for (KnownSnapshot& one : known) {
+    if (is_scheduled && !scheduled_time(one.id)) continue;
+    if (const auto overview = snapshot::inspect(one.file))
+      by_age.push_back({overview->created_at_s <= now_s, overview->created_at_s, std::move(one)});
+  }
+  std::sort(by_age.begin(), by_age.end(), [](const Aged& a, const Aged& b) { return a.age() > b.age(); });
+  std::vector<std::string> removed;
+  for (std::size_t i = count; i < by_age.size(); ++i) {
+    const fs::path& file = by_age[i].snapshot.file;
+    std::error_code error;
+    fs::remove(file, error);
+    if (error) return internal_error(fmt::format("remove {}: {}", file.string(), error.message()));
+    removed.push_back(by_age[i].snapshot.id);
+  }
+  return removed;
 }
 
 std::string to_json(const SnapshotCluster& cluster) {

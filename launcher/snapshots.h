@@ -32,8 +32,12 @@ Result<std::vector<KnownSnapshot>> known_snapshots(const Home& home, const std::
 // SnapshotNotFound with what there is; BadRequest if `cluster` is empty and two clusters have it.
 Result<KnownSnapshot> find_snapshot(const Home& home, const std::string& cluster, const std::string& id);
 std::filesystem::path snapshot_path(const Home& home, const std::string& cluster, const std::string& id);
-// "20261122-082015", and "-2", "-3", ... behind it if a snapshot of this home has that already.
-Result<std::string> new_snapshot_id(const Home& home, SystemTime time);
+// "20261122-082015", with "-scheduled" behind it for one that is taken by itself, and "-2", "-3", ... if a
+// snapshot of this home has that already.
+Result<std::string> new_snapshot_id(const Home& home, SystemTime time, bool is_scheduled = false);
+// When one that was taken by itself was begun; nothing for any other. The id says it, since it is to be told of
+// encrypted ones, too, without their passphrase.
+std::optional<SystemTime> scheduled_time(std::string_view id);
 // What may be one: letters, digits, '-', '_' and '.', not beginning with '.', at most 64.
 bool is_snapshot_id(std::string_view id);
 
@@ -66,6 +70,13 @@ Result<> sync_folder(const std::filesystem::path& folder);
 // Copies a file to a name that is not taken, by way of NAME.partial; on an error nothing stays. FileInTheWay,
 // NoSpace.
 Result<> copy_to_new(const std::filesystem::path& from, const std::filesystem::path& to);
+
+// Those beyond the newest `count`, of all or of those that were taken by themselves, are removed; returns their
+// ids. What cannot be read is nobody's to judge, and stays. What a clock that was put back shows as still to
+// come counts as the oldest, so that it never drives out what was just taken.
+Result<std::vector<std::string>> remove_oldest_snapshots(const Home& home, const std::string& cluster,
+                                                         std::size_t count, bool is_scheduled,
+                                                         SystemTime now);
 
 // "3.1 MiB", "2 hours".
 std::string size_text(std::uint64_t bytes);

@@ -29,12 +29,19 @@ bool has_lost_engine(const StepContext& context) {
   return engine.is_private && !context.environment.engine.is_answering(engine);
 }
 
+// Its process has ended, which no init keeps.
+bool has_lost_schedule(const StepContext& context) {
+  if (!context.settings.snapshot_schedule) return false;
+  const auto process = context.environment.process.status(schedule_spec(context));
+  return process && !process->is_running;
+}
+
 }  // namespace
 
 Result<bool> needs_start(Session& session, StepContext& context) {
   RN_TRY(const std::string phase, session.phase(context.settings.name));
   RN_TRY(const Liveness liveness, look_at(context));
-  return phase != "running" || !liveness.is_whole || has_lost_engine(context);
+  return phase != "running" || !liveness.is_whole || has_lost_engine(context) || has_lost_schedule(context);
 }
 
 Result<> start_cluster(Session& session, const Context& context) {
@@ -45,9 +52,15 @@ Result<> start_cluster(Session& session, const Context& context) {
     if (!liveness.is_running) RN_CHECK(check_ports(context->environment.host, settings));
     return session.run(start_plan(context), settings);
   }
-  if (!has_lost_engine(*context)) return {};
-  session.progress().note("The cluster's own Podman has ended.");
-  return session.run(revive_engine_plan(context), settings);
+  if (has_lost_engine(*context)) {
+    session.progress().note("The cluster's own Podman has ended.");
+    RN_CHECK(session.run(revive_engine_plan(context), settings));
+  }
+  if (!has_lost_schedule(*context)) return {};
+  session.progress().note("What takes the cluster's snapshots has ended.");
+  const auto same = std::make_shared<ChangeTask>();
+  same->previous = settings;
+  return session.run(schedule_plan(context, same), change_arguments(settings, *same));
 }
 
 }  // namespace rusternetes::launcher

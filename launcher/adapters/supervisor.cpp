@@ -31,6 +31,8 @@ namespace json = boost::json;
 using std::chrono::milliseconds;
 
 constexpr std::chrono::seconds start_patience{10};
+// What a timed child may take to give up what it is at.
+constexpr std::chrono::seconds another_grace{20};
 
 class Descriptor {
  public:
@@ -148,6 +150,13 @@ StatusFile read_status_file(const std::filesystem::path& path) {
   return out;
 }
 
+// As /proc has a command line.
+std::string with_zeros(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) out += word + '\0';
+  return out;
+}
+
 // Whether a process, of which `pidfd` is the descriptor, is what a supervisor of this cluster started: held
 // still, or the cluster's own program. Without a supervisor the number in the status file may be somebody
 // else's by now, so the process must bear the name of one of them (or its parent's, where it was cut off
@@ -161,6 +170,7 @@ bool is_child_of(const ProcessSpec& spec, int pid, int pidfd) {
          std::chrono::steady_clock::now() < deadline)
     text = certs::read_text(fmt::format("/proc/{}/cmdline", pid), 1 << 20);
   if (!text || text->empty()) return false;
+  if (spec.hold_file.empty()) return *text == with_zeros(spec.command);
   const auto name_of = [](const std::string& path) {
     return std::filesystem::path(path).filename().string();
   };
@@ -186,15 +196,20 @@ std::vector<std::string> supervisor_command(const ProcessSpec& spec) {
                                  spec.log_file.string(),
                                  "--status-file",
                                  spec.status_file.string()};
+  if (spec.hold_file.empty()) {
+    words.insert(words.end(), {"--timed", "--"});
+    words.insert(words.end(), spec.command.begin(), spec.command.end());
+    return words;
+  }
   if (spec.has_own_netns) words.emplace_back("--new-netns");
   words.insert(words.end(), {"--", (spec.binary_dir / "rusternetes-ctl").string(), hold_word,
                              spec.hold_file.string()});
   return words;
 }
 
-Result<> SupervisorPort::start_held(const ProcessSpec& spec) {
-  RN_CHECK(write_command(spec.hold_file, spec.command));
-  if (supervisor_pid(spec.pid_file) > 0) return {};
+namespace {
+
+Result<> start_supervisor(const ProcessSpec& spec) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return errno_error("pipe", errno);
   const Descriptor reading(ends[0]);
@@ -216,6 +231,25 @@ Result<> SupervisorPort::start_held(const ProcessSpec& spec) {
                  said.empty() ? "the supervisor did not come up" : said.substr(0, said.find('\n')));
 }
 
+}  // namespace
+
+Result<> SupervisorPort::start_held(const ProcessSpec& spec) {
+  RN_CHECK(write_command(spec.hold_file, spec.command));
+  return supervisor_pid(spec.pid_file) > 0 ? Result<>() : start_supervisor(spec);
+}
+
+bool SupervisorPort::runs_another(const ProcessSpec& spec) {
+  const int pid = supervisor_pid(spec.pid_file);
+  if (pid <= 0) return false;
+  const auto words = certs::read_text(fmt::format("/proc/{}/cmdline", pid), 1 << 20);
+  return !words || *words != with_zeros(supervisor_command(spec));
+}
+
+Result<> SupervisorPort::start_timed(const ProcessSpec& spec) {
+  if (runs_another(spec)) RN_CHECK(SupervisorPort::stop(spec, another_grace));
+  return supervisor_pid(spec.pid_file) > 0 ? Result<>() : start_supervisor(spec);
+}
+
 Result<> SupervisorPort::release(const ProcessSpec& spec) {
   const std::string life = life_of(supervisor_pid(spec.pid_file));
   if (life.empty()) return failure("ProcessFailed", "the supervisor of the cluster does not run");
@@ -234,6 +268,8 @@ Result<> SupervisorPort::stop(const ProcessSpec& spec, milliseconds grace) {
   const Descriptor child(
       supervisor.get() >= 0 || is_child_of(spec, child_pid, named.get()) ? ::dup(named.get()) : -1);
   signal_pid(supervisor.get(), SIGTERM);
+  // It ends once this very process has.
+  if (child_pid == ::getpid()) return {};
   if (!has_ended_by(supervisor, deadline) || !has_ended_by(child, deadline)) {
     signal_pid(child.get(), SIGKILL);
     signal_pid(supervisor.get(), SIGKILL);
@@ -294,7 +330,7 @@ Result<> SupervisorPort::hold(const ProcessSpec& spec, milliseconds grace) {
 
 Result<> SupervisorPort::forget(const ProcessSpec& spec) {
   std::error_code ignored;
-  std::filesystem::remove(spec.hold_file, ignored);
+  if (!spec.hold_file.empty()) std::filesystem::remove(spec.hold_file, ignored);
   return {};
 }
 
@@ -314,6 +350,10 @@ Result<ProcessStatus> SupervisorPort::status(const ProcessSpec& spec) {
         std::chrono::system_clock::time_point(std::chrono::duration_cast<std::chrono::system_clock::duration>(
             std::chrono::seconds(info.st_mtim.tv_sec) + std::chrono::nanoseconds(info.st_mtim.tv_nsec)));
   if (spec.has_own_netns) out.netns = fmt::format("/proc/{}/ns/net", out.supervisor_pid);
+  if (spec.hold_file.empty()) {
+    out.is_released = true;
+    return out;
+  }
   const auto released = certs::read_text(spec.hold_file, 4096);
   out.is_released = released && *released == life_of(out.supervisor_pid);
   return out;

@@ -12,12 +12,14 @@
 
 namespace rusternetes::launcher {
 
-extern const std::string_view service_template, boot_service_template;
+extern const std::string_view service_template, boot_service_template, timed_service_template;
 
 namespace {
 
 // How long systemd may take to start the unit.
 constexpr std::chrono::seconds start_patience{20};
+// What a timed child may take to give up what it is at.
+constexpr std::chrono::seconds another_grace{20};
 
 // A word of ExecStart=: systemd's quoting, with its specifiers (%) and variables ($) taken literally.
 std::string quoted(const std::string& word) {
@@ -63,7 +65,8 @@ bool is_systemd_host() {
 }
 
 std::string SystemdPort::unit_name(const ProcessSpec& spec) {
-  return fmt::format("rusternetes-{}-{:08x}.service", spec.cluster, hash_of(spec.home.string()));
+  return fmt::format("rusternetes-{}-{:08x}{}{}.service", spec.cluster, hash_of(spec.home.string()),
+                     spec.part.empty() ? "" : "-", spec.part);
 }
 
 std::string SystemdPort::unit_text(const ProcessSpec& spec) {
@@ -76,6 +79,15 @@ std::string SystemdPort::boot_unit_text(const ProcessSpec& spec) {
   return certs::fill_template(
       boot_service_template,
       {{"cluster", spec.cluster}, {"engine", engine_unit(spec)}, {"start", start_line(spec)}});
+}
+
+std::string SystemdPort::timed_unit_text(const ProcessSpec& spec) {
+  ProcessSpec cluster = spec;
+  cluster.part.clear();
+  return certs::fill_template(timed_service_template, {{"cluster", spec.cluster},
+                                                       {"part", spec.part},
+                                                       {"cluster_unit", unit_name(cluster)},
+                                                       {"command", command_line(supervisor_command(spec))}});
 }
 
 Result<> SystemdPort::install(const ProcessSpec& spec, const std::string& text) {
@@ -102,6 +114,17 @@ Result<> SystemdPort::start_held(const ProcessSpec& spec) {
   RN_CHECK(install(spec, unit_text(spec)));
   RN_TRY(const ProcessStatus before, status(spec));
   if (before.is_running) return {};
+  return start_unit(spec);
+}
+
+Result<> SystemdPort::start_timed(const ProcessSpec& spec) {
+  if (runs_another(spec)) RN_CHECK(stop(spec, another_grace));
+  RN_CHECK(install(spec, timed_unit_text(spec)));
+  RN_TRY(const ProcessStatus before, status(spec));
+  return before.is_running ? Result<>() : start_unit(spec);
+}
+
+Result<> SystemdPort::start_unit(const ProcessSpec& spec) {
   // Without waiting for the unit's `rusternetes-ctl start`, which waits for the lock that this command holds.
   RN_CHECK(run_({"systemctl", "start", "--no-block", unit_name(spec)}));
   RN_TRY(const bool is_up, wait_for_folder(spec.pid_file.parent_path(), start_patience, [&] {

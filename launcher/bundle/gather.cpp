@@ -270,6 +270,8 @@ class Gatherer {
       if (fs::exists(before, ignored)) files.emplace_back("rusternetes.log.1", before);
     }
     if (context_->settings.engine.is_private) files.emplace_back("podman.log", paths.engine() / "podman.log");
+    if (std::error_code ignored; fs::exists(paths.schedule_log(), ignored))
+      files.emplace_back("snapshots.log", paths.schedule_log());
     for (const auto& [name, file] : files) try_add("logs/" + name, [&] { return end_of(file); });
   }
 

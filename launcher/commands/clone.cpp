@@ -104,7 +104,7 @@ Result<> run_clone(Invocation& invocation) {
   RN_TRY(const auto same, session->state()->find(invocation.name));
   if (same) return failure("ClusterExists", fmt::format("cluster \"{}\" exists", invocation.name));
   RN_TRY(const TakenSnapshot taken,
-         take_snapshot(*session, original, fmt::format("for the clone {}", invocation.name), passphrase));
+         take_snapshot(*session, original, {fmt::format("for the clone {}", invocation.name), passphrase}));
   RN_TRY(OpenSnapshot source,
          open_snapshot(invocation, taken.snapshot.id, "", cluster, std::move(passphrase)));
   return make_clone(invocation, *session, std::move(source), false);

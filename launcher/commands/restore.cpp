@@ -114,8 +114,8 @@ Result<std::optional<TakenSnapshot>> keep_present(Invocation& invocation, Sessio
                                                   const ClusterSettings& settings, const OpenSnapshot& source,
                                                   const Present& present) {
   if (invocation.has("--no-snapshot") || present.unreadable) return std::optional<TakenSnapshot>();
-  auto taken = take_snapshot(session, settings, fmt::format("before the restore of {}", source.id()),
-                             source.passphrase);
+  auto taken = take_snapshot(session, settings,
+                             {fmt::format("before the restore of {}", source.id()), source.passphrase});
   if (taken) return std::optional(*std::move(taken));
   const Status& why = taken.error();
   if (why.is("StoreUnreachable") || why.is("StoreInUse"))

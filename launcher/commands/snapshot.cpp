@@ -5,7 +5,6 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
-#include <tuple>
 
 #include "certs/file.h"
 #include "launcher/failure.h"
@@ -28,7 +27,8 @@ json::object json_of(const KnownSnapshot& known, const Overview& overview) {
                    {"file", known.file.string()},
                    {"createdAt", snapshot::time_text(overview.created_at_s)},
                    {"size", overview.file_size},
-                   {"encrypted", overview.is_encrypted}};
+                   {"encrypted", overview.is_encrypted},
+                   {"scheduled", scheduled_time(known.id).has_value()}};
   if (!overview.manifest) return out;
   const snapshot::Description& is = overview.manifest->description;
   out["cluster"] = is.cluster;
@@ -56,44 +56,12 @@ Result<KnownSnapshot> chosen(const Invocation& invocation) {
   return find_snapshot(invocation.home, invocation.has_name ? invocation.name : std::string(), id);
 }
 
-// Those of the cluster beyond the newest `count`. What cannot be read is nobody's to judge, and stays.
-Result<std::vector<std::string>> remove_oldest(const Home& home, const std::string& cluster,
-                                               std::size_t count) {
-  RN_TRY(auto known, known_snapshots(home, cluster));
-  std::vector<std::pair<std::int64_t, KnownSnapshot>> by_age;
-  for (KnownSnapshot& one : known)
-    if (const auto overview = snapshot::inspect(one.file))
-      by_age.emplace_back(overview->created_at_s, std::move(one));
-  std::sort(by_age.begin(), by_age.end(), [](const auto& a, const auto& b) {
-    // Of one second, the one with the longer number behind its id is the newer one.
-    return std::tuple(a.first, a.second.id.size(), a.second.id) >
-           std::tuple(b.first, b.second.id.size(), b.second.id);
-  });
-  std::vector<std::string> removed;
-  for (std::size_t i = count; i < by_age.size(); ++i) {
-    std::error_code error;
-    fs::remove(by_age[i].second.file, error);
-    if (error)
-      return internal_error(fmt::format("remove {}: {}", by_age[i].second.file.string(), error.message()));
-    removed.push_back(by_age[i].second.id);
-  }
-  return removed;
-}
-
-// 0: all stay.
-Result<std::size_t> keep_flag(const Invocation& invocation) {
-  const std::string text = invocation.text("--keep");
-  if (text.empty()) return std::size_t(0);
-  const auto number = parse_port(text);  // 1 to 65535
-  if (!number) return failure("BadRequest", fmt::format("--keep \"{}\" is not a number from 1 on", text));
-  return std::size_t(*number);
-}
-
 Result<> run_create(Invocation& invocation) {
   const SteadyTime started = invocation.environment.clock.steady_now();
   const bool is_dry = invocation.has("--dry-run");
   RN_TRY(const auto passphrase, passphrase_flag(invocation));
-  RN_TRY(const std::size_t keep, keep_flag(invocation));
+  RN_TRY(const int keep, keep_flag(invocation));
+  const bool is_scheduled = invocation.has("--scheduled");
   const std::string note = invocation.text("--note");
   if (note.size() > 1000 || std::any_of(note.begin(), note.end(), [](unsigned char c) { return c < 0x20; }))
     return failure("BadRequest", "--note is one line of at most 1000 characters");
@@ -102,18 +70,19 @@ Result<> run_create(Invocation& invocation) {
   RN_CHECK(session->check_recovered(settings.name));
   if (is_dry) {
     auto task = std::make_shared<SnapshotTask>();
-    RN_TRY(task->id, new_snapshot_id(invocation.home, invocation.environment.clock.now()));
+    RN_TRY(task->id, new_snapshot_id(invocation.home, invocation.environment.clock.now(), is_scheduled));
     task->passphrase = passphrase;
     print_plan(invocation, snapshot_plan(session->context(settings), task), settings);
     return {};
   }
-  RN_TRY(const TakenSnapshot taken, take_snapshot(*session, settings, note, passphrase));
+  RN_TRY(const TakenSnapshot taken, take_snapshot(*session, settings, {note, passphrase, is_scheduled}));
   const auto elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(
                            invocation.environment.clock.steady_now() - started)
                            .count();
   std::vector<std::string> removed;
   if (keep > 0) {
-    RN_TRY(removed, remove_oldest(invocation.home, settings.name, keep));
+    RN_TRY(removed, remove_oldest_snapshots(invocation.home, settings.name, static_cast<std::size_t>(keep),
+                                            is_scheduled, invocation.environment.clock.now()));
   }
   const snapshot::Description& is = taken.overview.manifest->description;
   json::object out = json_of(taken.snapshot, taken.overview);
@@ -149,7 +118,7 @@ Result<> run_list(Invocation& invocation) {
         "clusters.\n",
         invocation.name, invocation.name);
   else
-    text = fmt::format("{:<20} {:<16} {:<21} {:>12} {:>8} {:>10} {:<10} {:<11} {:<8} {}\n", "ID", "CLUSTER",
+    text = fmt::format("{:<25} {:<16} {:<21} {:>12} {:>8} {:>10} {:<10} {:<11} {:<8} {}\n", "ID", "CLUSTER",
                        "CREATED", "REVISION", "OBJECTS", "SIZE", "ENCRYPTED", "MODE", "VERSION", "NOTE");
   json::array array;
   for (const KnownSnapshot& one : known) {
@@ -158,7 +127,7 @@ Result<> run_list(Invocation& invocation) {
     if (!overview && overview.error().is(snapshot::reason::passphrase_wrong))
       overview = snapshot::inspect(one.file);
     if (!overview) {
-      text += fmt::format("{:<20} {:<16} {}\n", one.id, one.cluster, overview.error().message);
+      text += fmt::format("{:<25} {:<16} {}\n", one.id, one.cluster, overview.error().message);
       array.push_back(json::object{{"id", one.id},
                                    {"cluster", one.cluster},
                                    {"file", one.file.string()},
@@ -166,7 +135,7 @@ Result<> run_list(Invocation& invocation) {
       continue;
     }
     const auto* is = overview->manifest ? &overview->manifest->description : nullptr;
-    text += fmt::format("{:<20} {:<16} {:<21} {:>12} {:>8} {:>10} {:<10} {:<11} {:<8} {}\n", one.id,
+    text += fmt::format("{:<25} {:<16} {:<21} {:>12} {:>8} {:>10} {:<10} {:<11} {:<8} {}\n", one.id,
                         one.cluster, snapshot::time_text(overview->created_at_s),
                         is ? std::to_string(is->revision) : "-", is ? std::to_string(is->object_count) : "-",
                         size_text(overview->file_size), overview->is_encrypted ? "yes" : "no",
@@ -276,7 +245,8 @@ Result<> run_import(Invocation& invocation) {
   RN_TRY(const auto known, known_snapshots(invocation.home));
   const bool is_taken =
       std::any_of(known.begin(), known.end(), [&](const KnownSnapshot& one) { return one.id == id; });
-  if (!is_snapshot_id(id) || is_taken) {
+  // Whoever takes one in wants it kept, and a schedule here would count it among its own.
+  if (!is_snapshot_id(id) || is_taken || scheduled_time(id)) {
     RN_TRY(id, new_snapshot_id(invocation.home, SystemTime(std::chrono::seconds(header.created_at_s))));
   }
   const fs::path to = snapshot_path(invocation.home, cluster, id);
@@ -313,6 +283,7 @@ std::vector<Command> snapshot_commands() {
   const std::vector<Flag> create_flags{
       {"--note", "TEXT", "one line that `snapshot list` shows"},
       {"--keep", "N", "then remove the oldest of the cluster's snapshots beyond N"},
+      {"--scheduled", "", "as `snapshot schedule` takes them: --keep counts and removes only such"},
       passphrase_file,
       {"--dry-run", "", "print the steps and change nothing"},
       {"--yes", "", "answer what asks", false, 'y'},
@@ -365,6 +336,7 @@ std::vector<Command> snapshot_commands() {
        .examples = "rusternetes-ctl snapshot delete dev --id 20261122-082015 --yes",
        .flags = {id_of_snapshot, {"--yes", "", "do not ask", false, 'y'}},
        .run = run_delete},
+      snapshot_schedule_command(),
   };
 }
 

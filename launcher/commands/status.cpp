@@ -14,6 +14,7 @@
 #include "launcher/ports/engine_port.h"
 #include "launcher/readiness.h"
 #include "launcher/report.h"
+#include "launcher/schedule/look.h"
 #include "launcher/session.h"
 #include "launcher/store_size.h"
 
@@ -34,6 +35,7 @@ struct Look {
   std::string expiry = "unknown";
   std::optional<long> days_left;  // of the certificate that ends first
   std::uint64_t store_bytes = 0;
+  std::optional<ScheduleLook> schedule;
 
   // Nobody can say what runs: Podman's containers go on without its service.
   bool is_in_the_dark() const { return settings.has_containers() && !is_engine_answering; }
@@ -160,6 +162,11 @@ std::string text_of(const Look& look, SystemTime now) {
   add(text, "Store:", size_text(look.store_bytes));
   add(text, "Next expiry:",
       look.expiry + (look.days_left ? fmt::format(", {} days left", *look.days_left) : std::string()));
+  if (look.schedule) {
+    add(text, "Snapshots:", schedule_text(look.schedule->schedule) + "; " + times_text(*look.schedule));
+    if (const std::string why = failure_text(*look.schedule); !why.empty())
+      add(text, "Snapshot failed:", why);
+  }
   if (s.has_containers() && look.phase != "stopped") text += components_text(look, now) + problems_text(look);
   return text;
 }
@@ -182,6 +189,7 @@ json_object json_of(const Look& look) {
   object["message"] = look.health.message;
   object["problems"] = problems_json(look);
   object["storeBytes"] = look.store_bytes;
+  object["snapshotSchedule"] = json_of(look.schedule);
   object["nextCertificateExpiry"] = look.expiry;
   if (look.days_left) object["certificateDaysLeft"] = *look.days_left;
   return object;
@@ -215,7 +223,8 @@ Result<Look> look_closely(Session& session, const Context& context) {
             .health = {},
             .component_health = {},
             .problems = {},
-            .days_left = {}};
+            .days_left = {},
+            .schedule = {}};
   RN_TRY(look.phase, session.phase(settings.name));
   RN_TRY(look.liveness, look_at(*context));
   look.component_health = ask_components(*context, look.liveness);
@@ -227,6 +236,7 @@ Result<Look> look_closely(Session& session, const Context& context) {
   if (!look.liveness.is_running) look.health.message = look.liveness.problem;
   if (!look.health.is_api_ready) look.health.waiting_nodes = node_names(settings);
   look.store_bytes = store_bytes(context->paths);
+  RN_TRY(look.schedule, look_at_schedule(*context));
   if (const auto list = certs::expiries(context->paths.pki()); list && !list->empty()) {
     const SystemTime end = list->front().info.not_after;
     look.expiry = fmt::format("{} ({})", date_text(end), list->front().file);

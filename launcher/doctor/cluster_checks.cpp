@@ -126,6 +126,7 @@ ClusterFacts read_cluster(StepContext& context, std::string phase) {
     facts.expires_at = expiries->front().info.not_after;
   }
   facts.store_bytes = store_bytes(context.paths);
+  if (auto look = look_at_schedule(context)) facts.schedule = *std::move(look);
   facts.has_context = has_context(settings.user_kubeconfig, settings.context());
   return facts;
 }
@@ -219,6 +220,18 @@ Finding check_certificates(const ClusterFacts& facts, SystemTime now, const std:
           fmt::format("{} days left ({})", days, facts.first_to_expire), days < renewal_days ? renew : ""};
 }
 
+Finding check_schedule(const ClusterFacts& facts, const std::string& start) {
+  const ScheduleLook& look = *facts.schedule;
+  if (!look.memory.failure.empty())
+    return {Level::warning, "snapshots", failure_text(look),
+            fmt::format("Correct the cause; it is tried again. See: {}, and rusternetes-ctl snapshot {}",
+                        look.log_file, facts.name)};
+  if (facts.is_running && !look.is_kept)
+    return {Level::warning, "snapshots",
+            schedule_text(look.schedule) + "; but what takes them has ended", start};
+  return {Level::ok, "snapshots", schedule_text(look.schedule) + "; " + times_text(look), ""};
+}
+
 }  // namespace
 
 Findings check_cluster(const ClusterFacts& facts, SystemTime now) {
@@ -254,6 +267,7 @@ Findings check_cluster(const ClusterFacts& facts, SystemTime now) {
                        ? "Look for objects that pile up, for example: kubectl get --raw /metrics | grep "
                          "apiserver_storage_objects"
                        : ""});
+  if (facts.schedule) out.push_back(check_schedule(facts, start));
   out.push_back(facts.has_context
                     ? Finding{Level::ok, "kubeconfig", "its context is in " + facts.kubeconfig, ""}
                     : Finding{Level::warning, "kubeconfig", "its context is not in " + facts.kubeconfig,

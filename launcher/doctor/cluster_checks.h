@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "launcher/component_health.h"
 #include "launcher/doctor/finding.h"
+#include "launcher/schedule/look.h"
 #include "launcher/steps/steps.h"
 
 namespace rusternetes::launcher::doctor {
@@ -35,6 +36,7 @@ struct ClusterFacts {
   std::string first_to_expire;  // "apiserver.crt"
   SystemTime expires_at;
   std::uint64_t store_bytes = 0;
+  std::optional<ScheduleLook> schedule;    // of snapshots; none: there is none
   std::vector<std::string> missing_rules;  // of the host's; asked for only while it runs
   std::string rules_error;
   // Of a cluster of containers.

@@ -1,6 +1,8 @@
 #pragma once
 // The cluster's supervised process: started held, so that links and rules can be made in its node's namespace
-// before it runs, then released. And what the host's init does for a cluster without one. Calls block.
+// before it runs, then released. A timed one beside it: it does its work, ends, and is started again when it
+// said (RUSTERNETES_WAKE of components/base/supervisor). And what the host's init does for a cluster without
+// either. Calls block.
 
 #include <chrono>
 #include <filesystem>
@@ -13,12 +15,13 @@ namespace rusternetes::launcher {
 
 struct ProcessSpec {
   std::string cluster;
+  std::string part;  // empty: the cluster itself; else the name of what runs beside it
   std::filesystem::path home;
   std::filesystem::path binary_dir;  // of supervisor and rusternetes-ctl
   std::filesystem::path pid_file;
   std::filesystem::path status_file;
   std::filesystem::path log_file;
-  std::filesystem::path hold_file;  // what releases the child
+  std::filesystem::path hold_file;  // what releases the child; empty for a timed one, which is not held
   bool has_own_netns = true;
   std::string engine;  // "podman" or "docker"; empty for one of the cluster's own
   // Program and arguments. `{node-netns}` stands for the path of the node's namespace.
@@ -44,8 +47,12 @@ class ProcessPort {
   // entered.
   virtual Result<> start_held(const ProcessSpec& spec) = 0;
   virtual Result<> release(const ProcessSpec& spec) = 0;
+  // Starts the supervisor with a timed child, which runs at once. One that runs by another command is ended
+  // first.
+  virtual Result<> start_timed(const ProcessSpec& spec) = 0;
   // TERM, and KILL after `grace`, to supervisor and child; it is not started again. Both have ended on
-  // return, also a child whose supervisor was killed before. Absent: no error.
+  // return, also a child whose supervisor was killed before; but not a child that asks for it itself, which
+  // its supervisor waits for. Absent: no error.
   virtual Result<> stop(const ProcessSpec& spec, std::chrono::milliseconds grace) = 0;
   // Ends the running child as stop() does, and waits until its supervisor has started the next one, by the
   // command that the spec has now. ProcessFailed without a supervisor.

@@ -33,6 +33,8 @@ StepPtr record_change(Context context, Change change);
 StepPtr drain_node(Context context, Change change);
 // Its containers, its Pods' with them, and the Node object.
 StepPtr remove_node(Context context, Change change);
+// schedule.cpp: what takes snapshots by itself, as the settings say; undo brings it to the previous ones.
+StepPtr change_schedule(Context context, Change change);
 // The engine as the manifest says, which is the new one.
 StepPtr apply_manifest(Context context);
 

@@ -81,6 +81,11 @@ StepPtr remove_network(Context context);
 StepPtr start_at_boot(Context context);
 StepPtr forget_boot(Context context);
 
+// schedule.cpp: what takes snapshots by itself, beside the cluster (change.h has the step that changes it).
+StepPtr start_schedule(Context context);  // undo ends it
+StepPtr end_schedule(Context context);
+ProcessSpec schedule_spec(const StepContext& context);
+
 // containers.cpp: of clusters whose components are containers.
 StepPtr write_component_folders(Context context);  // what each component sees of certificates and kubeconfigs
 StepPtr write_manifest(Context context);

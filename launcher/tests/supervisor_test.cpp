@@ -276,6 +276,90 @@ TEST_CASE("a supervisor that cannot come up says why") {
   }
 }
 
+namespace {
+
+// Says when it wants to run again, and how often it has.
+ProcessSpec timed_in(const fs::path& folder, const std::string& pause) {
+  ProcessSpec spec = spec_in(folder, false);
+  spec.part = "snapshots";
+  spec.hold_file.clear();
+  spec.command = {"/bin/sh", "-c",
+                  "echo x >> " + (folder / "run/times").string() + "; echo $(($(date +%s) + " + pause +
+                      ")) >> $RUSTERNETES_WAKE"};
+  return spec;
+}
+
+bool has_run(const fs::path& folder, std::size_t times) {
+  return wait_for_folder(folder / "run", seconds(20),
+                         [&] {
+                           const auto text = certs::read_text(folder / "run/times");
+                           return text && text->size() >= 2 * times;
+                         })
+      .value();
+}
+
+}  // namespace
+
+TEST_CASE("a timed process runs, is gone, and runs again; another command takes its place") {
+  TemporaryFolder folder;
+  const ProcessSpec spec = timed_in(folder.path, "1");
+  SupervisorPort port;
+  const Stopped cleanup{port, spec};
+  REQUIRE(port.start_timed(spec).has_value());
+  CHECK(has_run(folder.path, 3));
+  const ProcessStatus status = port.status(spec).value();
+  CHECK(status.is_running);
+  CHECK(status.restarts == 0);
+  REQUIRE(port.start_timed(spec).has_value());  // runs already
+  CHECK(port.status(spec).value().supervisor_pid == status.supervisor_pid);
+  const ProcessSpec other = timed_in(folder.path, "1000");
+  REQUIRE(port.start_timed(other).has_value());
+  CHECK(port.status(other).value().supervisor_pid != status.supervisor_pid);
+  CHECK(has_ended(status.supervisor_pid));
+  REQUIRE(wait_for_folder(folder.path / "run", seconds(20), [&] {
+            const auto text = certs::read_text(spec.status_file);
+            return text && text->find("\"waiting\"") != std::string::npos;
+          }).value());
+  CHECK(port.status(other).value().child_pid == 0);
+  REQUIRE(port.stop(other, seconds(20)).has_value());
+  REQUIRE(port.stop(other, seconds(20)).has_value());
+  CHECK_FALSE(port.status(other).value().is_running);
+  REQUIRE(port.forget(other).has_value());
+}
+
+TEST_CASE("under systemd a timed process has a unit beside the cluster's, which comes up behind it") {
+  TemporaryFolder folder;
+  const ProcessSpec spec = timed_in(folder.path, "1000");
+  const fs::path units = folder.path / "units";
+  fs::create_directories(units);
+  std::vector<std::string> calls;
+  SupervisorPort plain;
+  SystemdPort port(units, [&](const std::vector<std::string>& words) -> Result<> {
+    calls.push_back(words[1]);
+    return words[1] == "start" ? plain.start_timed(spec) : Result<>();
+  });
+  const Stopped cleanup{plain, spec};
+  ProcessSpec cluster = spec;
+  cluster.part.clear();
+  const std::string unit = SystemdPort::unit_name(spec);
+  CHECK(unit != SystemdPort::unit_name(cluster));
+  CHECK(unit.ends_with("-snapshots.service"));
+  REQUIRE(port.start_timed(spec).has_value());
+  CHECK(calls == std::vector<std::string>{"daemon-reload", "enable", "start"});
+  CHECK(has_run(folder.path, 1));
+  const std::string text = certs::read_text(units / unit).value();
+  CHECK(text.find("\nAfter=" + SystemdPort::unit_name(cluster) + "\n") != std::string::npos);
+  CHECK(text.find("\"--timed\" \"--\" \"/bin/sh\"") != std::string::npos);
+  CHECK(text.find("\nWantedBy=multi-user.target\n") != std::string::npos);
+  CHECK(text.find("@{") == std::string::npos);
+  calls.clear();
+  REQUIRE(port.start_timed(spec).has_value());
+  CHECK(calls == std::vector<std::string>{"enable"});
+  REQUIRE(port.stop(spec, seconds(20)).has_value());
+  REQUIRE(port.forget(spec).has_value());
+  CHECK(fs::is_empty(units));
+}
+
 TEST_CASE("a life is one process on one boot") {
   CHECK_FALSE(life_of(::getpid()).empty());
   CHECK(life_of(::getpid()) == life_of(::getpid()));

@@ -466,7 +466,19 @@ class FakeProcess final : public ProcessPort {
     things_.add("cgroup", spec.cluster);
     return {};
   }
+  Result<> start_timed(const ProcessSpec& spec) override {
+    RN_CHECK(faults_.check("start-timed"));
+    REQUIRE(spec.hold_file.empty());
+    if (!fs::exists(spec.pid_file.parent_path())) return internal_error("no run folder");
+    things_.add(spec.part, spec.cluster, joined(spec.command, " "));
+    things_.add(spec.part + "-unit", spec.cluster);
+    return {};
+  }
   Result<> stop(const ProcessSpec& spec, std::chrono::milliseconds) override {
+    if (!spec.part.empty()) {
+      things_.remove(spec.part, spec.cluster);
+      return {};
+    }
     for (const char* kind : {"process", "runs", "netns", "drop-node", "released"}) things_.remove(kind, spec.cluster);
     // A veth goes with either end's namespace.
     if (spec.has_own_netns) things_.remove("link", spec.cluster);
@@ -487,7 +499,7 @@ class FakeProcess final : public ProcessPort {
     return {};
   }
   Result<> forget(const ProcessSpec& spec) override {
-    things_.remove("unit", spec.cluster);
+    things_.remove(spec.part.empty() ? "unit" : spec.part + "-unit", spec.cluster);
     return {};
   }
   Result<> start_at_boot(const ProcessSpec& spec) override {
@@ -501,6 +513,10 @@ class FakeProcess final : public ProcessPort {
   }
   Result<ProcessStatus> status(const ProcessSpec& spec) override {
     ProcessStatus out;
+    if (!spec.part.empty()) {
+      out.is_running = out.is_released = things_.has(spec.part, spec.cluster);
+      return out;
+    }
     out.is_running = things_.has("process", spec.cluster);
     out.is_released = things_.has("released", spec.cluster);
     out.supervisor_pid = out.is_running ? 100 : 0;
@@ -688,6 +704,7 @@ struct World {
   std::ostringstream out;
   std::ostringstream err;
   bool is_input_terminal = false;
+  const Clock* clock = &Clock::system();
   std::function<bool()> is_interrupted = [] { return false; };
   std::shared_ptr<FactsPort> facts;  // for `doctor`
   std::shared_ptr<FakeStore> store = std::make_shared<FakeStore>();
@@ -728,7 +745,7 @@ struct World {
                               return found == variables.end() ? std::nullopt : std::optional(found->second);
                             },
                             .binary_dir = bin(),
-                            .clock = Clock::system(),
+                            .clock = *clock,
                             .engine = engine,
                             .network = network,
                             .process = process,

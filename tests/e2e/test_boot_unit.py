@@ -1,6 +1,7 @@
 """The units that systemd has of clusters: what systemd-analyze says of them, when they are there, and that what they run brings a
 cluster up after a restart of the host. systemd itself cannot be PID 1 here: a `systemctl` that enables units as the real one does
 off line, and starts what it is told to, stands for it."""
+import json
 import os
 import shlex
 import shutil
@@ -54,9 +55,9 @@ def units(name):
     return of(UNITS), of(wants)
 
 
-def check_unit(context, name):
+def check_unit(context, name, ending=".service"):
     """The path of the one unit, of which systemd-analyze has nothing to say."""
-    files, links = units(name)
+    files, links = ([path for path in paths if path.endswith(ending)] for paths in units(name))
     assert len(files) == 1 and len(links) == 1, (files, links)
     said = context.run("systemd-analyze", "verify", "--man=no", files[0], check=False)
     about_it = [line for line in (said.stdout + said.stderr).splitlines() if name in line]
@@ -111,3 +112,29 @@ def test_a_cluster_of_containers_is_started_at_boot(context):
 @time_limit(240)
 def test_a_process_is_started_at_boot(context):
     check_life(context, "unitone")
+
+
+@time_limit(240)
+def test_a_schedule_of_snapshots_is_started_at_boot(context):
+    cluster = Cluster(context, name="unitsnap", home=os.path.join(context.work, "a home", "unitsnap"))
+    try:
+        cluster.create()
+        cluster.run_ctl("snapshot", "schedule", "unitsnap", "--every", "2s", "--keep", "1")
+        unit = check_unit(context, "unitsnap", "-snapshots.service")
+        ids = lambda: [s["id"] for s in json.loads(cluster.run_ctl("snapshot", "list", "unitsnap", "-o", "json").stdout)["snapshots"]]
+        context.wait_until("a snapshot", ids, 20)
+        reboot(context, cluster.home)
+        before = ids()
+        # After the cluster's, which it names.
+        assert lines(unit, "After") == [os.path.basename(unit).replace("-snapshots", "")]
+        cluster.run_ctl("start", "unitsnap", "--wait", "60s")
+        context.wait_until("another snapshot", lambda: set(ids()) - set(before), 20)
+        cluster.run_ctl("stop", "unitsnap")
+        assert units("unitsnap")[1] == []
+        cluster.run_ctl("start", "unitsnap")
+        check_unit(context, "unitsnap", "-snapshots.service")
+        cluster.run_ctl("snapshot", "schedule", "unitsnap", "--off")
+        assert check_unit(context, "unitsnap") and not units("unitsnap")[0][0].endswith("-snapshots.service")
+    finally:
+        cluster.run_ctl("delete", "unitsnap", "--yes", "--snapshots")
+    assert units("unitsnap") == ([], [])
