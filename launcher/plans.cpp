@@ -264,9 +264,11 @@ Plan migrate_plan(const Context& context, const Change& change) {
 }
 
 Plan schedule_plan(const Context& context, const Change& change) {
-  Plan plan{.kind = "schedule", .cluster = context->settings.name, .steps = {}, .point_of_no_return = 1};
-  plan.steps.push_back(change_schedule(context, change));
+  Plan plan{.kind = "schedule", .cluster = context->settings.name, .steps = {}};
+  // What is started looks at once for what is recorded.
   plan.steps.push_back(record_change(context, change));
+  plan.steps.push_back(change_schedule(context, change));
+  plan.point_of_no_return = static_cast<int>(plan.steps.size());
   return plan;
 }
 

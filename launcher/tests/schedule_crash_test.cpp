@@ -50,13 +50,14 @@ TEST_CASE("a schedule that is set, changed or ended is what it was or what it be
     const std::string is = schedule_of(world);
     CHECK((is == change.before || is == change.after));
     if (said == "undone") CHECK(is == change.before);
-    if (said == "finished") CHECK(is == change.after);
+    if (said.empty() && n > 2) CHECK(is == change.after);
+    CHECK(said != "finished");
     CHECK(world.run({"status", "a"}) == 0);
     delete_and_check(world);
   }
   CHECK(n > 8);
-  CHECK(verdicts["finished"] >= 3);
-  CHECK(verdicts["undone"] >= 3);
+  CHECK(verdicts["undone"] >= 6);
+  CHECK(verdicts[""] <= 3);
 }
 
 TEST_CASE("delete right after a schedule was killed leaves nothing") {

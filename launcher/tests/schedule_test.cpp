@@ -149,6 +149,8 @@ TEST_CASE("a schedule is set, shown, changed and ended") {
   CHECK(world.things.text("snapshots", "a") ==
         "/opt/rusternetes/rusternetes-ctl snapshot schedule a --run-due --home " + world.home().string());
   CHECK(world.things.has("snapshots-unit", "a"));
+  // What is started reads it.
+  CHECK(world.process.recorded_when_started.find("\"everySeconds\":21600") != std::string::npos);
   json::object shown = hours.shown();
   CHECK(shown.at("every") == "6h");
   CHECK(shown.at("keep") == 7);

@@ -471,6 +471,9 @@ class FakeProcess final : public ProcessPort {
     REQUIRE(spec.hold_file.empty());
     if (!fs::exists(spec.pid_file.parent_path())) return internal_error("no run folder");
     things_.add(spec.part, spec.cluster, joined(spec.command, " "));
+    const auto state = state::State::open(spec.home / "state.db", false);
+    REQUIRE(state.has_value());
+    recorded_when_started = (*state)->find(spec.cluster).value().value().settings;
     things_.add(spec.part + "-unit", spec.cluster);
     return {};
   }
@@ -531,6 +534,7 @@ class FakeProcess final : public ProcessPort {
     return !things_.has("process", spec.cluster);
   }
   std::map<std::string, std::vector<std::string>> commands;
+  std::string recorded_when_started;  // the settings of the cluster that a timed process was started beside
   SystemTime started_at;
 
  private:
