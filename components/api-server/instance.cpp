@@ -72,6 +72,7 @@ struct Instance::Impl {
   Task<> start_kubernetes_service();
   Task<> start_repair();
   Task<> stop_services();
+  Task<> stop_listener(std::chrono::milliseconds grace);
   Result<void> make_authentication();
   Result<void> make_server();
   void serve_openid();
@@ -223,7 +224,7 @@ void Instance::stop(std::chrono::milliseconds grace) {
   if (i.threads.empty()) return;
   if (i.server) i.server->begin_shutdown();
   run_blocking(i.threads[0]->executor(), i.stop_services());
-  if (i.listener) run_blocking(i.threads[0]->executor(), i.listener->stop(grace));
+  if (i.listener) run_blocking(i.threads[0]->executor(), i.stop_listener(grace));
   for (auto& thread : i.threads) thread->stop();
   i.listener.reset();
   i.threads.clear();
@@ -244,6 +245,18 @@ Task<> Instance::Impl::start_repair() {
   default_service_cidr->start();
   allocation_repair->start();
   co_return;
+}
+
+// Clients are told first that this server goes, so that their next watch is another one's.
+Task<> Instance::Impl::stop_listener(std::chrono::milliseconds grace) {
+  TaskGroup tasks(co_await asio::this_coro::executor);
+  if (server)
+    tasks.spawn("end of watches", [](ApiServer& ending) -> Task<> {
+      co_await sleep_for(std::chrono::milliseconds(100));
+      ending.end_watches();
+    }(*server));
+  co_await listener->stop(grace);
+  co_await tasks.stop();
 }
 
 Task<> Instance::Impl::stop_services() {

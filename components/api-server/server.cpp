@@ -378,6 +378,12 @@ Task<Result<void>> ApiServer::serve_delete(HandlerContext context) {
   co_return co_await send(context, waits ? 202 : 200, encode_value(call, context.accepted, *written->kind, written->object));
 }
 
+void ApiServer::end_watches() {
+  std::lock_guard lock(watches_mutex_);
+  are_watches_over_ = true;
+  for (WatchSource* watch : watches_) watch->end();
+}
+
 Task<Result<void>> ApiServer::serve_watch(HandlerContext context) {
   Call& call = context.call;
   LongRunning::Mark mark(long_running_, LongRunning::labels(call.info));
@@ -409,9 +415,20 @@ Task<Result<void>> ApiServer::serve_watch(HandlerContext context) {
     if (!written) co_return written.error();
     co_return co_await context.exchange->finish();
   }
+  WatchSource* const watch = source->get();
+  const std::shared_ptr<void> place(nullptr, [this, watch](void*) {
+    std::lock_guard lock(watches_mutex_);
+    watches_.erase(watch);
+  });
+  {
+    std::lock_guard lock(watches_mutex_);
+    watches_.insert(watch);
+    if (are_watches_over_) watch->end();
+  }
   bool is_first = true;
   while (std::chrono::steady_clock::now() < deadline) {
     auto events = co_await (*source)->next(deadline);
+    if (events && events->empty() && watch->is_ended()) break;
     std::vector<http::Slice> frames;
     if (!events) {
       frames.push_back(http::Slice::own(encode_error_event(context.accepted, events.error())));

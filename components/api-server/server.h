@@ -7,6 +7,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
+#include <set>
 #include <string>
 
 #include "api-server/authorizer.h"
@@ -14,6 +16,7 @@
 #include "api-server/encode.h"
 #include "api-server/proxy/long_running.h"
 #include "api-server/resources.h"
+#include "api-server/watch_source.h"
 #include "base/release.h"
 #include "http/server.h"
 
@@ -68,6 +71,8 @@ class ApiServer {
   void rebuild_discovery();
   // From here on /readyz fails, so that balancers look elsewhere; requests are still served.
   void begin_shutdown() { is_shutting_down_ = true; }
+  // Watches end as they do when their time is over, and so does each new one: their clients go on elsewhere.
+  void end_watches();
   const Authorizer& authorizer() const { return authorizer_; }
   Resources& resources() { return resources_; }
   std::string metrics() const;
@@ -106,6 +111,9 @@ class ApiServer {
   std::atomic<bool> is_shutting_down_{false};
   std::unique_ptr<RequestMetrics> metrics_;
   LongRunning long_running_;
+  std::mutex watches_mutex_;
+  std::set<WatchSource*> watches_;  // of HTTP
+  bool are_watches_over_ = false;
 };
 
 // For a path that nothing serves: a plain page, as Kubernetes answers.

@@ -22,21 +22,30 @@ struct WatchSource::Wake {
   explicit Wake(asio::any_io_executor e) : executor(e), event(e) {}
   asio::any_io_executor executor;
   AsyncEvent event;
-  std::atomic<bool> is_posted{false};
+  std::atomic<bool> is_posted{false}, is_ended{false};
+  static void post(std::shared_ptr<Wake> wake) {
+    if (wake->is_posted.exchange(true)) return;
+    const asio::any_io_executor executor = wake->executor;
+    asio::post(executor, [wake = std::move(wake)] {
+      wake->is_posted = false;
+      wake->event.set();
+    });
+  }
 };
 
 WatchSource::WatchSource(Resources& resources, std::shared_ptr<ResourceCache> cache, asio::any_io_executor executor,
                          Selection selection)
     : resources_(resources), cache_(std::move(cache)), selection_(std::move(selection)),
       next_bookmark_(std::chrono::steady_clock::now() + bookmark_interval), wake_(std::make_shared<Wake>(executor)) {
-  subscription_ = std::make_unique<ResourceCache::Subscription>(*cache_, [wake = wake_] {
-    if (wake->is_posted.exchange(true)) return;
-    asio::post(wake->executor, [wake] {
-      wake->is_posted = false;
-      wake->event.set();
-    });
-  });
+  subscription_ = std::make_unique<ResourceCache::Subscription>(*cache_, [wake = wake_] { Wake::post(wake); });
 }
+
+void WatchSource::end() {
+  wake_->is_ended = true;
+  Wake::post(wake_);
+}
+
+bool WatchSource::is_ended() const { return wake_->is_ended; }
 
 Task<Result<std::unique_ptr<WatchSource>>> WatchSource::open(Resources& resources, Call& call) {
   const Query& query = call.info.query;
@@ -147,7 +156,7 @@ Task<Result<std::vector<OutEvent>>> WatchSource::next(std::chrono::steady_clock:
       out.push_back({OutEvent::Type::bookmark, nullptr, reached, false});
       co_return out;
     }
-    if (now >= deadline) co_return out;
+    if (now >= deadline || wake_->is_ended) co_return out;
     if (now >= next_bookmark_) next_bookmark_ = now + bookmark_interval;
     co_await wake_->event.wait_until(bookmarks_ ? std::min(deadline, next_bookmark_) : deadline);
   }

@@ -24,6 +24,9 @@ class WatchSource {
   // At least one event, or none when `deadline` passed. 410 when this watch was too slow.
   Task<Result<std::vector<OutEvent>>> next(std::chrono::steady_clock::time_point deadline);
   bool allows_bookmarks() const { return bookmarks_; }
+  // From any thread: next() gives what there is and then nothing, at once.
+  void end();
+  bool is_ended() const;
 
  private:
   WatchSource(Resources& resources, std::shared_ptr<ResourceCache> cache, asio::any_io_executor executor,

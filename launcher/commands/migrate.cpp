@@ -103,7 +103,7 @@ Result<> run_migrate(Invocation& invocation) {
   if (!invocation.has("--no-snapshot")) {
     RN_TRY(
         const TakenSnapshot taken,
-        take_snapshot(session, now, fmt::format("before the migration to {}", text_of(wanted)), passphrase));
+        take_snapshot(session, now, {fmt::format("before the migration to {}", text_of(wanted)), passphrase}));
     before = taken.snapshot.id;
   }
   RN_CHECK(session.run(migrate_plan(context, task), change_arguments(wanted, *task)));

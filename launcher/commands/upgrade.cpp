@@ -150,7 +150,7 @@ Result<> run_upgrade(Invocation& invocation) {
   RN_CHECK(check_healthy(*opened.session->context(have), fmt::format("the {}", what)));
   if (!invocation.has("--no-snapshot")) {
     RN_TRY(const auto taken,
-           take_snapshot(*opened.session, have, fmt::format("before the {}", what), passphrase));
+           take_snapshot(*opened.session, have, {fmt::format("before the {}", what), passphrase}));
     wanted.previous->snapshot = taken.snapshot.id;
   }
   const Context context = opened.session->context(wanted);

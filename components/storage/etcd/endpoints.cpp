@@ -49,6 +49,9 @@ grpc::ChannelArguments arguments(const EtcdOptions& options) {
   out.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   out.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   out.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
+  // gRPC 1.51 aborts the process in its own repeats when a server ends a stream without a status, as etcd's does when
+  // it is stopped (retry_filter.cc, GetCallStatus). What may be sent again is our own decision anyway.
+  out.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   return out;
 }
 
