@@ -14,8 +14,10 @@ constexpr std::size_t kFlushAt = 128 * 1024;
 constexpr std::size_t kPiece = 64 * 1024;
 constexpr std::size_t kPipelined = 64 * 1024;            // of requests that come while one runs
 constexpr std::size_t kSwallowed = 256 * 1024;           // of a body nobody read, to keep the connection
-constexpr std::chrono::milliseconds kNextRequest{300};   // of one that had some before
 constexpr std::chrono::milliseconds kFirstRequest{500};  // of a new connection while the server drains
+// While it drains an idle connection stays for so long: a client that asks all the time has its next request on the
+// way, and hears with the answer that the connection ends. Closed under it, the request would be lost.
+constexpr std::chrono::milliseconds kLastRequest{250};
 
 Transport::Time now() { return std::chrono::steady_clock::now(); }
 
@@ -237,10 +239,8 @@ Task<bool> Http1ServerConnection::read_request() {
     const auto got = pull();
     if (got == Transport::Io::ok) continue;
     if (got != Transport::Io::would_block) co_return false;
-    // A client that is about to send its next request gets an answer, with which the connection is closed: one that is
-    // closed under it would not know whether it was heard (RFC 9112, 9.5).
     if (core_->is_draining && in_.empty()) {
-      set_read_deadline(std::min(read_deadline_, now() + (has_served_ ? kNextRequest : kFirstRequest)));
+      set_read_deadline(std::min(read_deadline_, now() + (has_served_ ? kLastRequest : kFirstRequest)));
     }
     const bool is_up = co_await transport_->wait_readable();
     if (!is_up) co_return false;

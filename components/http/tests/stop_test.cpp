@@ -74,7 +74,23 @@ TEST_CASE("what still runs after the grace is cut off") {
   CHECK_FALSE(reply.get().is_ok);
 }
 
-TEST_CASE("idle connections end at once when the server stops") {
+TEST_CASE("a request that is on its way over an idle connection when the server stops is answered") {
+  Harness harness;
+  RawSocket socket(harness.plain_port);
+  socket.send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+  CHECK(socket.read_until("hello").find("close") == std::string::npos);
+  auto stopped = harness.stop_later(std::chrono::seconds(20));
+  // So far is a client of this host that asks as soon as it has its answer.
+  std::this_thread::sleep_for(milliseconds(20));
+  socket.send("GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+  const std::string last = socket.read_until("hello");
+  CHECK(last.find("HTTP/1.1 200") != std::string::npos);
+  CHECK(last.find("close") != std::string::npos);
+  CHECK(socket.is_at_end());
+  CHECK(stopped.wait_for(kDeadline) == std::future_status::ready);
+}
+
+TEST_CASE("idle connections end soon when the server stops") {
   Harness harness;
   auto client = harness.client(GENERATE("h2", "https1", "unix"));
   REQUIRE(harness.get(*client, "/hello").is_ok);
