@@ -40,6 +40,7 @@ Result<ProcessPki> load_pki(const ProcessOptions& options) {
   out.kubelet_certificate_pem = kubelet.certificate_pem;
   out.kubelet_key_pem = kubelet.key_pem;
   RN_TRY(out.service_account_key_pem, certs::read_text(folder / "sa.key"));
+  RN_TRY(out.service_account_public_pem, certs::read_text(folder / "sa.pub"));
   return out;
 }
 

@@ -15,6 +15,7 @@ struct ProcessPki {
   std::string kubelet_client_certificate_pem, kubelet_client_key_pem;  // the api-server's, for kubelets
   std::string kubelet_certificate_pem, kubelet_key_pem;                // the kubelet's serving one
   std::string service_account_key_pem;
+  std::string service_account_public_pem;  // every key whose tokens are good: several while one is replaced
 };
 
 // Makes what is missing in the folder and reads it.

@@ -106,6 +106,7 @@ Result<void> Process::Impl::start_api() {
   }
   api_options.enable_admission_plugins = {"NodeRestriction"};
   api_options.service_account_signing_key_pem = pki.service_account_key_pem;
+  api_options.service_account_key_pems = {pki.service_account_public_pem};
   api_options.service_cluster_ip_ranges = split_list(options.service_cluster_ip_range);
   http::ClientTls kubelet;
   kubelet.ca_pem = pki.ca_pem;
