@@ -84,6 +84,14 @@ constexpr std::array kinds{
     ErrorKind{"SnapshotCut", 12, "Copy the file again from where it was made."},
     ErrorKind{"SnapshotDamaged", 12, "Take another copy of the file, or another snapshot."},
     ErrorKind{"SnapshotNewer", 12, "Use the release that wrote it, or a later one."},
+    ErrorKind{"EtcdSnapshotForeign", 12,
+              "Name a file that `etcdctl snapshot save` made of the etcd of a Kubernetes cluster."},
+    ErrorKind{"EncryptedAtRest", 12,
+              "There, put the provider `identity` first in the EncryptionConfiguration, write every object anew "
+              "(kubectl get KIND -A -o json | kubectl replace -f -), and save another snapshot."},
+    ErrorKind{"UnservedVersion", 12,
+              "There, write these objects anew (kubectl get KIND -A -o json | kubectl replace -f -), or upgrade the "
+              "cluster, and save another snapshot."},
     ErrorKind{"PassphraseNeeded", 13, "Add --passphrase-file FILE; its first line is the passphrase."},
     ErrorKind{"PassphraseWrong", 13, "Name the file that the snapshot was made with."},
     ErrorKind{"NoSpace", 14, "Make room on the disk and run the command again; nothing was changed."},

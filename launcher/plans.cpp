@@ -185,7 +185,7 @@ Plan rollback_plan(const Context& context, const Change& change, const Task& tas
 }
 
 Plan clone_plan(const Context& context, const Task& task) {
-  return new_cluster_plan(context, "clone", put_store(context, task));
+  return new_cluster_plan(context, task->is_foreign ? "import" : "clone", put_store(context, task));
 }
 
 Plan delete_plan(const Context& context, bool has_snapshots) {
@@ -291,7 +291,7 @@ Result<Plan> plan_from_record(const state::PlanRecord& record, Environment& envi
   if (record.kind == "delete") return delete_plan(context, task->has_snapshots);
   if (record.kind == "snapshot") return snapshot_plan(context, task);
   if (record.kind == "restore") return restore_plan(context, task);
-  if (record.kind == "clone") return clone_plan(context, task);
+  if (record.kind == "clone" || record.kind == "import") return clone_plan(context, task);
   if (record.kind == "change" || record.kind == "schedule") {
     RN_TRY(const Change change, change_from_arguments(record.arguments));
     return record.kind == "change" ? change_plan(context, change) : schedule_plan(context, change);

@@ -20,7 +20,7 @@ Plan delete_plan(const Context& context, bool has_snapshots = false);
 Plan snapshot_plan(const Context& context, const Task& task);
 // Stops the process, not the Pods, and starts it again on the snapshot's store; a stopped cluster stays so.
 Plan restore_plan(const Context& context, const Task& task);
-// create, on the snapshot's objects.
+// create, on the snapshot's objects. Of another Kubernetes cluster's etcd it is an "import".
 Plan clone_plan(const Context& context, const Task& task);
 // Nodes or published ports come or go; Pods elsewhere do not notice.
 Plan change_plan(const Context& context, const Change& change);

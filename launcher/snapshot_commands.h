@@ -1,6 +1,7 @@
 #pragma once
 // What `snapshot`, `restore` and `clone` share.
 
+#include <boost/json/object.hpp>
 #include <optional>
 #include <string>
 
@@ -61,7 +62,16 @@ struct PreparedRestore {
 Result<PreparedRestore> prepare_restore(Invocation& invocation, Session& session, const ClusterSettings& settings,
                                         const OpenSnapshot& source, std::string_view action);
 
-// A new cluster of the invocation's name on the snapshot's objects (commands/clone.cpp).
+// What a new cluster begins with.
+struct NewClusterSource {
+  ClusterSettings before;  // of what flags do not say
+  SnapshotTask task;
+  std::string text;  // "the objects of ..."
+  boost::json::object json;
+};
+// A new cluster of the invocation's name on these objects (commands/clone.cpp).
+Result<> make_cluster_of(Invocation& invocation, Session& session, NewClusterSource source);
+// The same, of a snapshot.
 Result<> make_clone(Invocation& invocation, Session& session, OpenSnapshot source, bool has_certificates);
 // The flags that make_clone() looks at.
 std::vector<Flag> clone_flags();

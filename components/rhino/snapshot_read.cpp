@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "etcd/kv.pb.h"
 #include "rhino/snapshot_rows.h"
 #include "rhino/snapshot_sum.h"
@@ -97,6 +99,29 @@ Result<SnapshotStatus> snapshot_status(const std::string& path) {
   status.hash = crc.checksum();
   status.total_keys = static_cast<std::int64_t>(live.size());
   return status;
+}
+
+Result<std::map<std::string, std::string>> newest_values(const std::string& path,
+                                                         const std::vector<std::string>& prefixes) {
+  RN_TRY(const auto reader, open_snapshot(path, Sum::required));
+  std::map<std::string, std::string> found;
+  mvccpb::KeyValue kv;
+  auto walked = reader->walk("key", [&](std::string_view key, std::string_view value) -> Result<void> {
+    RN_TRY(const auto row, parse_row_key(key));
+    if (!kv.ParseFromArray(value.data(), static_cast<int>(value.size())))
+      return Status{400, "Damaged", fmt::format("the change at revision {} cannot be decoded", row.revision)};
+    const bool is_meant = std::any_of(prefixes.begin(), prefixes.end(), [&](const std::string& prefix) {
+      return kv.key().starts_with(prefix);
+    });
+    if (!is_meant) return {};
+    if (row.is_removal)
+      found.erase(kv.key());
+    else
+      found[kv.key()] = kv.value();
+    return {};
+  });
+  if (!walked) return about_snapshot(path, walked.error());
+  return found;
 }
 
 }  // namespace rusternetes::rhino

@@ -3,8 +3,10 @@
 // file and says what to do.
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
 #include "rhino/bolt/reader.h"
@@ -28,5 +30,9 @@ struct SnapshotStatus {
   std::string version;  // of the storage; empty before etcd 3.6
 };
 Result<SnapshotStatus> snapshot_status(const std::string& path);
+
+// Live keys that begin with one of the prefixes, each with its newest value. The SHA-256 is required.
+Result<std::map<std::string, std::string>> newest_values(const std::string& path,
+                                                         const std::vector<std::string>& prefixes);
 
 }  // namespace rusternetes::rhino

@@ -113,6 +113,17 @@ Result<> run_clone(Invocation& invocation) {
 }  // namespace
 
 Result<> make_clone(Invocation& invocation, Session& session, OpenSnapshot source, bool has_certificates) {
+  const ClusterSettings& before = source.cluster.settings;
+  NewClusterSource of{
+      .before = before,
+      .task = {.id = source.id(), .note = {}, .file = source.file, .passphrase = source.passphrase},
+      .text = fmt::format("the objects of \"{}\" of {}", before.name, snapshot::time_text(source.created_at_s())),
+      .json = {{"id", source.id()}, {"cluster", before.name}}};
+  of.task.has_certificates = has_certificates;
+  return make_cluster_of(invocation, session, std::move(of));
+}
+
+Result<> make_cluster_of(Invocation& invocation, Session& session, NewClusterSource source) {
   const SteadyTime started = invocation.environment.clock.steady_now();
   const bool is_dry = invocation.has("--dry-run");
   RN_TRY(const std::chrono::milliseconds wait, wait_flag(invocation));
@@ -120,7 +131,7 @@ Result<> make_clone(Invocation& invocation, Session& session, OpenSnapshot sourc
   const std::string kind = invocation.text("--engine");
   if (!kind.empty() && kind != "podman" && kind != "docker")
     return failure("BadRequest", fmt::format("--engine \"{}\" is not one of podman, docker", kind));
-  const ClusterSettings& before = source.cluster.settings;
+  const ClusterSettings& before = source.before;
   const std::string node_network = invocation.text("--node-network", before.node_network);
   if (node_network != "own" && node_network != "host")
     return failure("BadRequest", fmt::format("--node-network \"{}\" is not one of own, host", node_network));
@@ -149,11 +160,7 @@ Result<> make_clone(Invocation& invocation, Session& session, OpenSnapshot sourc
                                .count();
   RN_CHECK(choose_like(session, asked, before, settings));
   RN_CHECK(choose_images(invocation, before.registry, {}, settings));
-  auto task = std::make_shared<SnapshotTask>();
-  task->id = source.id();
-  task->file = source.file;
-  task->passphrase = source.passphrase;
-  task->has_certificates = has_certificates;
+  const auto task = std::make_shared<SnapshotTask>(std::move(source.task));
   task->service_cidrs_before = before.service_cidrs;
   const Context context = session.context(settings);
   if (is_dry) {
@@ -166,12 +173,11 @@ Result<> make_clone(Invocation& invocation, Session& session, OpenSnapshot sourc
                            invocation.environment.clock.steady_now() - started)
                            .count();
   invocation.print(
-      fmt::format("Cluster \"{}\" is {} with the objects of \"{}\" of {} ({:.1f} s).\n", settings.name,
-                  wait.count() > 0 ? "ready" : "starting", before.name,
-                  snapshot::time_text(source.created_at_s()), static_cast<double>(elapsed) / 1000),
+      fmt::format("Cluster \"{}\" is {} with {} ({:.1f} s).\n", settings.name,
+                  wait.count() > 0 ? "ready" : "starting", source.text, static_cast<double>(elapsed) / 1000),
       boost::json::serialize(
           boost::json::object{{"cluster", describe_json(settings)},
-                              {"from", boost::json::object{{"id", source.id()}, {"cluster", before.name}}},
+                              {"from", std::move(source.json)},
                               {"ready", wait.count() > 0},
                               {"elapsedMs", elapsed}}) +
           "\n");

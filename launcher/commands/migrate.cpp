@@ -1,4 +1,5 @@
-// migrate: a running cluster's objects go into another store.
+// migrate: a running cluster's objects go into another store, or another Kubernetes cluster's into a new one
+// of ours.
 #include <fmt/format.h>
 
 #include <boost/json/object.hpp>
@@ -8,6 +9,7 @@
 #include "launcher/failure.h"
 #include "launcher/liveness.h"
 #include "launcher/new_cluster.h"
+#include "launcher/ports/store_port.h"
 #include "launcher/readiness.h"
 #include "launcher/release.h"
 #include "launcher/report.h"
@@ -71,7 +73,51 @@ Result<> check_is_well(StepContext& context) {
                                          context.settings.name, health.message));
 }
 
+// Of what only one of both can have.
+Result<> check_flags(const Invocation& invocation, bool is_import) {
+  for (const char* flag : {"--no-snapshot", "--passphrase-file", "--image"})
+    if (is_import && invocation.has(flag))
+      return failure(
+          "Usage",
+          fmt::format("{} is for a cluster that is there, and --from-etcd-snapshot makes one", flag));
+  for (const char* flag :
+       {"--nodes", "--engine", "--node-network", "--publish", "--api-port", "--pod-cidr", "--service-cidr"})
+    if (!is_import && invocation.has(flag))
+      return failure("Usage", fmt::format("{} is for a new cluster, with --from-etcd-snapshot", flag));
+  return {};
+}
+
+Result<> run_import(Invocation& invocation) {
+  if (!invocation.has_name)
+    return failure("Usage", "migrate --from-etcd-snapshot needs the NAME of the new cluster");
+  std::error_code ignored;
+  // The journal's plans are finished in other folders.
+  const std::filesystem::path file =
+      std::filesystem::absolute(invocation.text("--from-etcd-snapshot"), ignored);
+  RN_TRY(const auto session,
+         Session::open(invocation,
+                       invocation.has("--dry-run") ? Session::Access::look : Session::Access::change));
+  RN_TRY(const auto same, session->find(invocation.name));
+  if (same) return failure("ClusterExists", fmt::format("cluster \"{}\" exists", invocation.name));
+  Environment& environment = invocation.environment;
+  RN_TRY(const ForeignCluster foreign,
+         environment.store->read_foreign(file, environment.binary_dir / "rhino"));
+  NewClusterSource of{.before = {},
+                      .task = {},
+                      .text = fmt::format("the objects in {}", file.string()),
+                      .json = {{"file", file.string()}}};
+  of.before.service_cidrs = foreign.service_cidrs;
+  // Where each member of etcd belongs.
+  of.task.id = fmt::format("{}-{}", invocation.name, environment.clock.now().time_since_epoch().count());
+  of.task.file = file;
+  of.task.is_foreign = true;
+  return make_cluster_of(invocation, *session, std::move(of));
+}
+
 Result<> run_migrate(Invocation& invocation) {
+  const bool is_import = invocation.has("--from-etcd-snapshot");
+  RN_CHECK(check_flags(invocation, is_import));
+  if (is_import) return run_import(invocation);
   RN_TRY(const std::chrono::milliseconds wait, wait_flag(invocation));
   RN_TRY(auto passphrase, passphrase_flag(invocation));
   const SteadyTime started = invocation.environment.clock.steady_now();
@@ -130,23 +176,29 @@ Result<> run_migrate(Invocation& invocation) {
 }  // namespace
 
 Command migrate_command() {
-  return {
-      .word = "migrate",
-      .subword = "",
-      .summary = "Move a running cluster's objects from SQLite to etcd or back; Pods run on.",
-      .examples =
-          "rusternetes-ctl migrate dev --mode etcd\n"
-          "rusternetes-ctl migrate dev --mode etcd --ha\n"
-          "rusternetes-ctl migrate dev --mode sqlite --yes",
-      .flags = {{"--mode", "MODE", "where the objects go: sqlite or etcd"},
-                {"--ha", "", "three etcd members and api-servers, two of the others (--mode etcd)"},
-                {"--image", "COMPONENT=REFERENCE", "take the image of the new store from elsewhere", true},
-                {"--no-snapshot", "", "do not keep the present state as a snapshot first"},
-                {"--passphrase-file", "FILE", "its first line encrypts that snapshot"},
-                {"--wait", "DURATION", "how long to wait for Ready nodes (60s; 0 returns at once)"},
-                {"--dry-run", "", "print the steps and change nothing"},
-                {"--yes", "", "answer what asks", false, 'y'}},
-      .run = run_migrate};
+  std::vector<Flag> flags{
+      {"--mode", "MODE",
+       "where the objects go: sqlite or etcd; of a new cluster also all-in-one (the default)"},
+      {"--ha", "", "three etcd members and api-servers, two of the others (--mode etcd)"},
+      {"--image", "COMPONENT=REFERENCE", "take the image of the new store from elsewhere", true},
+      {"--no-snapshot", "", "do not keep the present state as a snapshot first"},
+      {"--passphrase-file", "FILE", "its first line encrypts that snapshot"},
+      {"--from-etcd-snapshot", "FILE",
+       "make the cluster NAME of what `etcdctl snapshot save` wrote of another Kubernetes cluster's etcd"}};
+  for (Flag& flag : clone_flags())
+    if (flag.name != "--mode" && flag.name != "--ha") flags.push_back(flag);
+  return {.word = "migrate",
+          .subword = "",
+          .summary =
+              "Move a running cluster's objects from SQLite to etcd or back, or another cluster's into a new "
+              "one.",
+          .examples =
+              "rusternetes-ctl migrate dev --mode etcd\n"
+              "rusternetes-ctl migrate dev --mode etcd --ha\n"
+              "rusternetes-ctl migrate dev --mode sqlite --yes\n"
+              "rusternetes-ctl migrate new --from-etcd-snapshot /backup/kubeadm.db",
+          .flags = std::move(flags),
+          .run = run_migrate};
 }
 
 }  // namespace rusternetes::launcher

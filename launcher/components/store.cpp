@@ -5,8 +5,13 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
 #include <boost/process.hpp>
+#include <sstream>
 
+#include "apimachinery/base64.h"
+#include "launcher/components/foreign_cluster.h"
 #include "launcher/components/store_adaptation.h"
 #include "launcher/failure.h"
 #include "launcher/snapshot/errors.h"
@@ -25,6 +30,7 @@ constexpr std::string_view objects_begin = "/registry/", objects_end = "/registr
 // Below these are no objects of the API.
 constexpr std::string_view allocations[] = {"/registry/ranges/", "/registry/masterleases/"};
 constexpr std::size_t writes_a_transaction = 500;
+constexpr std::int64_t objects_a_page = 500;
 // How long a server may take until the next piece comes: it makes the whole copy before the first.
 constexpr long patience_s = 300;
 
@@ -121,30 +127,51 @@ Result<> download(const fs::path& socket, snapshot::File& file,
   return {};
 }
 
-// A program of ours; its last line is what went wrong.
-Result<> run_tool(const fs::path& tool, const std::vector<std::string>& arguments) {
+// A program of ours: what it says. Its last line is what went wrong.
+Result<std::string> run_tool(const fs::path& tool, const std::vector<std::string>& arguments) {
   boost::process::ipstream said;
   std::error_code error;
   boost::process::child child(tool.string(), boost::process::args(arguments), boost::process::std_in.close(),
                               (boost::process::std_out & boost::process::std_err) > said, error);
   if (error) return failure("BinaryMissing", fmt::format("{} cannot be run: {}", tool.string(), error.message()));
-  std::string last;
-  for (std::string line; std::getline(said, line);)
-    if (!line.empty()) last = line;
+  std::string last, all;
+  for (std::string line; std::getline(said, line);) {
+    all += line + "\n";
+    if (!line.empty()) last = std::move(line);
+  }
   child.wait(error);
   if (error) return internal_error(fmt::format("{}: {}", tool.string(), error.message()));
-  if (child.exit_code() == 0) return {};
+  if (child.exit_code() == 0) return all;
   return failure(last.find("No space left") != std::string::npos ? "NoSpace" : "StoreUnreachable",
                  last.empty() ? fmt::format("{} ended with {}", tool.string(), child.exit_code()) : last);
+}
+
+// What a tool said of a file that is no whole snapshot of etcd.
+Status about_file(const fs::path& file, const Status& error) {
+  if (!error.is("StoreUnreachable")) return error;
+  constexpr std::string_view tool_name = "rhino: ";
+  std::string said = error.message;
+  if (said.starts_with(tool_name)) said.erase(0, tool_name.size());
+  const auto has = [&](std::string_view part) { return said.find(part) != std::string::npos; };
+  if (has("has no SHA-256 at its end"))
+    return failure("SnapshotCut", fmt::format("{} has no SHA-256 at its end: it was cut short, or is the db file of a "
+                                              "member and no snapshot",
+                                              file.string()));
+  if (has(" is damaged")) return failure("SnapshotDamaged", said);
+  if (has("cannot open")) return failure("NotFound", said);
+  return failure("EtcdSnapshotForeign", said);
 }
 
 // By etcd's own snapshot, made into a store of ours right away.
 Result<> save_from_etcd(const StoreSource& source, const fs::path& to) {
   std::string endpoints;
   for (const std::string& one : source.endpoints) endpoints += (endpoints.empty() ? "" : ",") + one;
-  return run_tool(source.tool, {"snapshot", "save", to.string(), "--format=sqlite", "--endpoints=" + endpoints,
-                                "--cacert=" + source.authority.string(), "--cert=" + source.certificate.string(),
-                                "--key=" + source.key.string()});
+  std::vector<std::string> arguments{"snapshot", "save", to.string(), "--format=sqlite", "--endpoints=" + endpoints};
+  for (const auto& [flag, file] : {std::pair{"--cacert=", &source.authority}, std::pair{"--cert=", &source.certificate},
+                                   std::pair{"--key=", &source.key}})
+    if (!file->empty()) arguments.push_back(flag + file->string());
+  RN_TRY([[maybe_unused]] const std::string said, run_tool(source.tool, arguments));
+  return {};
 }
 
 }  // namespace
@@ -190,14 +217,86 @@ Result<> SqliteStorePort::raise(const fs::path& copy, std::int64_t revision) {
 
 Result<> SqliteStorePort::make_member(const fs::path& copy, const EtcdMember& member, const fs::path& tool,
                                       const fs::path& to) {
-  return run_tool(tool, {"snapshot", "restore", copy.string(), "--data-dir=" + to.string(),
+  RN_TRY([[maybe_unused]] const std::string said, run_tool(tool, {"snapshot", "restore", copy.string(), "--data-dir=" + to.string(),
                          "--name=" + member.name, "--initial-cluster=" + member.initial_cluster,
                          "--initial-cluster-token=" + member.token,
-                         "--initial-advertise-peer-urls=" + member.peer_url});
+                         "--initial-advertise-peer-urls=" + member.peer_url}));
+  return {};
 }
+
+namespace {
+
+// Writes in transactions of a bounded size.
+class BulkWriter {
+ public:
+  explicit BulkWriter(SqliteStore& store) : store_(store) {}
+  Result<> remove(const std::string& key) {
+    storage::DeleteRequest removal;
+    removal.key = key;
+    return add(std::move(removal));
+  }
+  Result<> put(const StoredObject& object) {
+    storage::PutRequest put;
+    put.key = object.key;
+    put.value = object.value;
+    return add(std::move(put));
+  }
+  Result<> finish() { return next_.success.empty() ? Result<>() : commit(); }
+
+ private:
+  Result<> add(storage::Operation operation) {
+    next_.success.push_back(std::move(operation));
+    return next_.success.size() < writes_a_transaction ? Result<>() : commit();
+  }
+  Result<> commit() {
+    auto done = storage::blocking_call<storage::TxnResponse>(
+        [&](auto callback) { store_.txn(std::move(next_), std::move(callback)); });
+    next_ = {};
+    if (!done) return told(done.error());
+    return {};
+  }
+  SqliteStore& store_;
+  storage::TxnRequest next_;
+};
+
+// Every key, a page at a time.
+Result<> each_object(SqliteStore& store, const std::function<Result<>(const std::string&, const std::string&)>& visit) {
+  RangeRequest request{.key = std::string(1, '\0'), .range_end = std::string(1, '\0')};
+  request.limit = objects_a_page;
+  for (;;) {
+    RN_TRY(const auto page, store.range(request));
+    for (const auto& kv : page.kvs) RN_CHECK(visit(kv.key, *kv.value));
+    if (page.kvs.empty() || !page.more) return {};
+    request.key = page.kvs.back().key + '\0';
+  }
+}
+
+// What only the other cluster was; what stays is one that this release can serve.
+Result<> leave_behind(SqliteStore& store) {
+  std::vector<std::string> left;
+  std::size_t kept = 0;
+  RN_CHECK(each_object(store, [&](const std::string& key, const std::string& value) -> Result<> {
+    RN_TRY(const bool is_left, is_left_behind(key, value));
+    if (is_left)
+      left.push_back(key);
+    else
+      ++kept;
+    return {};
+  }));
+  if (kept == 0)
+    return failure("EtcdSnapshotForeign",
+                   "the snapshot has no object of Kubernetes under /registry: it is of another etcd, or of a cluster "
+                   "with another --etcd-prefix, which is not supported");
+  BulkWriter writer(store);
+  for (const std::string& key : left) RN_CHECK(writer.remove(key));
+  return writer.finish();
+}
+
+}  // namespace
 
 Result<> SqliteStorePort::adapt(const fs::path& copy, const Adaptation& adaptation) {
   RN_TRY(const auto store, open_store(copy));
+  if (adaptation.is_foreign) RN_CHECK(leave_behind(*store));
   std::vector<StoredObject> objects;
   for (const AdaptedPrefix& one : adapted_prefixes()) {
     RangeRequest request{.key = std::string(one.prefix), .range_end = end_of(one.prefix)};
@@ -206,30 +305,34 @@ Result<> SqliteStorePort::adapt(const fs::path& copy, const Adaptation& adaptati
     for (auto& kv : answer.kvs) objects.push_back({std::move(kv.key), std::move(kv.value)});
   }
   RN_TRY(const StoreChanges changes, adapt_objects(objects, adaptation));
-  storage::TxnRequest next;
-  const auto commit = [&]() -> Result<> {
-    auto done = storage::blocking_call<storage::TxnResponse>(
-        [&](auto callback) { store->txn(std::move(next), std::move(callback)); });
-    next = {};
-    if (!done) return told(done.error());
-    return {};
-  };
-  const auto add = [&](storage::Operation operation) -> Result<> {
-    next.success.push_back(std::move(operation));
-    return next.success.size() < writes_a_transaction ? Result<>() : commit();
-  };
-  for (const std::string& key : changes.removals) {
-    storage::DeleteRequest removal;
-    removal.key = key;
-    RN_CHECK(add(std::move(removal)));
+  BulkWriter writer(*store);
+  for (const std::string& key : changes.removals) RN_CHECK(writer.remove(key));
+  for (const StoredObject& object : changes.puts) RN_CHECK(writer.put(object));
+  return writer.finish();
+}
+
+Result<ForeignCluster> SqliteStorePort::read_foreign(const fs::path& file, const fs::path& tool) {
+  std::vector<std::string> arguments{"snapshot", "get", "--from=" + file.string()};
+  for (const std::string_view key : telling_keys()) arguments.push_back(fmt::format("--prefix={}", key));
+  auto said = run_tool(tool, arguments);
+  if (!said) return about_file(file, said.error());
+  std::vector<StoredObject> objects;
+  std::istringstream lines(*said);
+  for (std::string line; std::getline(lines, line);) {
+    boost::system::error_code error;
+    const boost::json::value entry = boost::json::parse(line, error);
+    if (error) return internal_error(fmt::format("{} said: {}", tool.string(), line));
+    RN_TRY(std::string value, apimachinery::base64_decode(std::string_view(entry.at("value").as_string())));
+    objects.push_back({std::string(entry.at("key").as_string()), std::make_shared<const std::string>(std::move(value))});
   }
-  for (const StoredObject& object : changes.puts) {
-    storage::PutRequest put;
-    put.key = object.key;
-    put.value = object.value;
-    RN_CHECK(add(std::move(put)));
-  }
-  return next.success.empty() ? Result<>() : commit();
+  return tell_of(objects);
+}
+
+Result<> SqliteStorePort::import_foreign(const fs::path& file, const fs::path& tool, const fs::path& to) {
+  // Any bump leaves the history behind, which nobody will watch.
+  const auto said = run_tool(tool, {"snapshot", "import", "--from=" + file.string(), "--data-dir=" + to.string(),
+                                    "--bump-revision=1"});
+  return said ? Result<>() : Result<>(about_file(file, said.error()));
 }
 
 }  // namespace rusternetes::launcher

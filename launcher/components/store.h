@@ -15,6 +15,10 @@ class SqliteStorePort final : public StorePort {
   Result<> make_member(const std::filesystem::path& copy, const EtcdMember& member,
                        const std::filesystem::path& tool, const std::filesystem::path& to) override;
   Result<> adapt(const std::filesystem::path& copy, const Adaptation& adaptation) override;
+  Result<ForeignCluster> read_foreign(const std::filesystem::path& file,
+                                      const std::filesystem::path& tool) override;
+  Result<> import_foreign(const std::filesystem::path& file, const std::filesystem::path& tool,
+                          const std::filesystem::path& to) override;
 };
 
 }  // namespace rusternetes::launcher

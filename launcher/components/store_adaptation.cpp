@@ -164,12 +164,15 @@ class Addresses {
     if (const auto found = moved_.find(text); found != moved_.end()) return found->second;
     RN_TRY(const IpAddress address, IpAddress::parse(text));
     Pool* pool = pool_of(address);
-    if (pool != nullptr)
-      for (std::uint64_t index = pool->next; index < pool->range.size(); ++index) {
-        if (!pool->taken.insert(index).second) continue;
-        pool->next = index + 1;
-        return moved_.emplace(text, pool->range.at(index).to_string()).first->second;
-      }
+    if (pool == nullptr)
+      return failure("NotSupported", fmt::format("a Service has the address {}, and the new cluster's Services have "
+                                                 "none of its family: give it one family there first",
+                                                 text));
+    for (std::uint64_t index = pool->next; index < pool->range.size(); ++index) {
+      if (!pool->taken.insert(index).second) continue;
+      pool->next = index + 1;
+      return moved_.emplace(text, pool->range.at(index).to_string()).first->second;
+    }
     return failure("PoolExhausted",
                    fmt::format("the new cluster's Services have no room for {}: name a larger range by "
                                "--service-cidr",

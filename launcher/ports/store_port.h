@@ -42,6 +42,13 @@ struct StoreFacts {
 struct Adaptation {
   std::vector<std::string> service_cidrs_before;
   std::vector<std::string> service_cidrs;
+  // Of a Kubernetes cluster that is none of ours: what only that one was goes, too.
+  bool is_foreign = false;
+};
+
+// What the file of `etcdctl snapshot save` tells of the cluster that it is of.
+struct ForeignCluster {
+  std::vector<std::string> service_cidrs;  // empty: nobody wrote them down
 };
 
 class StorePort {
@@ -62,7 +69,14 @@ class StorePort {
   virtual Result<> make_member(const std::filesystem::path& copy, const EtcdMember& member,
                                const std::filesystem::path& tool, const std::filesystem::path& to) = 0;
   // Takes out what only the cluster of before was, and gives Services addresses of the new range.
+  // EncryptedAtRest and UnservedVersion for what cannot be taken over.
   virtual Result<> adapt(const std::filesystem::path& copy, const Adaptation& adaptation) = 0;
+  // Of another Kubernetes cluster's etcd. EtcdSnapshotForeign, SnapshotCut, SnapshotDamaged, EncryptedAtRest.
+  virtual Result<ForeignCluster> read_foreign(const std::filesystem::path& file,
+                                              const std::filesystem::path& tool) = 0;
+  // Makes a copy `to`/store.db of its newest objects; the folder exists.
+  virtual Result<> import_foreign(const std::filesystem::path& file, const std::filesystem::path& tool,
+                                  const std::filesystem::path& to) = 0;
 };
 
 }  // namespace rusternetes::launcher

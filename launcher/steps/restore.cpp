@@ -30,6 +30,11 @@ fs::path replaced(const StepContext& context) { return restore_folder(context) /
 
 // What the file holds, checked as a whole.
 Result<StoreFacts> extract(StepContext& context, const SnapshotTask& task, const fs::path& folder) {
+  if (task.is_foreign) {
+    RN_CHECK(certs::make_folder(folder, 0700));
+    RN_CHECK(context.environment.store->import_foreign(task.file, context.environment.binary_dir / "rhino", folder));
+    return context.environment.store->facts(folder / store_member);
+  }
   const auto passphrase =
       task.passphrase ? std::optional<std::string_view>(*task.passphrase) : std::optional<std::string_view>();
   RN_TRY(const auto reader, snapshot::Reader::open(task.file, passphrase));
@@ -222,7 +227,9 @@ class PutStore final : public Step {
   std::string id() const override { return "put-store"; }
   std::string describe() const override {
     return fmt::format("Fill the store from {}{}", task_->file.string(),
-                       task_->has_certificates ? ", with its certificates" : "");
+                       task_->has_certificates ? ", with its certificates"
+                       : task_->is_foreign     ? ", without what is of that cluster alone"
+                                               : "");
   }
   Result<> apply() override {
     RN_CHECK(remove_tree(restore_folder(*context_)));
@@ -231,7 +238,8 @@ class PutStore final : public Step {
       RN_TRY(StoreFacts facts, extract(*context_, *task_, staged(*context_)));
       StorePort& store = *context_->environment.store;
       const fs::path copy = staged(*context_) / store_member;
-      RN_CHECK(store.adapt(copy, {task_->service_cidrs_before, context_->settings.service_cidrs}));
+      RN_CHECK(store.adapt(
+          copy, {task_->service_cidrs_before, context_->settings.service_cidrs, task_->is_foreign}));
       RN_TRY(facts, store.facts(copy));
       RN_CHECK(store.raise(copy, facts.revision + restore_bump));
       return make_store_places(*context_, staged(*context_), task_->id);

@@ -223,6 +223,7 @@ std::string with_task(std::string_view arguments, const SnapshotTask& task) {
   json::object object = json::parse(json::string_view(arguments.data(), arguments.size())).get_object();
   object["task"] = json::object{{"id", task.id},
                                 {"file", task.file.string()},
+                                {"foreign", task.is_foreign},
                                 {"certificates", task.has_certificates},
                                 {"snapshots", task.has_snapshots},
                                 {"keepOldStore", task.keeps_old_store}};
@@ -243,6 +244,7 @@ Task task_from_arguments(std::string_view arguments) {
     task->id = std::string(id->get_string());
   if (const auto* file = found->get_object().if_contains("file"); file != nullptr && file->is_string())
     task->file = std::string(file->get_string());
+  task->is_foreign = is_set("foreign");
   task->has_certificates = is_set("certificates");
   task->has_snapshots = is_set("snapshots");
   task->keeps_old_store = is_set("keepOldStore");

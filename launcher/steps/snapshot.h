@@ -19,6 +19,7 @@ struct SnapshotTask {
   std::string note;
   std::filesystem::path file;  // of restore and clone
   std::optional<std::string> passphrase;
+  bool is_foreign = false;          // `file` is a snapshot of another Kubernetes cluster's etcd
   bool has_certificates = false;    // those of the snapshot are taken, too
   bool has_snapshots = false;       // delete: those that are kept of the cluster, too
   bool keeps_old_store = false;     // it could not be read, so that no snapshot has it

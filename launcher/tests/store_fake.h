@@ -62,6 +62,21 @@ class FakeStore final : public StorePort {
     std::ofstream(copy) << text;
     return {};
   }
+  // A line as the store has it, behind "etcd ".
+  Result<ForeignCluster> read_foreign(const std::filesystem::path& file, const std::filesystem::path&) override {
+    const auto text = certs::read_text(file);
+    if (!text) return failure("NotFound", text.error().message);
+    if (!text->starts_with("etcd ")) return failure("EtcdSnapshotForeign", file.string() + " is no snapshot of etcd");
+    return ForeignCluster{foreign_cidrs};
+  }
+  Result<> import_foreign(const std::filesystem::path& file, const std::filesystem::path&,
+                          const std::filesystem::path& to) override {
+    if (!foreign_error.empty()) return failure(foreign_error, "it is encrypted");
+    RN_TRY(const std::string text, certs::read_text(file));
+    return certs::write_atomically(to / "store.db", text.substr(5), certs::private_mode);
+  }
+  std::vector<std::string> foreign_cidrs;
+  std::string foreign_error;  // why its objects cannot be taken over
 
  private:
   Result<> copy(const std::filesystem::path& from, const std::filesystem::path& to) const {

@@ -227,20 +227,29 @@ class Watcher(threading.Thread):
             time.sleep(0.05)
             return
         if answer.status == 410:
-            self.relists += 1
+            self.expired(answer.read()[:300])
+            return
         assert answer.status == 200, (answer.status, answer.read()[:300])
         self.resumed += 1
         while line := answer.readline():
             if not line.endswith(b"\n"):
                 raise ValueError("cut off")
-            self.take(json.loads(line))
+            event = json.loads(line)
+            if event["type"] == "ERROR" and event["object"].get("code") == 410:
+                self.connection.close()
+                self.expired(event["object"])
+                return
+            self.take(event)
         self.troubles.note("ended")
         self.connection.close()
+
+    def expired(self, told):
+        self.relists += 1
+        raise AssertionError(f"the watch expired: {told}")
 
     def take(self, event):
         what = event["object"]
         if event["type"] == "ERROR":
-            self.relists += what.get("code") == 410
             raise AssertionError(f"the watch failed: {what}")
         self.version = what["metadata"]["resourceVersion"]
         if event["type"] == "BOOKMARK":
@@ -261,6 +270,42 @@ class Watcher(threading.Thread):
         assert self.failure is None, self.failure
 
 
+class Informer(Watcher):
+    """Lists when its watch has expired, and goes on from there, as client-go's does. Knows what is there."""
+
+    def __init__(self, access, namespace):
+        super().__init__(access, namespace)
+        self.present = {}  # name -> resourceVersion
+        self.list()
+
+    def list(self):
+        while not self.over.is_set():
+            try:
+                status, document, _ = Asker(self.access).ask("GET", self.path)
+                if status == 200:
+                    break
+                self.troubles.note(str(status))
+            except TROUBLE as error:
+                self.troubles.note(type(error).__name__)
+            time.sleep(0.05)
+        else:
+            return
+        self.present = {o["metadata"]["name"]: int(o["metadata"]["resourceVersion"]) for o in document["items"]}
+        self.version = document["metadata"]["resourceVersion"]
+
+    def expired(self, told):
+        self.relists += 1
+        self.list()
+
+    def take(self, event):
+        super().take(event)
+        name = event["object"]["metadata"].get("name")
+        if event["type"] == "DELETED":
+            self.present.pop(name)
+        elif event["type"] != "BOOKMARK":
+            self.present[name] = int(self.version)
+
+
 def longest_gap(times, begin, end):
     """The longest time without one, of what overlaps [begin, end]; `end` itself ends the last."""
     inside = [t for t in times if begin < t < end]
@@ -269,7 +314,7 @@ def longest_gap(times, begin, end):
     return max(b - a for a, b in zip(marks, marks[1:]))
 
 
-def assert_nothing_lost(writer, watcher, listed):
+def assert_all_written(writer, listed):
     """`listed` are the namespace's ConfigMaps now. Nobody else wrote in the namespace, and nobody deleted."""
     present = {o["metadata"]["name"]: o for o in listed}
     lost = [n for n, version in writer.created.items()
@@ -278,6 +323,11 @@ def assert_nothing_lost(writer, watcher, listed):
     unknown = [n for n in present if n.startswith("fire-") and n not in writer.created]
     assert not unknown, f"objects that were never acknowledged: {unknown[:5]}"
     assert present["counter"]["data"]["value"] == str(writer.value), (present["counter"], writer.value)
+
+
+def assert_nothing_lost(writer, watcher, listed):
+    """The same, and of a watch that was never without it."""
+    assert_all_written(writer, listed)
     assert watcher.relists == 0, f"{watcher.relists} relists"
     versions = [version for _, _, version, _ in watcher.events]
     assert versions == sorted(set(versions)), "events out of order, or twice"

@@ -45,6 +45,12 @@ TEST_CASE("the words export, status and import do what they say") {
   CHECK(status.code == 0);
   CHECK(status.out.find(R"("revision":7,"totalKey":3,)") != std::string::npos);
 
+  // The newest values, of what is still there.
+  const auto got = command({"snapshot", "get", "--from", folder.file("snap"), "--prefix", "a", "--prefix", "c"});
+  CHECK(got.code == 0);
+  CHECK(got.out == "{\"key\":\"a\",\"value\":\"Mw==\"}\n{\"key\":\"c\",\"value\":\"MQ==\"}\n");
+  CHECK(command({"snapshot", "get", "--from", folder.file("absent"), "--prefix", "/"}).code == 1);
+
   auto imported = command({"snapshot", "import", "--from", folder.file("snap"), "--data-dir",
                            folder.file("new/data"), "--bump-revision", "100"});
   CHECK(imported.code == 0);
