@@ -67,8 +67,9 @@ class ChangeSchedule final : public Step {
     StepContext context = *context_;
     context.settings = settings;
     RN_TRY(const auto known, context.state->find(settings.name));
-    if (settings.snapshot_schedule) return known && known->phase == "running" ? start(context) : Result<>();
+    // It waits for a time that it chose by what was set before, so that it has to begin anew.
     RN_CHECK(end(context));
+    if (settings.snapshot_schedule) return known && known->phase == "running" ? start(context) : Result<>();
     std::error_code ignored;
     for (const auto& file : {context.paths.schedule_memory(), schedule_spec(context).status_file})
       std::filesystem::remove(file, ignored);

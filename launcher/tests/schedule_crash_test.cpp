@@ -126,3 +126,31 @@ TEST_CASE(
   CHECK(verdicts["finished"] >= 4);
   CHECK(verdicts["undone"] >= 8);
 }
+
+TEST_CASE("a schedule's own run finishes what was cut off, also when that ends the schedule") {
+  for (const char* word : {"stop", "delete"}) {
+    int finished = 0;
+    for (int n = 1;; n += 2) {
+      World world;
+      REQUIRE(world.run({"create", "a"}) == 0);
+      std::ofstream(world.home() / "clusters/a/data/store.db") << "100 7 first\n";
+      REQUIRE(world.run({"snapshot", "schedule", "a", "--every", "6h"}) == 0);
+      if (!crashes_at(world, {word, "a", "--yes"}, n)) break;
+      INFO(word << " killed at point " << n);
+      const int code = world.run({"snapshot", "schedule", "a", "--run-due"});
+      if (verdict(world) != "finished") continue;  // nothing had been journaled, or all was done
+      ++finished;
+      CHECK(code == 0);
+      CHECK_FALSE(world.things.has("snapshots", "a"));
+      if (std::string(word) == "stop") {
+        CHECK(world.out.str().find("skipped: the cluster is stopped") != std::string::npos);
+        REQUIRE(world.run({"status", "a"}) == 9);
+        delete_and_check(world);
+      } else {
+        CHECK(world.out.str().find("there is no cluster") != std::string::npos);
+        world.check_nothing_is_left();
+      }
+    }
+    CHECK(finished > 5);
+  }
+}

@@ -327,6 +327,26 @@ TEST_CASE("a timed process runs, is gone, and runs again; another command takes 
   REQUIRE(port.forget(other).has_value());
 }
 
+TEST_CASE("a timed process that ends its own supervisor is not waited for, which would be for ever") {
+  TemporaryFolder folder;
+  const ProcessSpec spec = timed_in(folder.path, "1000");
+  SupervisorPort port;
+  const Stopped cleanup{port, spec};
+  REQUIRE(port.start_timed(spec).has_value());
+  REQUIRE(wait_for_folder(folder.path / "run", seconds(20), [&] {
+            const auto text = certs::read_text(spec.status_file);
+            return text && text->find("\"waiting\"") != std::string::npos;
+          }).value());
+  const int supervisor = port.status(spec).value().supervisor_pid;
+  // As if this process were its child.
+  REQUIRE(certs::write_atomically(spec.status_file, "{\"childPid\":" + std::to_string(::getpid()) + "}\n",
+                                  certs::private_mode));
+  const auto began = std::chrono::steady_clock::now();
+  CHECK(port.stop(spec, seconds(20)).has_value());
+  CHECK(std::chrono::steady_clock::now() - began < seconds(10));
+  CHECK(wait_for_folder(folder.path / "run", seconds(20), [&] { return has_ended(supervisor); }).value());
+}
+
 TEST_CASE("under systemd a timed process has a unit beside the cluster's, which comes up behind it") {
   TemporaryFolder folder;
   const ProcessSpec spec = timed_in(folder.path, "1000");

@@ -470,6 +470,7 @@ class FakeProcess final : public ProcessPort {
     RN_CHECK(faults_.check("start-timed"));
     REQUIRE(spec.hold_file.empty());
     if (!fs::exists(spec.pid_file.parent_path())) return internal_error("no run folder");
+    if (!things_.has(spec.part, spec.cluster)) ++timed_starts;  // one that runs is left alone
     things_.add(spec.part, spec.cluster, joined(spec.command, " "));
     const auto state = state::State::open(spec.home / "state.db", false);
     REQUIRE(state.has_value());
@@ -534,6 +535,7 @@ class FakeProcess final : public ProcessPort {
     return !things_.has("process", spec.cluster);
   }
   std::map<std::string, std::vector<std::string>> commands;
+  int timed_starts = 0;
   std::string recorded_when_started;  // the settings of the cluster that a timed process was started beside
   SystemTime started_at;
 

@@ -72,7 +72,10 @@ def test_a_schedule_takes_snapshots_keeps_the_newest_and_lives_with_its_cluster(
     try:
         cluster.run_ctl("snapshot", "create", "hourly", "--note", "mine")
         own = [name for name in os.listdir(schedule.folder)]
-        assert schedule.set("--every", "2s", "--keep", "2")["running"]
+        assert schedule.set("--every", "6h", "--keep", "2")["running"]
+        schedule.wait_for_more([])
+        # The next one is not waited for until then.
+        assert schedule.set("--every", "2s")["keep"] == 2
         schedule.wait_for_more([], 4)
         # One that has just come stands beside the others until the oldest is gone.
         context.wait_until("the oldest to go", lambda: len(schedule.ids()) == 2, 10)
