@@ -61,7 +61,8 @@ constexpr std::array kinds{
               "The cluster is kept: see `rusternetes-ctl status` and `rusternetes-ctl logs`, or wait longer "
               "with --wait."},
     ErrorKind{"NotDrained", 9,
-              "Nothing was changed: see what keeps the Pod (a PodDisruptionBudget?), or wait longer with --timeout."},
+              "Nothing was changed: see what keeps the Pod (a PodDisruptionBudget?), or wait longer with "
+              "--timeout."},
     ErrorKind{"BarePods", 4, "Delete them first, or let them go with --force."},
     ErrorKind{"ClusterStopped", 9, "`rusternetes-ctl start NAME` brings it up."},
     ErrorKind{
@@ -76,8 +77,9 @@ constexpr std::array kinds{
     ErrorKind{"FileInTheWay", 4, "Name another file, or move the one that is there away."},
     ErrorKind{"SnapshotOfAnother", 6,
               "`rusternetes-ctl clone NEWNAME --from ID` makes a cluster of its own from the snapshot."},
-    ErrorKind{"StoreUnreachable", 9,
-              "See `rusternetes-ctl status` and `rusternetes-ctl logs`; a stopped cluster's store can be read."},
+    ErrorKind{
+        "StoreUnreachable", 9,
+        "See `rusternetes-ctl status` and `rusternetes-ctl logs`; a stopped cluster's store can be read."},
     ErrorKind{"StoreInUse", 9, "Stop the cluster first: `rusternetes-ctl stop NAME`."},
     ErrorKind{"StoreDamaged", 12, "`rusternetes-ctl restore NAME --id ID` puts a snapshot in its place."},
     ErrorKind{"SnapshotForeign", 12, "Name a file that `rusternetes-ctl snapshot` made."},
@@ -86,11 +88,13 @@ constexpr std::array kinds{
     ErrorKind{"SnapshotNewer", 12, "Use the release that wrote it, or a later one."},
     ErrorKind{"EtcdSnapshotForeign", 12,
               "Name a file that `etcdctl snapshot save` made of the etcd of a Kubernetes cluster."},
-    ErrorKind{"EncryptedAtRest", 12,
-              "There, put the provider `identity` first in the EncryptionConfiguration, write every object anew "
-              "(kubectl get KIND -A -o json | kubectl replace -f -), and save another snapshot."},
+    ErrorKind{
+        "EncryptedAtRest", 12,
+        "There, put the provider `identity` first in the EncryptionConfiguration, write every object anew "
+        "(kubectl get KIND -A -o json | kubectl replace -f -), and save another snapshot."},
     ErrorKind{"UnservedVersion", 12,
-              "There, write these objects anew (kubectl get KIND -A -o json | kubectl replace -f -), or upgrade the "
+              "There, write these objects anew (kubectl get KIND -A -o json | kubectl replace -f -), or "
+              "upgrade the "
               "cluster, and save another snapshot."},
     ErrorKind{"PassphraseNeeded", 13, "Add --passphrase-file FILE; its first line is the passphrase."},
     ErrorKind{"PassphraseWrong", 13, "Name the file that the snapshot was made with."},

@@ -232,9 +232,9 @@ Result<std::string> SnapshotCommand::get() const {
   std::string out;
   for (const auto& [key, value] : found) {
     std::string text((value.size() + 2) / 3 * 4 + 1, '\0');
-    text.resize(static_cast<std::size_t>(
-        ::EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
-                          reinterpret_cast<const unsigned char*>(value.data()), static_cast<int>(value.size()))));
+    text.resize(static_cast<std::size_t>(::EVP_EncodeBlock(
+        reinterpret_cast<unsigned char*>(text.data()), reinterpret_cast<const unsigned char*>(value.data()),
+        static_cast<int>(value.size()))));
     out += fmt::format("{}{{\"key\":{},\"value\":\"{}\"}}", out.empty() ? "" : "\n", json_string(key), text);
   }
   return out;

@@ -117,7 +117,8 @@ Result<> make_clone(Invocation& invocation, Session& session, OpenSnapshot sourc
   NewClusterSource of{
       .before = before,
       .task = {.id = source.id(), .note = {}, .file = source.file, .passphrase = source.passphrase},
-      .text = fmt::format("the objects of \"{}\" of {}", before.name, snapshot::time_text(source.created_at_s())),
+      .text =
+          fmt::format("the objects of \"{}\" of {}", before.name, snapshot::time_text(source.created_at_s())),
       .json = {{"id", source.id()}, {"cluster", before.name}}};
   of.task.has_certificates = has_certificates;
   return make_cluster_of(invocation, session, std::move(of));
@@ -175,11 +176,10 @@ Result<> make_cluster_of(Invocation& invocation, Session& session, NewClusterSou
   invocation.print(
       fmt::format("Cluster \"{}\" is {} with {} ({:.1f} s).\n", settings.name,
                   wait.count() > 0 ? "ready" : "starting", source.text, static_cast<double>(elapsed) / 1000),
-      boost::json::serialize(
-          boost::json::object{{"cluster", describe_json(settings)},
-                              {"from", std::move(source.json)},
-                              {"ready", wait.count() > 0},
-                              {"elapsedMs", elapsed}}) +
+      boost::json::serialize(boost::json::object{{"cluster", describe_json(settings)},
+                                                 {"from", std::move(source.json)},
+                                                 {"ready", wait.count() > 0},
+                                                 {"elapsedMs", elapsed}}) +
           "\n");
   return {};
 }

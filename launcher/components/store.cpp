@@ -154,9 +154,10 @@ Status about_file(const fs::path& file, const Status& error) {
   if (said.starts_with(tool_name)) said.erase(0, tool_name.size());
   const auto has = [&](std::string_view part) { return said.find(part) != std::string::npos; };
   if (has("has no SHA-256 at its end"))
-    return failure("SnapshotCut", fmt::format("{} has no SHA-256 at its end: it was cut short, or is the db file of a "
-                                              "member and no snapshot",
-                                              file.string()));
+    return failure("SnapshotCut",
+                   fmt::format("{} has no SHA-256 at its end: it was cut short, or is the db file of a "
+                               "member and no snapshot",
+                               file.string()));
   if (has(" is damaged")) return failure("SnapshotDamaged", said);
   if (has("cannot open")) return failure("NotFound", said);
   return failure("EtcdSnapshotForeign", said);
@@ -166,9 +167,11 @@ Status about_file(const fs::path& file, const Status& error) {
 Result<> save_from_etcd(const StoreSource& source, const fs::path& to) {
   std::string endpoints;
   for (const std::string& one : source.endpoints) endpoints += (endpoints.empty() ? "" : ",") + one;
-  std::vector<std::string> arguments{"snapshot", "save", to.string(), "--format=sqlite", "--endpoints=" + endpoints};
-  for (const auto& [flag, file] : {std::pair{"--cacert=", &source.authority}, std::pair{"--cert=", &source.certificate},
-                                   std::pair{"--key=", &source.key}})
+  std::vector<std::string> arguments{"snapshot", "save", to.string(), "--format=sqlite",
+                                     "--endpoints=" + endpoints};
+  for (const auto& [flag, file] :
+       {std::pair{"--cacert=", &source.authority}, std::pair{"--cert=", &source.certificate},
+        std::pair{"--key=", &source.key}})
     if (!file->empty()) arguments.push_back(flag + file->string());
   RN_TRY([[maybe_unused]] const std::string said, run_tool(source.tool, arguments));
   return {};
@@ -217,10 +220,11 @@ Result<> SqliteStorePort::raise(const fs::path& copy, std::int64_t revision) {
 
 Result<> SqliteStorePort::make_member(const fs::path& copy, const EtcdMember& member, const fs::path& tool,
                                       const fs::path& to) {
-  RN_TRY([[maybe_unused]] const std::string said, run_tool(tool, {"snapshot", "restore", copy.string(), "--data-dir=" + to.string(),
-                         "--name=" + member.name, "--initial-cluster=" + member.initial_cluster,
-                         "--initial-cluster-token=" + member.token,
-                         "--initial-advertise-peer-urls=" + member.peer_url}));
+  RN_TRY([[maybe_unused]] const std::string said,
+         run_tool(tool,
+                  {"snapshot", "restore", copy.string(), "--data-dir=" + to.string(), "--name=" + member.name,
+                   "--initial-cluster=" + member.initial_cluster, "--initial-cluster-token=" + member.token,
+                   "--initial-advertise-peer-urls=" + member.peer_url}));
   return {};
 }
 
@@ -260,7 +264,8 @@ class BulkWriter {
 };
 
 // Every key, a page at a time.
-Result<> each_object(SqliteStore& store, const std::function<Result<>(const std::string&, const std::string&)>& visit) {
+Result<> each_object(SqliteStore& store,
+                     const std::function<Result<>(const std::string&, const std::string&)>& visit) {
   RangeRequest request{.key = std::string(1, '\0'), .range_end = std::string(1, '\0')};
   request.limit = objects_a_page;
   for (;;) {
@@ -284,9 +289,10 @@ Result<> leave_behind(SqliteStore& store) {
     return {};
   }));
   if (kept == 0)
-    return failure("EtcdSnapshotForeign",
-                   "the snapshot has no object of Kubernetes under /registry: it is of another etcd, or of a cluster "
-                   "with another --etcd-prefix, which is not supported");
+    return failure(
+        "EtcdSnapshotForeign",
+        "the snapshot has no object of Kubernetes under /registry: it is of another etcd, or of a cluster "
+        "with another --etcd-prefix, which is not supported");
   BulkWriter writer(store);
   for (const std::string& key : left) RN_CHECK(writer.remove(key));
   return writer.finish();
@@ -323,15 +329,16 @@ Result<ForeignCluster> SqliteStorePort::read_foreign(const fs::path& file, const
     const boost::json::value entry = boost::json::parse(line, error);
     if (error) return internal_error(fmt::format("{} said: {}", tool.string(), line));
     RN_TRY(std::string value, apimachinery::base64_decode(std::string_view(entry.at("value").as_string())));
-    objects.push_back({std::string(entry.at("key").as_string()), std::make_shared<const std::string>(std::move(value))});
+    objects.push_back(
+        {std::string(entry.at("key").as_string()), std::make_shared<const std::string>(std::move(value))});
   }
   return tell_of(objects);
 }
 
 Result<> SqliteStorePort::import_foreign(const fs::path& file, const fs::path& tool, const fs::path& to) {
   // Any bump leaves the history behind, which nobody will watch.
-  const auto said = run_tool(tool, {"snapshot", "import", "--from=" + file.string(), "--data-dir=" + to.string(),
-                                    "--bump-revision=1"});
+  const auto said = run_tool(tool, {"snapshot", "import", "--from=" + file.string(),
+                                    "--data-dir=" + to.string(), "--bump-revision=1"});
   return said ? Result<>() : Result<>(about_file(file, said.error()));
 }
 

@@ -165,9 +165,10 @@ class Addresses {
     RN_TRY(const IpAddress address, IpAddress::parse(text));
     Pool* pool = pool_of(address);
     if (pool == nullptr)
-      return failure("NotSupported", fmt::format("a Service has the address {}, and the new cluster's Services have "
-                                                 "none of its family: give it one family there first",
-                                                 text));
+      return failure("NotSupported",
+                     fmt::format("a Service has the address {}, and the new cluster's Services have "
+                                 "none of its family: give it one family there first",
+                                 text));
     for (std::uint64_t index = pool->next; index < pool->range.size(); ++index) {
       if (!pool->taken.insert(index).second) continue;
       pool->next = index + 1;

@@ -19,7 +19,8 @@ inline constexpr std::chrono::seconds component_grace{20};
 Result<std::vector<ComponentContainer>> component_containers(StepContext& context);
 // Stops and removes those of `all` that are meant, side by side. None: no error.
 Result<> end_those(StepContext& context, const std::vector<ComponentContainer>& all,
-                   const std::function<bool(const ComponentContainer&)>& is_meant);
+                   const std::function<bool(const ComponentContainer&)>& is_meant,
+                   std::chrono::seconds grace = component_grace);
 
 // References of what the cluster runs and ran before its last upgrade.
 std::set<std::string> images_of(const ClusterSettings& settings);

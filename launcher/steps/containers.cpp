@@ -306,13 +306,14 @@ Result<std::vector<ComponentContainer>> component_containers(StepContext& contex
 }
 
 Result<> end_those(StepContext& context, const std::vector<ComponentContainer>& all,
-                   const std::function<bool(const ComponentContainer&)>& is_meant) {
+                   const std::function<bool(const ComponentContainer&)>& is_meant,
+                   std::chrono::seconds grace) {
   std::vector<std::string> ids;
   for (const ComponentContainer& one : all)
     if (is_meant(one)) ids.push_back(one.id);
   if (ids.empty()) return {};
   return context.call("engine end-components", [&] {
-    return context.environment.engine.end_components(context.settings.engine, ids, component_grace);
+    return context.environment.engine.end_components(context.settings.engine, ids, grace);
   });
 }
 

@@ -27,6 +27,9 @@ using std::chrono::milliseconds;
 // How long a store may take to read what it starts on, and api-servers to be ready on it.
 constexpr std::chrono::minutes patience{2};
 constexpr milliseconds look_delay{50};
+// For requests that are under way. Watches would go on until the end of any time, and nobody is served
+// meanwhile; what was acknowledged is in the store.
+constexpr std::chrono::seconds request_grace{2};
 // A store that the engine has started this often will not serve.
 constexpr int hopeless_restarts = 4;
 
@@ -84,9 +87,10 @@ class MigrationStep : public Step {
         previous_(with_settings(context_, change ? change->previous : context_->settings)) {}
 
  protected:
-  Result<> end(const std::function<bool(const ComponentContainer&)>& is_meant) {
+  Result<> end(const std::function<bool(const ComponentContainer&)>& is_meant,
+               std::chrono::seconds grace = component_grace) {
     RN_TRY(const auto all, component_containers(*context_));
-    return end_those(*context_, all, is_meant);
+    return end_those(*context_, all, is_meant, grace);
   }
   Context context_;
   Context previous_;  // the same with the settings of before
@@ -135,7 +139,7 @@ class EndApiServers final : public MigrationStep {
     return "Stop the api-servers, so that nothing is written; Pods run on";
   }
   Result<> apply() override {
-    return end([](const ComponentContainer& one) { return one.component == "api-server"; });
+    return end([](const ComponentContainer& one) { return one.component == "api-server"; }, request_grace);
   }
 };
 

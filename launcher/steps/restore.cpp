@@ -32,7 +32,8 @@ fs::path replaced(const StepContext& context) { return restore_folder(context) /
 Result<StoreFacts> extract(StepContext& context, const SnapshotTask& task, const fs::path& folder) {
   if (task.is_foreign) {
     RN_CHECK(certs::make_folder(folder, 0700));
-    RN_CHECK(context.environment.store->import_foreign(task.file, context.environment.binary_dir / "rhino", folder));
+    RN_CHECK(context.environment.store->import_foreign(task.file, context.environment.binary_dir / "rhino",
+                                                       folder));
     return context.environment.store->facts(folder / store_member);
   }
   const auto passphrase =

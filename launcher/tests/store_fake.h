@@ -63,10 +63,12 @@ class FakeStore final : public StorePort {
     return {};
   }
   // A line as the store has it, behind "etcd ".
-  Result<ForeignCluster> read_foreign(const std::filesystem::path& file, const std::filesystem::path&) override {
+  Result<ForeignCluster> read_foreign(const std::filesystem::path& file,
+                                      const std::filesystem::path&) override {
     const auto text = certs::read_text(file);
     if (!text) return failure("NotFound", text.error().message);
-    if (!text->starts_with("etcd ")) return failure("EtcdSnapshotForeign", file.string() + " is no snapshot of etcd");
+    if (!text->starts_with("etcd "))
+      return failure("EtcdSnapshotForeign", file.string() + " is no snapshot of etcd");
     return ForeignCluster{foreign_cidrs};
   }
   Result<> import_foreign(const std::filesystem::path& file, const std::filesystem::path&,

@@ -46,7 +46,8 @@ TEST_CASE("the words export, status and import do what they say") {
   CHECK(status.out.find(R"("revision":7,"totalKey":3,)") != std::string::npos);
 
   // The newest values, of what is still there.
-  const auto got = command({"snapshot", "get", "--from", folder.file("snap"), "--prefix", "a", "--prefix", "c"});
+  const auto got =
+      command({"snapshot", "get", "--from", folder.file("snap"), "--prefix", "a", "--prefix", "c"});
   CHECK(got.code == 0);
   CHECK(got.out == "{\"key\":\"a\",\"value\":\"Mw==\"}\n{\"key\":\"c\",\"value\":\"MQ==\"}\n");
   CHECK(command({"snapshot", "get", "--from", folder.file("absent"), "--prefix", "/"}).code == 1);
