@@ -27,17 +27,18 @@ constexpr std::string_view root = "/registry/",
                            default_ports = "30000-32767";
 
 // Whatever begins so.
-constexpr std::array<std::string_view, 17> gone{
-    "/registry/minions/",
-    "/registry/clustertrustbundles/kubernetes.io:kube-apiserver-serving:",
+constexpr std::array<std::string_view, 4> gone_below{
+    "/registry/minions/", "/registry/clustertrustbundles/kubernetes.io:kube-apiserver-serving:",
+    "/registry/secrets/kube-system/bootstrap-token-",
+    "/registry/configmaps/kube-system/kubelet-config",  // once with the version behind it
+};
+constexpr std::array<std::string_view, 13> gone{
     // What api-servers say of themselves, and to those that join.
     "/registry/configmaps/kube-system/extension-apiserver-authentication",
     "/registry/configmaps/kube-system/kube-apiserver-legacy-service-account-token-tracking",
     "/registry/configmaps/kube-public/cluster-info",
-    "/registry/secrets/kube-system/bootstrap-token-",
     // What kubeadm keeps, and runs.
     "/registry/configmaps/kube-system/kubeadm-config",
-    "/registry/configmaps/kube-system/kubelet-config",
     "/registry/configmaps/kube-system/kube-proxy",
     "/registry/daemonsets/kube-system/kube-proxy",
     "/registry/serviceaccounts/kube-system/kube-proxy",
@@ -142,7 +143,7 @@ constexpr std::array<std::string_view, 2> telling{"/registry/servicecidrs/kubern
 Result<bool> is_left_behind(std::string_view key, std::string_view value) {
   if (!key.starts_with(root)) return true;
   if (value.starts_with(encrypted)) return refused_as_encrypted(key);
-  if (begins_with_one(key, gone)) return true;
+  if (begins_with_one(key, gone_below) || std::find(gone.begin(), gone.end(), key) != gone.end()) return true;
   if (begins_with_one(key, rights) && name_of(key).starts_with("kubeadm:") && name_of(key) != cluster_admins)
     return true;
   if (key.starts_with(daemon_sets) &&

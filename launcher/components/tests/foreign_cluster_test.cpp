@@ -56,11 +56,12 @@ bool is_left(const std::string& key, const std::string& value = config_map()) {
 }  // namespace
 
 TEST_CASE("what people made comes along") {
-  for (const char* key : {"/registry/configmaps/default/web", "/registry/configmaps/kube-system/coredns",
-                          "/registry/secrets/default/tls", "/registry/deployments/kube-system/metrics-server",
-                          "/registry/daemonsets/monitoring/node-exporter",
-                          "/registry/clusterrolebindings/kubeadm:cluster-admins", "/registry/namespaces/team",
-                          "/registry/serviceaccounts/default/default", "/registry/persistentvolumes/disk"})
+  for (const char* key :
+       {"/registry/configmaps/default/web", "/registry/deployments/kube-system/coredns-autoscaler",
+        "/registry/configmaps/kube-system/coredns", "/registry/secrets/default/tls",
+        "/registry/deployments/kube-system/metrics-server", "/registry/daemonsets/monitoring/node-exporter",
+        "/registry/clusterrolebindings/kubeadm:cluster-admins", "/registry/namespaces/team",
+        "/registry/serviceaccounts/default/default", "/registry/persistentvolumes/disk"})
     CHECK_FALSE(is_left(key));
   CHECK_FALSE(is_left("/registry/example.test/things/default/one",
                       R"({"apiVersion":"example.test/v1","kind":"Thing"})"));
