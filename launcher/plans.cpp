@@ -71,8 +71,12 @@ void add_release_steps(const Context& context, const Change& change, Plan& plan,
   add(record_change(context, change));
   add(make_certificates(context));
   add_files(context, plan);
-  if (!has_containers) return add(replace_process(context, change));
-  for (StepPtr& step : replace_components(context, change, is_back)) add(std::move(step));
+  if (!has_containers)
+    add(replace_process(context, change));
+  else
+    for (StepPtr& step : replace_components(context, change, is_back)) add(std::move(step));
+  // By this rusternetes-ctl from now on.
+  if (context->settings.snapshot_schedule) add(start_schedule(context));
 }
 
 void add_restore_steps(const Context& context, const Task& task, Plan& plan) {

@@ -149,10 +149,12 @@ struct Plan::State {
     if (!shared.library_path.empty()) spec.env = {default_path, "LD_LIBRARY_PATH=" + shared.library_path};
     spec.layers = {shared.layer.get(), layer.get()};
     Image image{.component = component, .content = engine::image_id(spec), .bytes = layer->size};
-    image.reference = local_reference(component, sources.version, image.content);
+    // The host's etcd stays the same through our releases, and so does its image: an upgrade leaves it alone.
+    const std::string version = component == etcd ? "host" : sources.version;
+    image.reference = local_reference(component, version, image.content);
     spec.tags = {image.reference};
     spec.labels = {
-        {label_component, component}, {label_version, sources.version}, {label_content, image.content}};
+        {label_component, component}, {label_version, version}, {label_content, image.content}};
     image.id = engine::image_id(spec);
     layers.push_back(std::move(layer));
     specs.push_back(std::move(spec));

@@ -40,7 +40,8 @@ Status to_status(const grpc::Status& status) {
 
 bool is_server_failing(const grpc::Status& status) {
   // gRPC's words for a call whose connection the server has closed, where it knows no better.
-  if (status.error_code() == grpc::StatusCode::UNKNOWN) return status.error_message() == "Stream removed";
+  if (status.error_code() == grpc::StatusCode::UNKNOWN)
+    return status.error_message() == "Stream removed" || status.error_message() == "No status received";
   return status.error_code() == grpc::StatusCode::UNAVAILABLE ||
          status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
 }

@@ -18,6 +18,7 @@ using namespace rusternetes::storage::etcd;
 
 TEST_CASE("a call whose connection a server closes is one that another server may answer, and may have happened") {
   for (const grpc::Status& status : {grpc::Status(grpc::StatusCode::UNKNOWN, "Stream removed"),
+                                     grpc::Status(grpc::StatusCode::UNKNOWN, "No status received"),
                                      grpc::Status(grpc::StatusCode::UNAVAILABLE, "Socket closed"),
                                      grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, "Deadline Exceeded")}) {
     CHECK(is_server_failing(status));
