@@ -72,6 +72,8 @@ constexpr std::array kinds{
               "`rusternetes-ctl start NAME` starts what does not run; Pods that run stay as they are."},
     ErrorKind{"EngineStopped", 9,
               "`rusternetes-ctl start NAME` starts it again; Pods that run stay as they are."},
+    ErrorKind{"RotationUnderWay", 9,
+              "`rusternetes-ctl certs list NAME` shows it, `rusternetes-ctl certs rotate NAME --drop-old` ends it."},
     ErrorKind{"CertificatesExpire", 9, "`rusternetes-ctl certs rotate NAME` makes new ones."},
     ErrorKind{"SnapshotNotFound", 3, "`rusternetes-ctl snapshot list --all` shows what there is."},
     ErrorKind{"FileInTheWay", 4, "Name another file, or move the one that is there away."},

@@ -94,13 +94,12 @@ void add_restore_steps(const Context& context, const Task& task, Plan& plan) {
   plan.steps.push_back(remove_staging(context, task));
 }
 
-Plan restart_with(const Context& context, const char* kind, StepPtr certificates) {
+Plan restart_with(const Context& context, const char* kind, StepPtr certificates, StepPtr restart) {
   Plan plan{.kind = kind, .cluster = context->settings.name, .steps = {}, .point_of_no_return = 0};
   plan.steps.push_back(std::move(certificates));
   add_files(context, plan);
   plan.steps.push_back(renew_user_kubeconfig(context));
-  plan.steps.push_back(context->settings.has_containers() ? restart_components(context)
-                                                          : restart_process(context));
+  plan.steps.push_back(context->settings.has_containers() ? std::move(restart) : restart_process(context));
   return plan;
 }
 
@@ -127,11 +126,28 @@ Plan start_plan(const Context& context) {
 }
 
 Plan restart_plan(const Context& context) {
-  return restart_with(context, "restart", make_certificates(context));
+  return restart_with(context, "restart", make_certificates(context), restart_components(context));
 }
 
 Plan rotate_plan(const Context& context) {
-  return restart_with(context, "rotate", rotate_certificates(context));
+  return restart_with(context, "rotate", rotate_certificates(context), reload_components(context, true));
+}
+
+Plan rotate_authorities_plan(const Context& context, const Rotation& rotation) {
+  Plan plan{.kind = "rotate-authorities", .cluster = context->settings.name, .steps = {}};
+  const auto add_stage = [&](StepPtr step) {
+    plan.steps.push_back(std::move(step));
+    add_files(context, plan);
+    plan.steps.push_back(renew_user_kubeconfig(context));
+    plan.steps.push_back(reload_components(context));
+  };
+  if (!rotation->begun.empty()) {
+    add_stage(trust_new_authorities(context, rotation));
+    plan.point_of_no_return = static_cast<int>(plan.steps.size());
+    add_stage(sign_with_new_authorities(context, rotation));
+  }
+  if (!rotation->dropped.empty()) add_stage(drop_old_authorities(context, rotation));
+  return plan;
 }
 
 Plan stop_plan(const Context& context) {
@@ -290,6 +306,10 @@ Result<Plan> plan_from_record(const state::PlanRecord& record, Environment& envi
   if (record.kind == "start") return start_plan(context);
   if (record.kind == "restart") return restart_plan(context);
   if (record.kind == "rotate") return rotate_plan(context);
+  if (record.kind == "rotate-authorities") {
+    RN_TRY(const Rotation rotation, rotation_from_arguments(record.arguments));
+    return rotate_authorities_plan(context, rotation);
+  }
   if (record.kind == "stop") return stop_plan(context);
   const Task task = task_from_arguments(record.arguments);
   if (record.kind == "delete") return delete_plan(context, task->has_snapshots);

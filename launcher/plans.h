@@ -3,6 +3,7 @@
 
 #include "launcher/plan.h"
 #include "launcher/steps/change.h"
+#include "launcher/steps/rotation.h"
 #include "launcher/steps/snapshot.h"
 #include "launcher/steps/steps.h"
 
@@ -14,6 +15,8 @@ Plan start_plan(const Context& context);
 Plan restart_plan(const Context& context);
 // The same with new certificates.
 Plan rotate_plan(const Context& context);
+// New authorities beside the old ones, and without these: up to the moment from which on the new ones sign it is undone.
+Plan rotate_authorities_plan(const Context& context, const Rotation& rotation);
 Plan stop_plan(const Context& context);
 // `has_snapshots`: those that the home keeps of the cluster go, too.
 Plan delete_plan(const Context& context, bool has_snapshots = false);

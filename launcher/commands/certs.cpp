@@ -11,6 +11,7 @@
 #include "launcher/failure.h"
 #include "launcher/liveness.h"
 #include "launcher/report.h"
+#include "launcher/rotation.h"
 #include "launcher/session.h"
 
 namespace rusternetes::launcher {
@@ -21,7 +22,8 @@ namespace json = boost::json;
 struct Line {
   certs::Expiry certificate;
   std::int64_t days_left = 0;
-  std::string problem;  // empty: none
+  std::string problem;      // empty: none
+  bool is_signing = false;  // the authority that issues; of two in a file the first
 };
 
 // A leaf has to be of one of the authorities beside it, and its key has to be its own.
@@ -52,6 +54,11 @@ Result<std::vector<Line>> look(const StepContext& context, std::chrono::hours so
   std::vector<Line> lines;
   for (const certs::Expiry& each : all) {
     Line line{each, std::chrono::floor<std::chrono::days>(each.info.not_after - now).count(), {}};
+    if (each.info.is_authority) {
+      RN_TRY(const std::string text, certs::read_text(context.paths.pki() / each.file));
+      RN_TRY(const certs::CertificateInfo first, certs::inspect(text));
+      line.is_signing = first.serial_hex == each.info.serial_hex;
+    }
     if (each.info.not_after <= now)
       line.problem = "it has expired";
     else if (each.info.not_before > now)
@@ -70,7 +77,9 @@ std::string text_of(const std::vector<Line>& lines) {
   for (const Line& line : lines) {
     const certs::CertificateInfo& info = line.certificate.info;
     text += fmt::format("{:<28} {:<32} {:<26} {:<21} {}\n", line.certificate.file, info.common_name,
-                        info.is_authority ? "(an authority)" : info.issuer_common_name,
+                        !info.is_authority ? info.issuer_common_name
+                        : line.is_signing  ? "(an authority)"
+                                           : "(trusted, signs nothing)",
                         date_text(info.not_after), line.days_left);
     if (!line.problem.empty()) text += fmt::format("  {}\n", line.problem);
   }
@@ -85,6 +94,7 @@ json::object json_of(const ClusterSettings& settings, const std::vector<Line>& l
                                  {"commonName", info.common_name},
                                  {"issuer", info.issuer_common_name},
                                  {"isAuthority", info.is_authority},
+                                 {"isSigning", line.is_signing},
                                  {"notBefore", date_text(info.not_before)},
                                  {"notAfter", date_text(info.not_after)},
                                  {"daysLeft", line.days_left},
@@ -97,7 +107,10 @@ Result<> run_list(Invocation& invocation) {
   RN_TRY(auto session, Session::open(invocation, Session::Access::read));
   RN_TRY(const ClusterSettings settings, session->cluster(invocation.name));
   RN_TRY(const auto lines, look(*session->context(settings), std::chrono::hours(0)));
-  invocation.print(text_of(lines), json::serialize(json_of(settings, lines)) + "\n");
+  RN_TRY(const auto rotation, rotation_of(session->context(settings)->paths.pki()));
+  json::object object = json_of(settings, lines);
+  object["rotation"] = rotation_json(rotation);
+  invocation.print(text_of(lines) + rotation_text(settings.name, rotation), json::serialize(object) + "\n");
   return {};
 }
 
@@ -114,9 +127,12 @@ Result<> run_check(Invocation& invocation) {
   const std::size_t all = lines.size();
   std::erase_if(lines, [](const Line& line) { return line.problem.empty(); });
   json::object object = json_of(settings, lines);
+  RN_TRY(const auto rotation, rotation_of(session->context(settings)->paths.pki()));
+  object["rotation"] = rotation_json(rotation);
+  const std::string under_way = rotation_text(settings.name, rotation);
   if (lines.empty()) {
-    invocation.print(fmt::format("All {} certificates of \"{}\" are good for {} days and more.\n", all,
-                                 settings.name, days),
+    invocation.print(fmt::format("All {} certificates of \"{}\" are good for {} days and more.\n{}", all,
+                                 settings.name, days, under_way),
                      json::serialize(object) + "\n");
     return {};
   }
@@ -126,13 +142,14 @@ Result<> run_check(Invocation& invocation) {
                           "or do not fit",
                           lines.size(), all, settings.name, days));
   object["error"] = error_json(verdict);
-  invocation.print(text_of(lines), json::serialize(object) + "\n");
+  invocation.print(text_of(lines) + under_way, json::serialize(object) + "\n");
   if (!invocation.is_json) return verdict;
   invocation.exit_code = error_kind(verdict.reason).exit_code;  // one document, not two
   return {};
 }
 
 Result<> run_rotate(Invocation& invocation) {
+  if (asks_for_authorities(invocation)) return run_rotate_authorities(invocation);
   RN_TRY(const std::chrono::milliseconds wait, wait_flag(invocation));
   const bool is_dry = invocation.has("--dry-run");
   RN_TRY(auto session, Session::open(invocation, is_dry ? Session::Access::look : Session::Access::change));
@@ -175,9 +192,16 @@ std::vector<Command> certs_commands() {
        .run = run_check},
       {.word = "certs",
        .subword = "rotate",
-       .summary = "Issue all certificates but the authorities anew, and restart the cluster's process.",
-       .examples = "rusternetes-ctl certs rotate dev",
-       .flags = {{"--wait", "DURATION", "how long to wait for a Ready node (60s; 0 returns at once)"},
+       .summary = "Issue all certificates anew, or replace the authorities, and have the cluster's processes read them.",
+       .examples = "rusternetes-ctl certs rotate dev\n"
+                   "rusternetes-ctl certs rotate dev --authorities   # the old ones are trusted on\n"
+                   "rusternetes-ctl certs rotate dev --drop-old      # when nobody needs them any more",
+       .flags = {{"--authorities", "", "new authorities, too, and a new key of service account tokens; the old ones are "
+                                       "trusted until --drop-old"},
+                 {"--authority", "NAME", "only of these: ca, etcd/ca, front-proxy-ca; sa: the key of tokens (may be "
+                                         "repeated)", true},
+                 {"--drop-old", "", "trust the replaced ones no longer; with --authorities: at once"},
+                 {"--wait", "DURATION", "how long to wait for a Ready node (60s; 0 returns at once)"},
                  {"--dry-run", "", "print the steps and change nothing"},
                  {"--yes", "", "answer what asks", false, 'y'}},
        .run = run_rotate}};

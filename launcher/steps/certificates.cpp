@@ -12,22 +12,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Result<certs::PkiOptions> pki_options(const ClusterSettings& settings) {
-  if (settings.has_containers()) return container_pki(settings);
-  certs::PkiOptions options;
-  RN_TRY(options.algorithm, certs::parse_key_algorithm(settings.key_algorithm));
-  options.node_name = settings.node_name;
-  options.node_addresses = settings.node_addresses;
-  // The api-server also listens on the node's address; Pods reach it there when the host's firewall is in the
-  // way.
-  options.api_server_names = settings.node_addresses;
-  options.api_server_names.insert(options.api_server_names.end(), settings.host_addresses.begin(),
-                                  settings.host_addresses.end());
-  options.api_server_names.push_back(settings.bind_address);
-  options.service_cidr = joined(settings.service_cidrs);
-  return options;
-}
-
 // The folder is new in `create`, and whole in `start`, where only what is about to expire is made again: undo
 // of both leaves the files, which go with the folder.
 class MakeCertificates final : public Step {
@@ -106,6 +90,22 @@ class WriteKubeconfigs final : public Step {
 };
 
 }  // namespace
+
+Result<certs::PkiOptions> pki_options(const ClusterSettings& settings) {
+  if (settings.has_containers()) return container_pki(settings);
+  certs::PkiOptions options;
+  RN_TRY(options.algorithm, certs::parse_key_algorithm(settings.key_algorithm));
+  options.node_name = settings.node_name;
+  options.node_addresses = settings.node_addresses;
+  // The api-server also listens on the node's address; Pods reach it there when the host's firewall is in the
+  // way.
+  options.api_server_names = settings.node_addresses;
+  options.api_server_names.insert(options.api_server_names.end(), settings.host_addresses.begin(),
+                                  settings.host_addresses.end());
+  options.api_server_names.push_back(settings.bind_address);
+  options.service_cidr = joined(settings.service_cidrs);
+  return options;
+}
 
 StepPtr make_certificates(Context context) { return std::make_unique<MakeCertificates>(std::move(context)); }
 StepPtr rotate_certificates(Context context) {

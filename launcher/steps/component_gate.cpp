@@ -72,6 +72,12 @@ class Gate {
                     member_.key, one.exit_code, context_.settings.name, member_.key));
   }
 
+  // By what the engine says, or, where the clock was set back since, by what was seen.
+  bool has_lived() const {
+    const Clock& clock = context_.environment.clock;
+    return clock.now() - seen_ >= least_life || clock.steady_now() - since_ >= least_life;
+  }
+
   // Why it is not well; empty if it is.
   std::string ask(const Liveness& found) {
     bool is_asked = false;
@@ -81,10 +87,7 @@ class Gate {
       is_asked = health.is_asked;
     }
     if (member_.component == "kubelet") return node_problem(context_, found, member_.node);
-    const Clock& clock = context_.environment.clock;
-    const auto started = found.components.front().started_at;
-    if (is_asked || clock.now() - started >= least_life || clock.steady_now() - since_ >= least_life) return {};
-    return "has just been started";
+    return is_asked || has_lived() ? "" : "has just been started";
   }
 
   StepContext& context_;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "certs/pki.h"
 #include "launcher/environment.h"
 #include "launcher/home.h"
 #include "launcher/plan.h"
@@ -50,6 +51,8 @@ StepPtr remove_folder(Context context);
 StepPtr make_certificates(Context context);
 StepPtr write_kubeconfigs(Context context);
 StepPtr rotate_certificates(Context context);  // every leaf anew, with a new key
+// What the cluster's certificates have to be good for.
+Result<certs::PkiOptions> pki_options(const ClusterSettings& settings);
 
 // engine.cpp
 StepPtr start_private_engine(Context context);

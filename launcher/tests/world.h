@@ -319,9 +319,9 @@ class FakeEngine final : public EnginePort {
   }
   Result<> restart_component(const EngineChoice& choice, const std::string& id, std::chrono::seconds) override {
     RN_CHECK(answers(choice));
-    RN_CHECK(faults_.check("restart " + id.substr(id.find('.') + 1)));
+    if (!refuses_restart.empty() && id.ends_with("." + refuses_restart)) return internal_error(id + " does not start");
     things_.add("component", id, "running");
-    started_at[id.substr(id.find('.') + 1)] = Clock::system().now();
+    started_at[id.substr(id.find('.') + 1)] = Clock::system().now() - age_after_restart;
     restarted.push_back(id);
     return {};
   }
@@ -337,6 +337,8 @@ class FakeEngine final : public EnginePort {
   std::map<std::string, int> starts;    // of components, by key
   std::map<std::string, int> restarts;  // that it has made by itself
   std::map<std::string, SystemTime> started_at;  // of components, by key
+  std::chrono::seconds age_after_restart{2};     // so long has a component run right after it was restarted
+  std::string refuses_restart;                   // key of one that cannot be restarted
   std::set<std::string> keeps_ending;            // keys of those that it starts anew all the time
   std::vector<std::string> restarted;  // in order
   std::vector<std::string> replaced;   // keys of those that are made of another image, in order
