@@ -20,6 +20,15 @@ struct File {
   std::string name, text;
 };
 
+// etcd has to be restarted for other authorities, and for nothing else: which of two signs is nothing to it.
+std::string in_any_order(const std::string& authorities) {
+  std::vector<std::string> blocks = certs::pem_blocks(authorities);
+  std::sort(blocks.begin(), blocks.end());
+  std::string out;
+  for (const std::string& block : blocks) out += block;
+  return out;
+}
+
 class Writer {
  public:
   Writer(const ClusterSettings& settings, const ClusterPaths& paths) : settings_(settings), paths_(paths) {}
@@ -56,7 +65,8 @@ class Writer {
     const std::string& what = one.component;
     if (what == "node") return files;
     if (is_store(what)) {
-      RN_CHECK(copy("etcd/ca.crt", "ca.crt"));
+      RN_TRY(const std::string authorities, certs::read_text(paths_.pki() / "etcd/ca.crt"));
+      files.push_back({"ca.crt", in_any_order(authorities)});
       RN_CHECK(pair("etcd/server-" + one.leaf, "server"));
       if (what == "etcd") RN_CHECK(pair("etcd/peer-" + one.leaf, "peer"));
       return files;

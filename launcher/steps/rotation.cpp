@@ -40,13 +40,18 @@ Result<> for_each(StepContext& context, const std::vector<std::string>& subjects
 bool reads_anew(const std::string& component) { return component == "api-proxy"; }
 bool has_files(const std::string& component) { return component != "node"; }
 
-// When the last of the files that a component has was written.
-SystemTime newest_in(const fs::path& folder) {
+// etcd reads its own certificate and key for each connection.
+bool reads_at_start(const std::string& component, const fs::path& file) {
+  return component != "etcd" || file.filename() == "ca.crt";
+}
+
+// When the last of the files was written that a component reads when it starts.
+SystemTime newest_of(const std::string& component, const fs::path& folder) {
   SystemTime newest;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder, ignored)) {
     struct stat found {};
-    if (::stat(entry.path().c_str(), &found) != 0) continue;
+    if (!reads_at_start(component, entry.path()) || ::stat(entry.path().c_str(), &found) != 0) continue;
     newest = std::max(newest, SystemTime(std::chrono::duration_cast<SystemTime::duration>(
                                   std::chrono::seconds(found.st_mtim.tv_sec) +
                                   std::chrono::nanoseconds(found.st_mtim.tv_nsec))));
@@ -97,7 +102,7 @@ class ReloadComponents final : public Step {
     const ComponentContainer* one = find_component(now, member.key);
     if (one == nullptr || !one->is_running) return {};
     SystemTime before;
-    if (one->started_at <= newest_in(context_->paths.component(member.key))) {
+    if (one->started_at <= newest_of(member.component, context_->paths.component(member.key))) {
       before = one->started_at;
       const std::string container = one->id;
       RN_CHECK(context_->call("engine restart " + member.key, [&] {

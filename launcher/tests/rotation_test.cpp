@@ -96,7 +96,8 @@ TEST_CASE("authorities are replaced beside the old ones, which a second command 
   for (const std::string& id : world.engine.restarted) ++restarts[id];
   for (const auto& [id, times] : restarts) {
     INFO(id);
-    CHECK(times == 2);
+    // etcd reads its own certificate by itself; of other authorities it hears when it starts.
+    CHECK(times == (contains(id, "a.etcd-") ? 1 : 2));
     CHECK_FALSE(contains(id, "node-"));
     CHECK_FALSE(contains(id, "api-proxy"));  // reads them by itself, and holds everybody's connections
   }
