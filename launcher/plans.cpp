@@ -75,8 +75,12 @@ void add_release_steps(const Context& context, const Change& change, Plan& plan,
     add(replace_process(context, change));
   else
     for (StepPtr& step : replace_components(context, change, is_back)) add(std::move(step));
+}
+
+void finish_release(const Context& context, const Change& change, Plan& plan) {
   // By this rusternetes-ctl from now on.
-  if (context->settings.snapshot_schedule) add(start_schedule(context));
+  if (context->settings.snapshot_schedule) plan.steps.push_back(start_schedule(context));
+  plan.steps.push_back(remove_old_releases(context, change));
 }
 
 void add_restore_steps(const Context& context, const Task& task, Plan& plan) {
@@ -191,7 +195,7 @@ Plan upgrade_plan(const Context& context, const Change& change) {
   Plan plan{.kind = "upgrade", .cluster = context->settings.name, .steps = {}};
   add_release_steps(context, change, plan, false);
   plan.point_of_no_return = static_cast<int>(plan.steps.size());
-  plan.steps.push_back(remove_old_releases(context, change));
+  finish_release(context, change, plan);
   return plan;
 }
 
@@ -200,7 +204,7 @@ Plan rollback_plan(const Context& context, const Change& change, const Task& tas
   add_release_steps(context, change, plan, true);
   plan.point_of_no_return = static_cast<int>(plan.steps.size());
   if (!task->file.empty()) add_restore_steps(context, task, plan);
-  plan.steps.push_back(remove_old_releases(context, change));
+  finish_release(context, change, plan);
   return plan;
 }
 

@@ -51,6 +51,11 @@ void NodeAgent::observe(Document node) {
   if (!node || !is_newer(node, node_)) return;
   if (!node_) wake_.set();
   node_ = std::move(node);
+  // A store that was put back to a snapshot has forgotten what was said since: it is said again at once.
+  if (reported_at_ != SteadyTime{} && ready_heartbeat_us(node_) < told_heartbeat_us_) {
+    reported_at_ = {};
+    wake_.set();
+  }
   on_node_(node_);
 }
 
@@ -133,6 +138,7 @@ Task<Result<void>> NodeAgent::report() {
     if (updated) {
       observe(*updated);
       reported_at_ = options_.clock->steady_now();
+      told_heartbeat_us_ = ready_heartbeat_us(*updated);
       co_return Result<void>{};
     }
     if (updated.error().is("NotFound")) {  // deleted under us: register again

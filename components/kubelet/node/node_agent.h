@@ -58,6 +58,7 @@ class NodeAgent {
   std::map<std::string, std::string> allocatable_, image_refs_;
   Document node_;
   SteadyTime reported_at_{};
+  std::int64_t told_heartbeat_us_ = 0;  // of what was reported last
   Document lease_;
   std::string status_problem_, lease_problem_;  // each is told once
 };

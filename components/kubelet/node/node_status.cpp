@@ -230,6 +230,12 @@ Document with_not_ready(const Document& node, const std::string& why, std::int64
   return builder.freeze();
 }
 
+std::int64_t ready_heartbeat_us(const Document& node) {
+  for (const auto condition : core_v1::Node(&node.root()).status().conditions())
+    if (condition.type() == "Ready") return condition.lastHeartbeatTime(0);
+  return 0;
+}
+
 bool is_same_but_heartbeats(const Document& before, const Document& after) {
   const auto without_heartbeats = [](const Document& node) {
     client::ObjectBuilder builder(node);

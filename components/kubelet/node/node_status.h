@@ -38,5 +38,7 @@ Document with_status(const Document& node, const KubeletOptions& options, const 
 Document with_not_ready(const Document& node, const std::string& why, std::int64_t now_us);
 // Whether only heartbeat times differ.
 bool is_same_but_heartbeats(const Document& before, const Document& after);
+// When the condition Ready was last said, in Unix microseconds; 0: never.
+std::int64_t ready_heartbeat_us(const Document& node);
 
 }  // namespace rusternetes::kubelet

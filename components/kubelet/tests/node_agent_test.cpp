@@ -5,9 +5,13 @@
 #include <catch2/catch.hpp>
 
 #include "apimachinery/api/coordination_v1.h"
+#include "apimachinery/api/core_v1.h"
+#include "apimachinery/edit.h"
 #include "client/informer.h"
+#include "client/object_builder.h"
 #include "fake_api.h"
 #include "fake_runtime.h"
+#include "kubelet/node/node_status.h"
 
 using namespace rusternetes;
 using namespace rusternetes::kubelet;
@@ -149,7 +153,30 @@ Task<> heard_again(World& world) {
   CHECK(is_so);
 }
 
+// The Node of an hour ago, as a store that was put back has it.
+Task<> put_back(World& world) {
+  world.options.node_status_report_frequency = std::chrono::hours(1);
+  world.agent.start(world.tasks, 0);
+  bool is_so = co_await eventually([&world] {
+    const Document node = world.fake.find("nodes", "", "n1");
+    return node && ready_heartbeat_us(node) > 0;
+  });
+  REQUIRE(is_so);
+  const std::int64_t told = ready_heartbeat_us(world.fake.find("nodes", "", "n1"));
+  client::ObjectBuilder builder(world.fake.find("nodes", "", "n1"));
+  using apimachinery::core_v1::NodeCondition;
+  for (auto& condition : builder.root().get(apimachinery::core_v1::Node::f_status)->get(apimachinery::core_v1::NodeStatus::f_conditions)->children())
+    apimachinery::set_time(builder.arena(), condition, NodeCondition::f_lastHeartbeatTime, told - 3'600'000'000);
+  auto written = co_await world.fake.update({"", "v1", "nodes"}, "", "n1", "status", builder.freeze(), {});
+  REQUIRE(written);
+  CHECK(ready_heartbeat_us(*written) < told);
+  world.agent.observe(*written);  // as the kubelet's watch does
+  is_so = co_await eventually([&world, told] { return ready_heartbeat_us(world.fake.find("nodes", "", "n1")) >= told; });
+  CHECK(is_so);
+}
+
 }  // namespace
 
+TEST_CASE("what the Node has forgotten of its status is said again at once") { in_world(put_back); }
 TEST_CASE("a Node that is deleted while its Lease is looked up leaves the kubelet alive") { in_world(deleted_meanwhile); }
 TEST_CASE("a node that cannot run Pods yet hears of its Node again and again, so that what failed is tried again") { in_world(heard_again); }
