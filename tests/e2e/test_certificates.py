@@ -7,7 +7,7 @@ import time
 
 from harness.cluster import CURL, Cluster
 from harness.fire import Access, Writer, longest_gap
-from harness.functions import Skipped, time_limit
+from harness.functions import Skipped, on_one_engine, time_limit
 
 # Asks as a Pod does that read its token and its authority once, when it started; and as one that reads them each time.
 # A line for each answer: the code of HTTP, or curl's own.
@@ -130,12 +130,11 @@ def rotate_under_fire(context, cluster, namespace, *flags):
     assert gap < context.seconds(LONGEST_GAP), f"{gap:.1f} s without a write"
 
 
+@on_one_engine(0)
 @time_limit(240)
 def test_highly_available_without_a_failed_request(context):
     if not context.kubectl:
         raise Skipped("there is no kubectl in $KUBECTLS or on PATH")
-    if context.engine != "podman" and "podman" in context.engines:
-        raise Skipped("once is enough: what differs is in the components, not in the engine")
     cluster = Cluster(context, name="many", home=os.path.join(context.work, "many"), create_flags=["--ha"])
     try:
         cluster.create()

@@ -10,7 +10,7 @@ import time
 
 from harness.cluster import IMAGE, Cluster, assert_matches
 from harness.fire import Access, Informer, Writer, assert_all_written
-from harness.functions import Skipped, time_limit
+from harness.functions import Skipped, on_one_engine, time_limit
 from harness.programs import call_engine
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "stores"))
@@ -78,6 +78,7 @@ class Clients:
               f"without a write {max(b - a for a, b in zip(self.writer.times, self.writer.times[1:])):.1f} s", flush=True)
 
 
+@on_one_engine(0)
 @time_limit(150)
 def test_from_sqlite_to_etcd_and_back_while_clients_and_pods_go_on(context):
     cluster = Cluster(context, name="move", home=os.path.join(context.work, "move"), create_flags=["--mode", "sqlite"])
@@ -132,6 +133,7 @@ def kill_at(cluster, words, line):
     command.stderr.close()
 
 
+@on_one_engine(1)
 @time_limit(150)
 def test_a_migration_that_is_killed_is_undone_or_finished(context):
     cluster = Cluster(context, name="cut", home=os.path.join(context.work, "cut"), create_flags=["--mode", "sqlite", "--nodes", "1"])
@@ -235,6 +237,7 @@ def check_imported(context, cluster, node, uids):
     assert int(listed["metadata"]["resourceVersion"]) > 10**9
 
 
+@on_one_engine(0)
 @time_limit(120)
 def test_from_the_etcd_of_another_kubernetes_cluster(context):
     cluster = Cluster(context, name="ours", home=os.path.join(context.work, "ours"))

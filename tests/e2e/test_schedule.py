@@ -5,7 +5,7 @@ import signal
 import time
 
 from harness.cluster import Cluster
-from harness.functions import Skipped, time_limit
+from harness.functions import Skipped, on_one_engine, time_limit
 
 
 def setup(context):
@@ -65,6 +65,7 @@ def resident_kib(pid):
         return next(int(line.split()[1]) for line in file if line.startswith("VmRSS:"))
 
 
+@on_one_engine(1)
 @time_limit(120)
 def test_a_schedule_takes_snapshots_keeps_the_newest_and_lives_with_its_cluster(context):
     cluster = Cluster(context, name="hourly", home=os.path.join(context.work, "hourly")).create()

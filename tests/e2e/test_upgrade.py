@@ -12,6 +12,7 @@ import time
 from harness.cluster import Cluster
 from harness.fire import Access, Watcher, Writer, assert_nothing_lost, longest_gap
 from harness.functions import Skipped, on_one_engine, time_limit
+from harness.programs import call_engine
 from test_topologies import cluster_of, identities, start_web
 
 FIRST, NEXT = "0.1.0", "0.2.0"
@@ -120,6 +121,11 @@ def test_three_of_everything_under_load(context):
         kept = [o for o in cluster.get("configmaps", "-n", NAMESPACE)["items"] if o["metadata"]["name"] != "kube-root-ca.crt"]
         assert 0 < len(kept) < len(ours), (len(kept), len(ours))
         context.wait_until("the Pods to be as they were", lambda: identities(cluster.pods("app=web")) == pods, 30)
+        # Kubelets go on from what the store holds now, which is older than what they have written.
+        container = cluster.pods("app=web")[0]["status"]["containerStatuses"][0]["containerID"].split("//")[1]
+        os.kill(call_engine(context, "GET", f"/containers/{container}/json")["State"]["Pid"], signal.SIGKILL)
+        context.wait_until("the restart to be told", lambda: [
+            one for pod in cluster.pods("app=web") for one in pod["status"]["containerStatuses"] if one["restartCount"] == 1 and one["ready"]], 30)
 
 
 def tables(cluster):

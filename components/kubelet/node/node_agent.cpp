@@ -48,7 +48,13 @@ void NodeAgent::start(TaskGroup& tasks, std::uint16_t kubelet_port) {
 }
 
 void NodeAgent::observe(Document node) {
-  if (!node || !is_newer(node, node_)) return;
+  if (!node) return;
+  if (is_newer(node, node_)) return adopt(std::move(node));
+  // News of before our own last write; or the store was put back, and this is what there is now.
+  if (is_newer(node_, node)) is_doubtful_ = true, wake_.set();
+}
+
+void NodeAgent::adopt(Document node) {
   if (!node_) wake_.set();
   node_ = std::move(node);
   // A store that was put back to a snapshot has forgotten what was said since: it is said again at once.
@@ -129,6 +135,12 @@ Task<Result<void>> NodeAgent::ensure_registered() {
 }
 
 Task<Result<void>> NodeAgent::report() {
+  if (is_doubtful_) {
+    auto fresh = co_await client_.get(nodes, "", options_.node_name);
+    if (!fresh && !fresh.error().is("NotFound")) co_return fresh.error();
+    is_doubtful_ = false;
+    if (fresh) adopt(*fresh);
+  }
   for (int attempt = 0; attempt < 5; ++attempt) {
     const Document wanted = with_status(node_, options_, input_);
     const auto age = options_.clock->steady_now() - reported_at_;
@@ -148,7 +160,7 @@ Task<Result<void>> NodeAgent::report() {
     if (!updated.error().is("Conflict")) co_return updated.error();
     auto fresh = co_await client_.get(nodes, "", options_.node_name);
     if (!fresh) co_return fresh.error();
-    observe(*fresh);
+    adopt(*fresh);
   }
   co_return internal_error("the Node changes faster than its status can be written");
 }

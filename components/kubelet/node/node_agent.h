@@ -36,6 +36,7 @@ class NodeAgent {
   Task<> wait_until_known();
 
  private:
+  void adopt(Document node);
   Task<> keep_status();
   Task<> keep_lease();
   Task<Result<void>> measure();
@@ -57,6 +58,7 @@ class NodeAgent {
   engine::RuntimeVersion version_;
   std::map<std::string, std::string> allocatable_, image_refs_;
   Document node_;
+  bool is_doubtful_ = false;  // whether the api-server has it so
   SteadyTime reported_at_{};
   std::int64_t told_heartbeat_us_ = 0;  // of what was reported last
   Document lease_;

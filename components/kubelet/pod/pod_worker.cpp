@@ -54,8 +54,12 @@ PodWorker::PodWorker(WorkerContext& context, Document pod)
       probes_({context.prober, context.events, context.tasks, *context.options.clock, context.started_at}, [this] { probe_changed(); }) {}
 
 void PodWorker::update(Document pod) {
-  if (!is_newer(pod, pod_)) return;
-  pod_ = std::move(pod);
+  if (is_newer(pod, pod_))
+    pod_ = std::move(pod);
+  else if (is_newer(pod_, pod))
+    is_doubtful_ = true;  // of before our own last write; or the store was put back, and this is what there is now
+  else
+    return;
   wake_.set();
 }
 
@@ -240,7 +244,22 @@ void PodWorker::note_back_off(const PodActions& actions) {
   }
 }
 
+// The Pod as the api-server has it now.
+Task<Result<void>> PodWorker::read_again() {
+  const std::string name_space(view().metadata().namespace_()), name(view().metadata().name());
+  auto fresh = co_await context_.client.get(pods, name_space, name);
+  if (!fresh && !fresh.error().is("NotFound")) co_return fresh.error();
+  if (!fresh || client::uid_of(*fresh) != uid_)
+    is_removed_ = true;  // gone, or another one of that name
+  else
+    pod_ = *fresh;
+  is_doubtful_ = false;
+  wake_.set();  // its watch event will be no news any more
+  co_return Result<void>{};
+}
+
 Task<Result<void>> PodWorker::publish() {
+  if (is_doubtful_ && !is_removed_) RN_CO_CHECK(co_await read_again());
   for (int attempt = 0; attempt < 5 && !is_removed_; ++attempt) {
     PodStatusInput input;
     input.state = &state_;
@@ -265,17 +284,7 @@ Task<Result<void>> PodWorker::publish() {
     }
     if (written.error().is("NotFound")) co_return Result<void>{};  // the watch will say so
     if (!written.error().is("Conflict")) co_return written.error();
-    auto fresh = co_await context_.client.get(pods, name_space, name);
-    if (!fresh && !fresh.error().is("NotFound")) co_return fresh.error();
-    if (!fresh || client::uid_of(*fresh) != uid_) {
-      is_removed_ = true;  // gone, or another one of that name
-      wake_.set();
-      co_return Result<void>{};
-    }
-    if (is_newer(*fresh, pod_)) {
-      pod_ = *fresh;
-      wake_.set();  // its watch event will be no news any more
-    }
+    RN_CO_CHECK(co_await read_again());
   }
   if (is_removed_) co_return Result<void>{};
   co_return internal_error("the Pod changes faster than its status can be written");

@@ -95,6 +95,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   Task<Result<void>> ensure_wired();
   // --- saying
   Task<Result<void>> publish();
+  Task<Result<void>> read_again();
   static Task<> publish_readiness(std::shared_ptr<PodWorker> self);
   void note_back_off(const PodActions& actions);
   // --- running (pod_start.cpp)
@@ -130,6 +131,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   Document pod_;
   const std::string uid_;
   AsyncEvent wake_;
+  bool is_doubtful_ = false;  // whether the api-server has pod_ so
   bool is_removed_ = false;  // from the API
   bool is_orphan_ = false;
   bool is_finished_ = false;
