@@ -128,8 +128,10 @@ std::vector<std::string> process_words(const StepContext& context) {
 }
 
 Result<std::string> kept_manifest(const StepContext& context) {
-  if (context.settings.has_containers()) return manifest_text(context);
-  return text_of(process_words(context));
+  const bool has_containers = context.settings.has_containers();
+  // What was written down is what runs, whichever release wrote it.
+  if (auto text = certs::read_text(has_containers ? context.paths.manifest() : command_file(context))) return text;
+  return has_containers ? manifest_text(context) : Result<std::string>(text_of(process_words(context)));
 }
 
 int compare_releases(std::string_view a, std::string_view b) {
