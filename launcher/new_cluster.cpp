@@ -144,6 +144,17 @@ Result<> check_is_new(Invocation& invocation, Session& session, const EngineChoi
   return {};
 }
 
+Result<> choose_release(const Invocation& invocation, ClusterSettings& settings) {
+  settings.release = invocation.environment.release;
+  settings.kubernetes = kubernetes_version;
+  if (settings.has_containers()) return {};
+  RN_TRY(const fs::path program,
+         kept_program(invocation.environment.binary_dir / "rusternetes", invocation.home.cluster(settings.name),
+                      settings.release));
+  settings.program = program.string();
+  return {};
+}
+
 Result<std::map<std::string, std::string>> image_flags(const Invocation& invocation) {
   std::map<std::string, std::string> out;
   const auto images = invocation.flags.find("--image");
@@ -302,14 +313,7 @@ Result<ClusterSettings> choose_settings(Invocation& invocation, Session& session
   settings.created_at_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
                                invocation.environment.clock.now().time_since_epoch())
                                .count();
-  settings.release = invocation.environment.release;
-  settings.kubernetes = kubernetes_version;
-  if (!settings.has_containers()) {
-    RN_TRY(const fs::path program,
-           kept_program(invocation.environment.binary_dir / "rusternetes", invocation.home.cluster(settings.name),
-                        settings.release));
-    settings.program = program.string();
-  }
+  RN_CHECK(choose_release(invocation, settings));
   if (auto chosen = choose_addresses(session, request.addresses, settings); !chosen)
     return told_of_file(request.config, std::move(chosen).error());
   if (auto chosen = choose_images(invocation, request.registry, request.images, settings); !chosen)

@@ -47,6 +47,8 @@ Result<EngineChoice> choose_engine(Invocation& invocation, const std::string& ki
 // it. ClusterExists, FolderInTheWay.
 Result<> check_is_new(Invocation& invocation, Session& session, const EngineChoice& engine);
 
+// What a new cluster runs: this release. BinaryMissing.
+Result<> choose_release(const Invocation& invocation, ClusterSettings& settings);
 // What --image says: component -> reference. BadRequest.
 Result<std::map<std::string, std::string>> image_flags(const Invocation& invocation);
 // The components' images, into `settings`: as the user says, from a registry, or made of the programs. BadRequest,

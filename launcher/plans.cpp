@@ -64,11 +64,12 @@ void add_release_steps(const Context& context, const Change& change, Plan& plan,
   auto add = [&](StepPtr step) { plan.steps.push_back(std::move(step)); };
   add(remember_previous(context, change));
   const bool has_containers = context->settings.has_containers();
+  // First, so that a `delete` knows of all that there is.
+  add(record_change(context, change));
   if (has_containers)
     add(load_images(context, change->previous));
   else if (!context->settings.program.empty())
     add(keep_program(context, change));
-  add(record_change(context, change));
   add(make_certificates(context));
   add_files(context, plan);
   if (!has_containers)
@@ -78,7 +79,8 @@ void add_release_steps(const Context& context, const Change& change, Plan& plan,
 }
 
 void finish_release(const Context& context, const Change& change, Plan& plan) {
-  // By this rusternetes-ctl from now on.
+  // What the host's init starts is this release's from now on, and so is what takes snapshots.
+  plan.steps.push_back(context->settings.has_containers() ? start_at_boot(context) : start_supervisor(context));
   if (context->settings.snapshot_schedule) plan.steps.push_back(start_schedule(context));
   plan.steps.push_back(remove_old_releases(context, change));
 }

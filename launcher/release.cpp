@@ -95,7 +95,7 @@ std::vector<std::string> command_of(const StepContext& context) {
 
 // What another release made and nothing was written over.
 std::optional<std::string> foreign_manifest(const StepContext& context, const fs::path& file) {
-  if (!context.settings.manifest.empty()) return context.settings.manifest;
+  if (!context.settings.manifest.empty()) return context.settings.manifest;  // also of one that is to be put back
   if (is_of_this_release(context)) return std::nullopt;
   const auto text = certs::read_text(file);
   return text ? std::optional(*text) : std::nullopt;

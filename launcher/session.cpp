@@ -97,12 +97,20 @@ Result<> Session::check_recovered(const std::string& name) const {
   return failure("RecoveryFailed", found->second);
 }
 
+namespace {
+// What a later release has kept of this one's, when it rolled the cluster back.
+void forget_own_manifest(ClusterSettings& settings, const Environment& environment) {
+  if (settings.release == environment.release) settings.manifest.clear();
+}
+}  // namespace
+
 Result<std::vector<ClusterSettings>> Session::clusters() {
   std::vector<ClusterSettings> out;
   if (!state_) return out;
   RN_TRY(const std::vector<state::Cluster> all, state_->clusters());
   for (const state::Cluster& one : all) {
     RN_TRY(ClusterSettings settings, settings_from_json(one.settings));
+    forget_own_manifest(settings, environment());
     out.push_back(std::move(settings));
   }
   return out;
@@ -113,6 +121,7 @@ Result<std::optional<ClusterSettings>> Session::find(const std::string& name) {
   RN_TRY(const auto known, state_->find(name));
   if (!known) return std::nullopt;
   RN_TRY(ClusterSettings settings, settings_from_json(known->settings));
+  forget_own_manifest(settings, environment());
   return settings;
 }
 

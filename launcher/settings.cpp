@@ -39,7 +39,8 @@ json::value previous_json(const std::optional<PreviousRelease>& previous) {
   if (!previous) return nullptr;
   return json::object{{"release", previous->release},   {"kubernetes", previous->kubernetes},
                       {"program", previous->program},   {"manifest", previous->manifest},
-                      {"images", map_json(previous->images)}, {"snapshot", previous->snapshot}};
+                      {"images", map_json(previous->images)}, {"snapshot", previous->snapshot},
+                      {"registry", previous->registry}, {"shape", previous->shape}};
 }
 
 std::string text_of(const json::object& object, std::string_view key) {
@@ -94,6 +95,12 @@ std::string ClusterSettings::server() const {
 }
 
 std::string ClusterSettings::context() const { return "rusternetes-" + name; }
+
+std::string shape_of(const ClusterSettings& s) {
+  std::string out = fmt::format("{}{} {}", s.mode, s.is_highly_available ? " ha" : "", joined(s.published_ports));
+  for (const NodeSettings& node : s.nodes) out += fmt::format(" {}={}", node.name, node.address);
+  return out;
+}
 
 std::string to_json(const ClusterSettings& s) {
   json::object out{
@@ -181,7 +188,9 @@ Result<ClusterSettings> settings_from_json(std::string_view text) {
                                  .program = text_of(fields, "program"),
                                  .manifest = text_of(fields, "manifest"),
                                  .images = map_of(fields, "images"),
-                                 .snapshot = text_of(fields, "snapshot")};
+                                 .registry = text_of(fields, "registry"),
+                                 .snapshot = text_of(fields, "snapshot"),
+                                 .shape = text_of(fields, "shape")};
   }
   if (const auto* found = object.if_contains("snapshotSchedule"); found != nullptr && found->is_object()) {
     const json::object& fields = found->get_object();

@@ -28,7 +28,9 @@ struct NodeSettings {
 struct PreviousRelease {
   std::string release, kubernetes, program, manifest;  // as in ClusterSettings
   std::map<std::string, std::string> images;
+  std::string registry;
   std::string snapshot;  // the id of what was taken before the upgrade; empty: none was
+  std::string shape;     // what the manifest was made for: shape_of()
   bool operator==(const PreviousRelease&) const = default;
 };
 
@@ -85,6 +87,9 @@ struct ClusterSettings {
 
 // What images are called that we make and load ourselves; others come from a registry.
 inline constexpr std::string_view local_images = "localhost/";
+
+// Mode, nodes and ports: what a manifest is made for.
+std::string shape_of(const ClusterSettings& settings);
 
 std::string to_json(const ClusterSettings& settings);
 Result<ClusterSettings> settings_from_json(std::string_view text);

@@ -51,7 +51,12 @@ Task<Result<std::string>> Engine::create_container(ContainerSpec spec) {
 }
 
 Task<Result<void>> Engine::start_container(std::string id) {
-  co_return co_await connection_->command("POST", container_target(*dialect_, id, "start"));
+  auto started = co_await connection_->command("POST", container_target(*dialect_, id, "start"));
+  if (started || started.error().message.find("/cgroup: no such process") == std::string::npos) co_return started;
+  // Podman looks for the process's cgroup once it has started it: a short life is over by then.
+  auto details = co_await inspect_container(id);
+  if (details && details->started_at_ns > 0) co_return Result<void>{};
+  co_return started;
 }
 
 Task<Result<void>> Engine::stop_container(std::string id, int grace_seconds) {

@@ -31,6 +31,7 @@ Result<> change(Invocation& invocation, OpenedCluster& opened, const ClusterSett
                 const std::string& done) {
   RN_TRY(const std::chrono::milliseconds wait, wait_flag(invocation));
   task.previous = opened.settings;
+  RN_TRY(task.previous_manifest, kept_manifest(*opened.session->context(opened.settings)));
   const auto shared = std::make_shared<ChangeTask>(std::move(task));
   const Context context = opened.session->context(wanted);
   if (opened.is_dry) {

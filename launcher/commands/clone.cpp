@@ -159,6 +159,7 @@ Result<> make_cluster_of(Invocation& invocation, Session& session, NewClusterSou
   settings.created_at_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
                                invocation.environment.clock.now().time_since_epoch())
                                .count();
+  RN_CHECK(choose_release(invocation, settings));
   RN_CHECK(choose_like(session, asked, before, settings));
   RN_CHECK(choose_images(invocation, before.registry, {}, settings));
   const auto task = std::make_shared<SnapshotTask>(std::move(source.task));

@@ -135,6 +135,7 @@ Result<> run_migrate(Invocation& invocation) {
   RN_CHECK(choose_new_images(invocation, wanted));
   const auto task = std::make_shared<ChangeTask>();
   task->previous = now;
+  RN_TRY(task->previous_manifest, kept_manifest(*session.context(now)));
   const Context context = session.context(wanted);
   if (opened.is_dry) {
     print_plan(invocation, migrate_plan(context, task), wanted);

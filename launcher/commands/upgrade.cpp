@@ -1,6 +1,7 @@
 // upgrade: a running cluster comes to run the release of this rusternetes-ctl. rollback: the one of before.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
@@ -22,16 +23,9 @@ namespace json = boost::json;
 // What `upgrade` makes of the cluster, without anything of before.
 Result<ClusterSettings> wanted_settings(Invocation& invocation, const OpenedCluster& opened) {
   ClusterSettings wanted = opened.settings;
-  wanted.release = invocation.environment.release;
-  wanted.kubernetes = kubernetes_version;
   wanted.manifest.clear();
-  const Context context = opened.session->context(wanted);
-  if (!wanted.has_containers()) {
-    RN_TRY(const auto program, kept_program(invocation.environment.binary_dir / "rusternetes", context->paths,
-                                            wanted.release));
-    wanted.program = program.string();
-    return wanted;
-  }
+  RN_CHECK(choose_release(invocation, wanted));
+  if (!wanted.has_containers()) return wanted;
   RN_TRY(auto images, image_flags(invocation));
   // What the user chose by --image stays until --image says something else.
   const std::string published = wanted.registry.empty() ? "" : wanted.registry + "/";
@@ -103,13 +97,10 @@ Result<> run_release_plan(Session& session, Plan plan, const Context& context, c
   const std::string& name = context->settings.name;
   const Result<> done = session.run(std::move(plan), arguments);
   if (done) return {};
-  RN_TRY(const auto recorded, session.cluster(name));
-  const bool is_back = recorded.release == change.previous.release && recorded.program == change.previous.program &&
-                       recorded.images == change.previous.images;
-  if (!is_back)
-    return failure("RecoveryFailed", fmt::format("the {} failed: {}; it is not taken back yet, the next command goes "
-                                                 "on with that",
-                                                 what, done.error().message));
+  RN_TRY(const auto unfinished, session.state()->journal().unfinished());
+  if (std::any_of(unfinished.begin(), unfinished.end(), [&](const auto& one) { return one.cluster == name; }))
+    return failure("RecoveryFailed", fmt::format("the {} failed: {}; the next command goes on from there", what,
+                                                 done.error().message));
   const Context back = session.context(change.previous);
   const Result<> well = wait_with_progress(session, *back, std::chrono::seconds(60));
   return failure("UpgradeFailed",
@@ -141,7 +132,9 @@ Result<> run_upgrade(Invocation& invocation) {
                                     .program = have.program,
                                     .manifest = change->previous_manifest,
                                     .images = have.images,
-                                    .snapshot = {}};
+                                    .registry = have.registry,
+                                    .snapshot = {},
+                                    .shape = shape_of(have)};
   if (opened.is_dry) {
     print_plan(invocation, upgrade_plan(opened.session->context(wanted), change), wanted);
     return {};
@@ -180,6 +173,7 @@ ClusterSettings settings_before(const Invocation& invocation, const ClusterSetti
   wanted.kubernetes = have.previous->kubernetes;
   wanted.program = have.previous->program;
   wanted.images = have.previous->images;
+  wanted.registry = have.previous->registry;
   wanted.manifest = have.previous->manifest;
   wanted.previous.reset();
   if (wanted.release == invocation.environment.release) wanted.manifest.clear();  // that is what we would write
@@ -200,6 +194,11 @@ Result<> run_rollback(Invocation& invocation) {
     return failure("NoPreviousRelease",
                    fmt::format("no snapshot was taken before \"{}\" was upgraded to {}", have.name, have.release));
   const ClusterSettings wanted = settings_before(invocation, have);
+  if (!wanted.manifest.empty() && have.previous->shape != shape_of(have))
+    return failure("ReleaseDiffers",
+                   fmt::format("nodes or ports of \"{}\" have changed since its upgrade, and what it was made of then does "
+                               "not have them: a rusternetes-ctl {} can roll it back",
+                               have.name, release_text(wanted)));
   RN_TRY(const Change change, change_of(invocation, opened));
   const Context context = opened.session->context(wanted);
   PreparedRestore prepared{.task = std::make_shared<SnapshotTask>(), .dropped_revisions = {}, .kept = {}};

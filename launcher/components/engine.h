@@ -51,6 +51,7 @@ class EngineApi final : public EnginePort {
   Result<> bring_up(const EngineChoice& choice, const Manifest& manifest, const std::vector<std::string>& keys,
                     const std::filesystem::path& log_folder,
                     const std::function<void(std::size_t)>& on_up) override;
+  Result<> signal_component(const EngineChoice& choice, const std::string& id, const std::string& signal) override;
   Result<> hand_over(const EngineChoice& choice, const Manifest& manifest, const std::string& key,
                      const std::filesystem::path& log_folder) override;
   Result<std::vector<ComponentContainer>> components(const EngineChoice& choice,

@@ -153,14 +153,16 @@ Task<Result<void>> hand_one_over(engine::Engine& engine, engine::ContainerSpec s
   if (!present || wanted->is_as_described || present->state != engine::ContainerState::running)
     co_return co_await bring_one_up(engine, std::move(spec), grace_s);
   const std::string leaving = wanted->spec.name + std::string(leaving_suffix);
-  auto removed = co_await engine.remove_container_with_dependents(leaving);  // of a try before
+  auto before = co_await engine.inspect_container(leaving);  // of a try before: it has its time to end
+  if (before) {
+    auto stopped = co_await engine.stop_container(before->id, grace_s);
+    if (!stopped) co_return stopped;
+  }
+  auto removed = co_await engine.remove_container_with_dependents(leaving);
   if (!removed) co_return removed;
   auto renamed = co_await engine.rename_container(present->id, leaving);
   if (!renamed) co_return renamed;
-  const std::string id = present->id;
-  auto started = co_await make_and_start(engine, std::move(wanted->spec));
-  if (!started) co_return started;
-  co_return co_await engine.kill_container(id, "HUP");
+  co_return co_await make_and_start(engine, std::move(wanted->spec));
 }
 
 std::string label_of(const std::map<std::string, std::string>& labels, const char* key) {
@@ -300,6 +302,11 @@ Result<> EngineApi::hand_over(const EngineChoice& choice, const Manifest& manife
   if (service == nullptr) return failure("ManifestBroken", fmt::format("the manifest has no service {}", key));
   return run(hand_one_over(*engine, spec_of(manifest, *service, log_folder),
                            static_cast<int>(service->stop_grace.count())));
+}
+
+Result<> EngineApi::signal_component(const EngineChoice& choice, const std::string& id, const std::string& signal) {
+  RN_TRY(engine::Engine * engine, at(choice));
+  return run(engine->kill_container(id, signal));
 }
 
 Result<std::vector<ComponentContainer>> EngineApi::components(const EngineChoice& choice,

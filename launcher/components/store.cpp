@@ -325,6 +325,7 @@ Result<ForeignCluster> SqliteStorePort::read_foreign(const fs::path& file, const
   std::vector<StoredObject> objects;
   std::istringstream lines(*said);
   for (std::string line; std::getline(lines, line);) {
+    if (line.empty()) continue;
     boost::system::error_code error;
     const boost::json::value entry = boost::json::parse(line, error);
     if (error) return internal_error(fmt::format("{} said: {}", tool.string(), line));

@@ -131,10 +131,12 @@ class EnginePort {
   virtual Result<> bring_up(const EngineChoice& engine, const Manifest& manifest,
                             const std::vector<std::string>& keys, const std::filesystem::path& log_folder,
                             const std::function<void(std::size_t up)>& on_up) = 0;
-  // Brings one service up beside what is there of it, which gets SIGHUP then, and is_leaving() from then on. For one
-  // that shares its port with the next, so that no client is refused. The same description: nothing.
+  // Brings one service up beside what is there of it, which is_leaving() from then on and is to be told so by SIGHUP
+  // once the new one serves. For one that shares its port with the next. The same description: nothing.
   virtual Result<> hand_over(const EngineChoice& engine, const Manifest& manifest, const std::string& key,
                              const std::filesystem::path& log_folder) = 0;
+  virtual Result<> signal_component(const EngineChoice& engine, const std::string& id,
+                                    const std::string& signal) = 0;  // "HUP"
   // Every component's container, running or not.
   virtual Result<std::vector<ComponentContainer>> components(const EngineChoice& engine,
                                                              const std::string& cluster) = 0;

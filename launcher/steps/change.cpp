@@ -10,6 +10,9 @@
 #include "launcher/containers/topology.h"
 #include "launcher/drain.h"
 #include "launcher/failure.h"
+#include "launcher/hold.h"
+#include "launcher/liveness.h"
+#include "launcher/release.h"
 #include "launcher/steps/component_containers.h"
 
 namespace rusternetes::launcher {
@@ -25,16 +28,23 @@ class RememberPrevious final : public Step {
   std::string describe() const override { return "Remember what the cluster is now"; }
   Result<> apply() override { return {}; }
   Result<> undo() override {
+    RN_TRY(const Liveness liveness, look_at(*previous_));
+    if (!liveness.is_running) return write_down();  // the host was started anew: `start` does the rest
     if (!previous_->settings.has_containers()) {
       if (previous_->settings.has_own_node()) RN_CHECK(link_node(previous_)->apply());
       return restart_process(previous_)->apply();
     }
-    RN_CHECK(write_component_folders(previous_)->apply());
-    RN_CHECK(write_manifest(previous_)->apply());
+    RN_CHECK(write_down());
     return apply_manifest(previous_)->apply();
   }
 
  private:
+  Result<> write_down() {
+    if (!previous_->settings.has_containers())
+      return write_command(process_spec(*previous_).hold_file, process_words(*previous_));
+    RN_CHECK(write_component_folders(previous_)->apply());
+    return write_manifest(previous_)->apply();
+  }
   Context previous_;
 };
 

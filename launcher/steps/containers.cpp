@@ -90,6 +90,7 @@ class LoadImages final : public Step {
     return ours.empty() ? Result<>() : load(ours);
   }
   Result<> undo() override {
+    if (!context_->environment.engine.is_answering(context_->settings.engine)) return {};
     return remove_unused_images(*context_, images_of(context_->settings), kept_);
   }
 

@@ -84,7 +84,8 @@ class MigrationStep : public Step {
  public:
   MigrationStep(Context context, Change change)
       : context_(std::move(context)),
-        previous_(with_settings(context_, change ? change->previous : context_->settings)) {}
+        previous_(change ? previous_of(context_, *change) : context_),
+        original_(change ? change->previous : context_->settings) {}
 
  protected:
   Result<> end(const std::function<bool(const ComponentContainer&)>& is_meant,
@@ -93,7 +94,8 @@ class MigrationStep : public Step {
     return end_those(*context_, all, is_meant, grace);
   }
   Context context_;
-  Context previous_;  // the same with the settings of before
+  Context previous_;  // the same with the settings and the manifest of before
+  ClusterSettings original_;  // those settings as they are recorded
 };
 
 class BeginMigration final : public MigrationStep {
@@ -105,7 +107,7 @@ class BeginMigration final : public MigrationStep {
                        store_name(context_->settings));
   }
   Result<> apply() override {
-    return record(*context_, with_images_of(previous_->settings, context_->settings));
+    return record(*context_, with_images_of(original_, context_->settings));
   }
   Result<> undo() override {
     RN_CHECK(make_certificates(previous_)->apply());
@@ -115,7 +117,7 @@ class BeginMigration final : public MigrationStep {
     // Where nothing of it runs any more, `start` does the rest.
     RN_TRY(const Liveness liveness, look_at(*previous_));
     if (liveness.is_running) RN_CHECK(apply_manifest(previous_)->apply());
-    return record(*context_, previous_->settings);
+    return record(*context_, original_);
   }
 };
 

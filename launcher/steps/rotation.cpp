@@ -74,7 +74,7 @@ class ReloadComponents final : public Step {
  private:
   Result<> process() {
     RN_TRY(const Liveness liveness, look_at(*context_));
-    if (!liveness.is_running) return {};
+    if (!liveness.is_whole) return {};  // held, as after a restart of the host: `start` does the rest
     RN_CHECK(restart_process(context_)->apply());
     return wait_until_ready(*context_, gate_timeout);
   }

@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "certs/file.h"
 #include "launcher/containers/topology.h"
 #include "launcher/failure.h"
+#include "launcher/liveness.h"
 #include "launcher/manifest/manifest.h"
 #include "launcher/ports/engine_port.h"
 #include "launcher/readiness.h"
@@ -32,7 +34,8 @@ Result<> remove_program(const fs::path& program, const ClusterPaths& paths) {
 
 class KeepProgram final : public Step {
  public:
-  KeepProgram(Context context, fs::path previous) : context_(std::move(context)), previous_(std::move(previous)) {}
+  // `kept`: programs that the cluster runs or ran before; undo leaves them.
+  KeepProgram(Context context, std::set<std::string> kept) : context_(std::move(context)), kept_(std::move(kept)) {}
   std::string id() const override { return "keep-program"; }
   std::string describe() const override {
     return fmt::format("Keep a copy of rusternetes {}", context_->settings.release);
@@ -40,9 +43,14 @@ class KeepProgram final : public Step {
   Result<> apply() override {
     std::error_code ignored;
     if (fs::exists(program(), ignored)) return {};
+    const fs::path source = context_->environment.binary_dir / program().filename();
+    RN_TRY(const fs::path wanted, kept_program(source, context_->paths, context_->settings.release));
+    if (wanted != program())
+      return failure("BinaryMissing", fmt::format("the copy of rusternetes {} has gone, and {} is another one",
+                                                  context_->settings.release, source.string()));
     return context_->call("program copy", [&]() -> Result<> {
       RN_CHECK(certs::make_folder(program().parent_path(), 0700));
-      RN_CHECK(copy_to_new(context_->environment.binary_dir / program().filename(), program()));
+      RN_CHECK(copy_to_new(source, program()));
       std::error_code error;
       fs::permissions(program(), fs::perms::owner_all, error);
       return error ? Result<>(internal_error(fmt::format("chmod {}: {}", program().string(), error.message())))
@@ -50,14 +58,14 @@ class KeepProgram final : public Step {
     });
   }
   Result<> undo() override {
-    if (program() == previous_) return {};
+    if (kept_.contains(context_->settings.program)) return {};
     return context_->call("program remove", [&] { return remove_program(program(), context_->paths); });
   }
 
  private:
   fs::path program() const { return context_->settings.program; }
   Context context_;
-  fs::path previous_;
+  std::set<std::string> kept_;
 };
 
 Result<Manifest> manifest_from(const StepContext& context) {
@@ -80,9 +88,26 @@ Result<> replace(StepContext& context, const Member& member) {
 // Back to what it was. Whether it is well then is looked at when all are back: one that is not must not keep the others.
 Result<> put_back(const Context& context, const ChangeTask& change, const Member& member) {
   const Context previous = previous_of(context, change);
+  RN_TRY(const Liveness liveness, look_at(*previous));
+  if (!liveness.is_running) return {};  // the host was started anew: `start` does the rest
   RN_CHECK(replace(*previous, member));
-  if (const auto well = wait_for_component(*previous, member, change.gate_timeout); !well && context->progress != nullptr)
+  // Who has interrupted the command waits for this nevertheless.
+  Environment calm = context->environment;
+  calm.is_interrupted = [] { return false; };
+  StepContext own{calm, context->state, context->home, previous->settings, context->paths, context->progress};
+  if (const auto well = wait_for_component(own, member, change.gate_timeout); !well && context->progress != nullptr)
     context->progress->note(well.error().message);
+  return {};
+}
+
+// Whoever comes from now on comes to the other one.
+Result<> tell_leaving(StepContext& context) {
+  RN_TRY(const auto all, component_containers(context));
+  for (const ComponentContainer& one : all)
+    if (one.is_leaving() && one.is_running)
+      RN_CHECK(context.call("engine signal", [&] {
+        return context.environment.engine.signal_component(context.settings.engine, one.id, "HUP");
+      }));
   return {};
 }
 
@@ -116,8 +141,13 @@ class ReplaceComponent : public Step {
 class HandOverProxy final : public ReplaceComponent {
  public:
   using ReplaceComponent::ReplaceComponent;
+  Result<> apply() override {
+    RN_CHECK(ReplaceComponent::apply());
+    return tell_leaving(*context_);
+  }
   Result<> undo() override {
     RN_CHECK(ReplaceComponent::undo());  // there already, unless the second step was not come to
+    RN_CHECK(tell_leaving(*context_));
     return end_leaving(*context_);
   }
 };
@@ -127,6 +157,10 @@ class EndLeaving final : public ReplaceComponent {
   std::string id() const override { return "end-leaving"; }
   std::string describe() const override { return "Remove the proxy of before"; }
   Result<> apply() override { return end_leaving(*context_); }
+  Result<> undo() override {
+    RN_CHECK(ReplaceComponent::undo());
+    return tell_leaving(*context_);
+  }
 };
 
 class ReplaceProcess final : public Step {
@@ -200,9 +234,13 @@ std::vector<StepPtr> replace_components(const Context& context, const Change& ch
 }
 
 StepPtr keep_program(Context context, Change change) {
-  return std::make_unique<KeepProgram>(std::move(context), change->previous.program);
+  std::set<std::string> kept{change->previous.program};
+  if (change->previous.previous) kept.insert(change->previous.previous->program);
+  return std::make_unique<KeepProgram>(std::move(context), std::move(kept));
 }
-StepPtr keep_program(Context context) { return std::make_unique<KeepProgram>(std::move(context), fs::path()); }
+StepPtr keep_program(Context context) {
+  return std::make_unique<KeepProgram>(std::move(context), std::set<std::string>());
+}
 StepPtr replace_process(Context context, Change change) {
   return std::make_unique<ReplaceProcess>(std::move(context), std::move(change));
 }

@@ -147,7 +147,7 @@ TEST_CASE("a schedule is set, shown, changed and ended") {
   CHECK_FALSE(world.things.has("snapshots", "a"));
   REQUIRE(world.run({"snapshot", "schedule", "a", "--every", "6h"}) == 0);
   CHECK(world.things.text("snapshots", "a") ==
-        "/opt/rusternetes/rusternetes-ctl snapshot schedule a --run-due --home " + world.home().string());
+        (world.bin() / "rusternetes-ctl").string() + " snapshot schedule a --run-due --home " + world.home().string());
   CHECK(world.things.has("snapshots-unit", "a"));
   // What is started reads it.
   CHECK(world.process.recorded_when_started.find("\"everySeconds\":21600") != std::string::npos);

@@ -28,8 +28,11 @@ std::set<std::string> releases(const World& world) {
     if (!contains(name, ".node-")) out.insert(image.substr(image.rfind(':') + 1));
   }
   for (const std::string& name : world.things.names("runs")) {
-    const std::string folder = fs::path(world.things.text("runs", name)).parent_path().filename();
-    out.insert(folder.substr(0, folder.rfind('-')));
+    const fs::path program = world.things.text("runs", name);
+    const std::string folder = program.parent_path().filename();
+    const std::string release = folder.substr(0, folder.rfind('-'));
+    CHECK(certs::read_text(program).value() == "rusternetes " + release + "\n");
+    out.insert(release);
   }
   return out;
 }
@@ -76,7 +79,7 @@ TEST_CASE("one process comes to run another program, and back") {
   REQUIRE(world.run({"stop", "a"}) == 0);
   REQUIRE(world.run({"start", "a"}) == 0);
   CHECK(releases(world) == only(first));
-  CHECK(world.run({"port", "add", "a", "8080:30080"}) == 2);
+  CHECK(world.run({"port", "add", "a", "--publish", "8080:30080"}) == 2);
   CHECK(contains(world.err.str(), "[ReleaseDiffers]"));
 
   write_store(world, "100 7 first");
@@ -91,7 +94,7 @@ TEST_CASE("one process comes to run another program, and back") {
   CHECK(std::distance(fs::directory_iterator(programs), fs::directory_iterator()) == 2);
   REQUIRE(world.run({"list"}) == 0);
   CHECK(contains(world.out.str(), second));
-  REQUIRE(world.run({"port", "add", "a", "8080:30080"}) == 0);
+  REQUIRE(world.run({"port", "add", "a", "--publish", "8080:30080"}) == 0);
   REQUIRE(world.run({"upgrade", "a"}) == 0);
   CHECK(contains(world.out.str(), "runs 0.2.0 already"));
 
@@ -106,6 +109,62 @@ TEST_CASE("one process comes to run another program, and back") {
   CHECK(std::distance(fs::directory_iterator(programs), fs::directory_iterator()) == 1);
   CHECK(world.run({"rollback", "a", "--yes"}) == 3);
   CHECK(contains(world.err.str(), "[NoPreviousRelease]"));
+  delete_all(world);
+}
+
+TEST_CASE("a rollback that fails leaves the program that it was to go back to, and another one is not taken for it") {
+  World world;
+  world.set_release(first);
+  REQUIRE(world.run({"create", "a"}) == 0);
+  write_store(world, "100 7 first");
+  world.set_release(second);
+  REQUIRE(world.run({"upgrade", "a"}) == 0);
+  const fs::path before = settings_of(world).previous->program;
+  world.faults.once["restart"] = "it does not come up";
+  CHECK(world.run({"rollback", "a", "--yes"}) == 9);
+  CHECK(releases(world) == only(second));
+  CHECK(fs::exists(before));
+  REQUIRE(world.run({"rollback", "a", "--yes"}) == 0);
+  CHECK(releases(world) == only(first));
+  REQUIRE(world.run({"upgrade", "a"}) == 0);
+  fs::remove_all(before.parent_path());
+  CHECK(world.run({"rollback", "a", "--yes"}) == 9);
+  CHECK(contains(world.err.str(), "the copy of rusternetes 0.1.0 has gone"));
+  CHECK(releases(world) == only(second));
+  delete_all(world);
+}
+
+TEST_CASE("what changed in nodes since an upgrade is not undone by going back") {
+  World world;
+  world.set_release(first);
+  REQUIRE(world.run({"create", "a", "--mode", "sqlite"}) == 0);
+  write_store(world, "100 7 first");
+  world.set_release(second);
+  REQUIRE(world.run({"upgrade", "a"}) == 0);
+  REQUIRE(world.run({"node", "add", "a"}) == 0);
+  CHECK(world.run({"rollback", "a", "--yes"}) == 2);
+  CHECK(contains(world.err.str(), "[ReleaseDiffers]"));
+  CHECK(releases(world) == only(second));
+  // Its own release renders what there is now.
+  world.set_release(first);
+  REQUIRE(world.run({"rollback", "a", "--yes"}) == 0);
+  CHECK(releases(world) == only(first));
+  CHECK(world.things.has("component", "a.node-3"));
+  REQUIRE(world.run({"node", "add", "a"}) == 0);
+  delete_all(world);
+}
+
+TEST_CASE("a clone runs the release that makes it") {
+  World world;
+  world.set_release(first);
+  REQUIRE(world.run({"create", "a"}) == 0);
+  write_store(world, "100 7 first");
+  world.set_release(second);
+  REQUIRE(world.run({"clone", "b", "--from-cluster", "a"}) == 0);
+  CHECK(releases(world) == std::set<std::string>{first, second});
+  world.set_release("0.3.0");
+  REQUIRE(world.run({"restart", "b"}) == 0);
+  CHECK(releases(world) == std::set<std::string>{first, second});
   delete_all(world);
 }
 

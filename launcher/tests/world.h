@@ -253,6 +253,11 @@ class FakeEngine final : public EnginePort {
     }
     return {};
   }
+  Result<> signal_component(const EngineChoice& choice, const std::string& id, const std::string& signal) override {
+    RN_CHECK(answers(choice));
+    signals.push_back(id + " " + signal);
+    return {};
+  }
   Result<> hand_over(const EngineChoice& choice, const Manifest& manifest, const std::string& key,
                      const fs::path& logs) override {
     const ManifestService* service = manifest.find(key);
@@ -342,6 +347,7 @@ class FakeEngine final : public EnginePort {
   std::string refuses_restart;                   // key of one that cannot be restarted
   std::set<std::string> keeps_ending;            // keys of those that it starts anew all the time
   std::vector<std::string> restarted;  // in order
+  std::vector<std::string> signals;
   std::vector<std::string> replaced;   // keys of those that are made of another image, in order
 
  private:

@@ -41,7 +41,7 @@ def containers(context, cluster):
 
 
 def mode(cluster):
-    return json.loads(cluster.run_ctl("status", cluster.name, "--output", "json").stdout)["mode"]
+    return json.loads(cluster.run_ctl("status", cluster.name, "--output", "json", check=False).stdout)["mode"]
 
 
 def stores(cluster):

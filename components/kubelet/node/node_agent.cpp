@@ -136,10 +136,17 @@ Task<Result<void>> NodeAgent::ensure_registered() {
 
 Task<Result<void>> NodeAgent::report() {
   if (is_doubtful_) {
-    auto fresh = co_await client_.get(nodes, "", options_.node_name);
-    if (!fresh && !fresh.error().is("NotFound")) co_return fresh.error();
     is_doubtful_ = false;
-    if (fresh) adopt(*fresh);
+    const Document before = node_;
+    auto fresh = co_await client_.get(nodes, "", options_.node_name);
+    if (!fresh && !fresh.error().is("NotFound")) {
+      is_doubtful_ = true;
+      co_return fresh.error();
+    }
+    if (fresh && node_.is_same(before))
+      adopt(*fresh);
+    else if (fresh)
+      observe(*fresh);  // a watch event has come meanwhile
   }
   for (int attempt = 0; attempt < 5; ++attempt) {
     const Document wanted = with_status(node_, options_, input_);
@@ -158,9 +165,13 @@ Task<Result<void>> NodeAgent::report() {
       node_ = {};
     }
     if (!updated.error().is("Conflict")) co_return updated.error();
+    const Document before = node_;
     auto fresh = co_await client_.get(nodes, "", options_.node_name);
     if (!fresh) co_return fresh.error();
-    adopt(*fresh);
+    if (node_.is_same(before))
+      adopt(*fresh);
+    else
+      observe(*fresh);
   }
   co_return internal_error("the Node changes faster than its status can be written");
 }

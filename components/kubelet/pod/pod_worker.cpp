@@ -247,13 +247,19 @@ void PodWorker::note_back_off(const PodActions& actions) {
 // The Pod as the api-server has it now.
 Task<Result<void>> PodWorker::read_again() {
   const std::string name_space(view().metadata().namespace_()), name(view().metadata().name());
+  is_doubtful_ = false;
+  const Document before = pod_;
   auto fresh = co_await context_.client.get(pods, name_space, name);
-  if (!fresh && !fresh.error().is("NotFound")) co_return fresh.error();
+  if (!fresh && !fresh.error().is("NotFound")) {
+    is_doubtful_ = true;
+    co_return fresh.error();
+  }
   if (!fresh || client::uid_of(*fresh) != uid_)
     is_removed_ = true;  // gone, or another one of that name
-  else
+  else if (pod_.is_same(before) || is_newer(*fresh, pod_))
     pod_ = *fresh;
-  is_doubtful_ = false;
+  else
+    is_doubtful_ = true;  // a watch event has come meanwhile: which of them is older?
   wake_.set();  // its watch event will be no news any more
   co_return Result<void>{};
 }
