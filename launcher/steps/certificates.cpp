@@ -1,11 +1,14 @@
 // Steps that make the PKI and the kubeconfigs of the cluster's folder.
 #include <fmt/format.h>
 
+#include <set>
+
 #include "certs/file.h"
 #include "certs/kubeconfig.h"
 #include "certs/pki.h"
 #include "launcher/containers/topology.h"
 #include "launcher/steps/steps.h"
+#include "launcher/steps/store_places.h"
 
 namespace rusternetes::launcher {
 namespace {
@@ -105,6 +108,21 @@ Result<certs::PkiOptions> pki_options(const ClusterSettings& settings) {
   options.api_server_names.push_back(settings.bind_address);
   options.service_cidr = joined(settings.service_cidrs);
   return options;
+}
+
+Result<> remove_other_leaves(StepContext& context, const ClusterSettings& settings,
+                             const ClusterSettings& kept) {
+  std::set<std::string> needed;
+  RN_TRY(const certs::PkiOptions kept_options, container_pki(kept));
+  RN_TRY(const auto kept_leaves, certs::cluster_leaves(kept_options));
+  for (const certs::PkiLeaf& leaf : kept_leaves) needed.insert(leaf.file);
+  RN_TRY(const certs::PkiOptions options, container_pki(settings));
+  RN_TRY(const auto leaves, certs::cluster_leaves(options));
+  for (const certs::PkiLeaf& leaf : leaves)
+    if (!needed.contains(leaf.file))
+      for (const char* suffix : {".crt", ".key"})
+        RN_CHECK(remove_tree(context.paths.pki() / (leaf.file + suffix)));
+  return {};
 }
 
 StepPtr make_certificates(Context context) { return std::make_unique<MakeCertificates>(std::move(context)); }

@@ -108,6 +108,9 @@ class RemoveNode final : public Step {
     RN_CHECK(end({"kubelet", "kube-proxy"}));
     RN_CHECK(remove_pod_containers(*context_, change_->removed_node));
     RN_CHECK(end({"node"}));
+    ClusterSettings kept = context_->settings;
+    std::erase_if(kept.nodes, [&](const NodeSettings& one) { return one.name == change_->removed_node; });
+    RN_CHECK(remove_other_leaves(*context_, context_->settings, kept));
     return context_->call("api delete-node", [&] { return delete_node(*context_, change_->removed_node); });
   }
 

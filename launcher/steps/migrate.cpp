@@ -64,22 +64,6 @@ ClusterSettings with_images_of(ClusterSettings settings, const ClusterSettings& 
   return settings;
 }
 
-// Leaves that `settings` has and `kept` lacks: nobody would renew them.
-Result<> remove_other_leaves(StepContext& context, const ClusterSettings& settings,
-                             const ClusterSettings& kept) {
-  std::set<std::string> needed;
-  RN_TRY(const certs::PkiOptions kept_options, container_pki(kept));
-  RN_TRY(const auto kept_leaves, certs::cluster_leaves(kept_options));
-  for (const certs::PkiLeaf& leaf : kept_leaves) needed.insert(leaf.file);
-  RN_TRY(const certs::PkiOptions options, container_pki(settings));
-  RN_TRY(const auto leaves, certs::cluster_leaves(options));
-  for (const certs::PkiLeaf& leaf : leaves)
-    if (!needed.contains(leaf.file))
-      for (const char* suffix : {".crt", ".key"})
-        RN_CHECK(remove_tree(context.paths.pki() / (leaf.file + suffix)));
-  return {};
-}
-
 class MigrationStep : public Step {
  public:
   MigrationStep(Context context, Change change)

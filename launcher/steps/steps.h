@@ -50,6 +50,9 @@ StepPtr remove_folder(Context context);
 // certificates.cpp
 StepPtr make_certificates(Context context);
 StepPtr write_kubeconfigs(Context context);
+// Removes leaves that `settings` has and `kept` lacks: nobody would renew them, and one that an authority of before has
+// signed would be in the way of the next of its name. Of clusters of containers.
+Result<> remove_other_leaves(StepContext& context, const ClusterSettings& settings, const ClusterSettings& kept);
 StepPtr rotate_certificates(Context context);  // every leaf anew, with a new key
 // What the cluster's certificates have to be good for.
 Result<certs::PkiOptions> pki_options(const ClusterSettings& settings);

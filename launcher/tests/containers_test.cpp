@@ -369,6 +369,9 @@ TEST_CASE("nodes are added to a running cluster, and removed once their Pods hav
   CHECK_FALSE(world.things.has("component", "a.node-2"));
   CHECK_FALSE(world.things.has("component", "a.kubelet-2"));
   CHECK_FALSE(fs::exists(root / "components/kubelet-2"));
+  // Nobody would renew it, and the next node of that name gets its own.
+  for (const auto& entry : fs::directory_iterator(root / "pki"))
+    CHECK_FALSE(contains(entry.path().filename().string(), "node-2"));
   CHECK(world.http.deleted_nodes == std::vector<std::string>{"node-2"});
   CHECK(world.run({"status", "a"}) == 0);
   CHECK(contains(world.out.str(), "3 of 3"));
