@@ -97,6 +97,10 @@ TEST_CASE("one process comes to run another program, and back") {
   REQUIRE(world.run({"port", "add", "a", "--publish", "8080:30080"}) == 0);
   REQUIRE(world.run({"upgrade", "a"}) == 0);
   CHECK(contains(world.out.str(), "runs 0.2.0 already"));
+  // The command of before does not have the port.
+  CHECK(world.run({"rollback", "a", "--yes"}) == 2);
+  CHECK(contains(world.err.str(), "[ReleaseDiffers]"));
+  REQUIRE(world.run({"port", "remove", "a", "--publish", "8080:30080"}) == 0);
 
   write_store(world, "160 9 second");
   world.http.revision = "160";
