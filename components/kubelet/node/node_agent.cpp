@@ -134,19 +134,26 @@ Task<Result<void>> NodeAgent::ensure_registered() {
   co_return Result<void>{};
 }
 
+// The Node as the api-server has it now.
+Task<Result<void>> NodeAgent::read_again() {
+  is_doubtful_ = false;
+  const Document before = node_;
+  auto fresh = co_await client_.get(nodes, "", options_.node_name);
+  if (!fresh) {
+    is_doubtful_ = !fresh.error().is("NotFound");
+    co_return fresh.error();
+  }
+  if (node_.is_same(before))
+    adopt(*fresh);
+  else
+    observe(*fresh);  // a watch event has come meanwhile
+  co_return Result<void>{};
+}
+
 Task<Result<void>> NodeAgent::report() {
   if (is_doubtful_) {
-    is_doubtful_ = false;
-    const Document before = node_;
-    auto fresh = co_await client_.get(nodes, "", options_.node_name);
-    if (!fresh && !fresh.error().is("NotFound")) {
-      is_doubtful_ = true;
-      co_return fresh.error();
-    }
-    if (fresh && node_.is_same(before))
-      adopt(*fresh);
-    else if (fresh)
-      observe(*fresh);  // a watch event has come meanwhile
+    auto read = co_await read_again();
+    if (!read && !read.error().is("NotFound")) co_return read.error();
   }
   for (int attempt = 0; attempt < 5; ++attempt) {
     const Document wanted = with_status(node_, options_, input_);
@@ -165,13 +172,7 @@ Task<Result<void>> NodeAgent::report() {
       node_ = {};
     }
     if (!updated.error().is("Conflict")) co_return updated.error();
-    const Document before = node_;
-    auto fresh = co_await client_.get(nodes, "", options_.node_name);
-    if (!fresh) co_return fresh.error();
-    if (node_.is_same(before))
-      adopt(*fresh);
-    else
-      observe(*fresh);
+    RN_CO_CHECK(co_await read_again());
   }
   co_return internal_error("the Node changes faster than its status can be written");
 }

@@ -37,6 +37,7 @@ class NodeAgent {
 
  private:
   void adopt(Document node);
+  Task<Result<void>> read_again();
   Task<> keep_status();
   Task<> keep_lease();
   Task<Result<void>> measure();
