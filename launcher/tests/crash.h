@@ -27,6 +27,13 @@ inline bool crashes_at(World& world, const Words& words, int n) {
   return code == 137;
 }
 
+inline void delete_and_check(World& world, const Words& words = {"delete", "a", "--yes"}) {
+  const int code = world.run(words);
+  INFO(world.err.str());
+  REQUIRE(code == 0);
+  world.check_nothing_is_left();
+}
+
 // What the next command said about the interrupted one. Nothing is said when nothing had been journaled.
 inline std::string verdict(World& world) {
   const std::string text = world.err.str();

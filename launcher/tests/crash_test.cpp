@@ -28,11 +28,6 @@ void check_is_stopped(World& world) {
   CHECK(world.run({"status", "a"}) == 9);
 }
 
-void delete_and_check(World& world) {
-  REQUIRE(world.run({"delete", "a", "--yes"}) == 0);
-  world.check_nothing_is_left();
-}
-
 }  // namespace
 
 TEST_CASE("a create killed anywhere is finished or undone by the next command, which says so") {

@@ -20,11 +20,6 @@ std::string schedule_of(World& world) {
   return shown.is_null() ? "none" : std::string(shown.at("every").as_string());
 }
 
-void delete_and_check(World& world) {
-  REQUIRE(world.run({"delete", "a", "--yes", "--snapshots"}) == 0);
-  world.check_nothing_is_left();
-}
-
 }  // namespace
 
 TEST_CASE("a schedule that is set, changed or ended is what it was or what it becomes, killed anywhere") {
@@ -53,7 +48,7 @@ TEST_CASE("a schedule that is set, changed or ended is what it was or what it be
     if (said.empty() && n > 2) CHECK(is == change.after);
     CHECK(said != "finished");
     CHECK(world.run({"status", "a"}) == 0);
-    delete_and_check(world);
+    delete_and_check(world, {"delete", "a", "--yes", "--snapshots"});
   }
   CHECK(n > 8);
   CHECK(verdicts["undone"] >= 6);
@@ -66,7 +61,7 @@ TEST_CASE("delete right after a schedule was killed leaves nothing") {
     REQUIRE(world.run({"create", "a"}) == 0);
     if (!crashes_at(world, {"snapshot", "schedule", "a", "--every", "6h"}, n)) break;
     INFO("killed at point " << n);
-    delete_and_check(world);
+    delete_and_check(world, {"delete", "a", "--yes", "--snapshots"});
   }
 }
 
@@ -88,7 +83,7 @@ TEST_CASE("stop, start and delete of a cluster with a schedule killed anywhere k
       const bool is_stopped = world.run({"status", "a"}) == 9;
       CHECK(world.things.has("snapshots", "a") == !is_stopped);
       CHECK(world.things.has("snapshots-unit", "a") == !is_stopped);
-      delete_and_check(world);
+      delete_and_check(world, {"delete", "a", "--yes", "--snapshots"});
     }
     CHECK(n > 15);
   }
@@ -119,7 +114,7 @@ TEST_CASE(
     const auto shown = boost::json::parse(world.out.str()).at("schedule");
     CHECK(shown.at("failures") == 0);
     shown_last += shown.at("lastId").as_string() == known[0].id.c_str();
-    delete_and_check(world);
+    delete_and_check(world, {"delete", "a", "--yes", "--snapshots"});
   }
   CHECK(n > 15);
   CHECK(shown_last == n - 1);
@@ -145,7 +140,7 @@ TEST_CASE("a schedule's own run finishes what was cut off, also when that ends t
       if (std::string(word) == "stop") {
         CHECK(world.out.str().find("skipped: the cluster is stopped") != std::string::npos);
         REQUIRE(world.run({"status", "a"}) == 9);
-        delete_and_check(world);
+        delete_and_check(world, {"delete", "a", "--yes", "--snapshots"});
       } else {
         CHECK(world.out.str().find("there is no cluster") != std::string::npos);
         world.check_nothing_is_left();

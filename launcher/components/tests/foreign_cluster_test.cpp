@@ -9,27 +9,14 @@
 #include "apimachinery/json.h"
 #include "apimachinery/protobuf.h"
 #include "apimachinery/registry.h"
+#include "stores.h"
 
 using namespace rusternetes;
 using namespace rusternetes::launcher;
+using namespace rusternetes::testing;
 namespace api = rusternetes::apimachinery;
 
 namespace {
-
-// As that store has it.
-std::string packed(const std::string& text) {
-  const boost::json::value parsed = boost::json::parse(text);
-  const std::string version(parsed.at("apiVersion").as_string()), kind(parsed.at("kind").as_string());
-  const auto* found = api::Registry::builtin()->find_kind(version, kind);
-  REQUIRE(found != nullptr);
-  api::Arena arena;
-  const auto value = api::decode_json(arena, text, *found->type);
-  REQUIRE(value);
-  std::string body;
-  api::encode_protobuf(body, &*value, *found->type);
-  return api::protobuf_envelope_head(version, kind, body.size()) + body +
-         std::string(api::protobuf_envelope_tail());
-}
 
 // Of no kind of ours; its body is never read.
 std::string packed_as(const std::string& version, const std::string& kind) {
@@ -42,7 +29,7 @@ StoredObject object(std::string key, std::string value) {
 
 const std::string& config_map() {
   static const std::string value =
-      packed(R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}})");
+      packed_object(R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}})");
   return value;
 }
 
@@ -70,7 +57,7 @@ TEST_CASE("what people made comes along") {
       R"({"kind":"APIService","spec":{"service":{"name":"metrics-server","namespace":"kube-system"}}})"));
   CHECK_FALSE(
       is_left("/registry/ranges/servicenodeports",
-              packed(R"({"apiVersion":"v1","kind":"RangeAllocation","range":"30000-32767","data":""})")));
+              packed_object(R"({"apiVersion":"v1","kind":"RangeAllocation","range":"30000-32767","data":""})")));
 }
 
 TEST_CASE("nodes, and what runs on them or lets more join, stay behind") {
@@ -88,7 +75,7 @@ TEST_CASE("nodes, and what runs on them or lets more join, stay behind") {
   CHECK(is_left("/registry/apiregistration.k8s.io/apiservices/v1.apps",
                 R"({"kind":"APIService","spec":{"group":"apps"}})"));
   CHECK(is_left("/registry/ranges/servicenodeports",
-                packed(R"({"apiVersion":"v1","kind":"RangeAllocation","range":"20000-22767","data":""})")));
+                packed_object(R"({"apiVersion":"v1","kind":"RangeAllocation","range":"20000-22767","data":""})")));
 }
 
 TEST_CASE("an encrypted object is refused, whichever it is") {
@@ -119,9 +106,9 @@ TEST_CASE("an object in a version that is not served is refused, unless it is ma
 
 TEST_CASE("the Services' range is what the ServiceCIDR says, or else what kubeadm was given") {
   const auto cidr =
-      object("/registry/servicecidrs/kubernetes", packed(R"({"apiVersion":"networking.k8s.io/v1",
+      object("/registry/servicecidrs/kubernetes", packed_object(R"({"apiVersion":"networking.k8s.io/v1",
     "kind":"ServiceCIDR","metadata":{"name":"kubernetes"},"spec":{"cidrs":["fd00::/112","10.32.0.0/16"]}})"));
-  const auto kubeadm = object("/registry/configmaps/kube-system/kubeadm-config", packed(R"({"apiVersion":"v1",
+  const auto kubeadm = object("/registry/configmaps/kube-system/kubeadm-config", packed_object(R"({"apiVersion":"v1",
     "kind":"ConfigMap","metadata":{"name":"kubeadm-config"},"data":{"ClusterConfiguration":
     "networking:\n  dnsDomain: cluster.local\n  podSubnet: 10.244.0.0/16\n  serviceSubnet: 10.96.0.0/12\nscheduler: {}\n"}})"));
   CHECK(tell_of({cidr, kubeadm})->service_cidrs == std::vector<std::string>{"10.32.0.0/16"});

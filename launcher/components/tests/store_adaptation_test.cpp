@@ -14,9 +14,11 @@
 #include "apimachinery/json.h"
 #include "apimachinery/protobuf.h"
 #include "apimachinery/registry.h"
+#include "stores.h"
 
 using namespace rusternetes;
 using namespace rusternetes::launcher;
+using namespace rusternetes::testing;
 namespace json = boost::json;
 namespace api = rusternetes::apimachinery;
 
@@ -30,17 +32,7 @@ StoredObject object(std::string key, const std::string& text) {
 
 // As the store has it: protobuf.
 StoredObject packed(std::string key, const std::string& text) {
-  const json::value parsed = json::parse(text);
-  const std::string version(parsed.at("apiVersion").as_string()), kind(parsed.at("kind").as_string());
-  const auto* found = api::Registry::builtin()->find_kind(version, kind);
-  REQUIRE(found != nullptr);
-  api::Arena arena;
-  const auto value = api::decode_json(arena, text, *found->type);
-  REQUIRE(value);
-  std::string body;
-  api::encode_protobuf(body, &*value, *found->type);
-  return object(std::move(key), api::protobuf_envelope_head(version, kind, body.size()) + body +
-                                    std::string(api::protobuf_envelope_tail()));
+  return object(std::move(key), packed_object(text));
 }
 
 StoredObject service(const std::string& name, const std::string& address, const std::string& more = "") {

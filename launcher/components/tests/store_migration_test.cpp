@@ -12,16 +12,13 @@
 #include <map>
 #include <thread>
 
-#include "apimachinery/json.h"
-#include "apimachinery/protobuf.h"
-#include "apimachinery/registry.h"
 #include "launcher/components/store.h"
-#include "storage/blocking.h"
-#include "storage/sqlite/sqlite_store.h"
+#include "stores.h"
 #include "support/folder.h"
 
 using namespace rusternetes;
 using namespace rusternetes::launcher;
+using namespace rusternetes::testing;
 using storage::sqlite::SqliteStore;
 namespace fs = std::filesystem;
 namespace api = rusternetes::apimachinery;
@@ -29,24 +26,6 @@ namespace api = rusternetes::apimachinery;
 namespace {
 
 const fs::path rhino = fs::path(RUSTERNETES_BINARY_DIR) / "rhino", etcd = "/usr/bin/etcd";
-
-std::unique_ptr<SqliteStore> open_store(const fs::path& path) {
-  storage::sqlite::StoreOptions options;
-  options.path = path.string();
-  auto store = SqliteStore::open(std::move(options));
-  REQUIRE(store);
-  return std::move(store).value();
-}
-
-void put(SqliteStore& store, const std::string& key, const std::string& value) {
-  storage::TxnRequest request;
-  storage::PutRequest one;
-  one.key = key;
-  one.value = std::make_shared<const std::string>(value);
-  request.success.emplace_back(one);
-  REQUIRE(storage::blocking_call<storage::TxnResponse>(
-      [&](auto done) { store.txn(std::move(request), std::move(done)); }));
-}
 
 // "value@mod_revision" of every key.
 std::map<std::string, std::string> contents(const fs::path& file) {
@@ -78,16 +57,8 @@ int run(const std::vector<std::string>& words) {
 }
 
 std::string config_map(const std::string& name) {
-  const std::string text =
-      fmt::format(R"({{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"{}"}}}})", name);
-  const auto* kind = api::Registry::builtin()->find_kind("v1", "ConfigMap");
-  api::Arena arena;
-  const auto value = api::decode_json(arena, text, *kind->type);
-  REQUIRE(value);
-  std::string body;
-  api::encode_protobuf(body, &*value, *kind->type);
-  return api::protobuf_envelope_head("v1", "ConfigMap", body.size()) + body +
-         std::string(api::protobuf_envelope_tail());
+  return packed_object(
+      fmt::format(R"({{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"{}"}}}})", name));
 }
 
 }  // namespace

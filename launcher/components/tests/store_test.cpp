@@ -11,34 +11,16 @@
 #include <thread>
 
 #include "certs/file.h"
-#include "storage/blocking.h"
-#include "storage/sqlite/sqlite_store.h"
+#include "stores.h"
 #include "support/folder.h"
 
 using namespace rusternetes;
 using namespace rusternetes::launcher;
+using namespace rusternetes::testing;
 using storage::sqlite::SqliteStore;
 namespace fs = std::filesystem;
 
 namespace {
-
-std::unique_ptr<SqliteStore> open_store(const fs::path& path) {
-  storage::sqlite::StoreOptions options;
-  options.path = path.string();
-  auto store = SqliteStore::open(std::move(options));
-  REQUIRE(store);
-  return std::move(store).value();
-}
-
-void put(SqliteStore& store, const std::string& key, const std::string& value) {
-  storage::TxnRequest request;
-  storage::PutRequest one;
-  one.key = key;
-  one.value = std::make_shared<const std::string>(value);
-  request.success.emplace_back(one);
-  REQUIRE(storage::blocking_call<storage::TxnResponse>(
-      [&](auto done) { store.txn(std::move(request), std::move(done)); }));
-}
 
 // Answers one request with these bytes, as they are.
 class OneAnswer {
