@@ -171,8 +171,6 @@ class Runner:
         functions = [(f"{stem}.{key[len('test_'):]}", value) for key, value in vars(module).items()
                      if key.startswith("test_") and callable(value)]
         functions = [(name, value) for name, value in functions if re.search(only, name)]
-        if not only:
-            functions = [(name, value) for name, value in functions if not is_others_turn(value, self.context.engine)]
         if not functions:
             return
         self.context.state = {}
@@ -182,7 +180,10 @@ class Runner:
             result, reason, trace = call(module.setup, self.context, self.context.seconds(300))
         if result == PASSED:
             for name, function in functions:
-                self.run_function(name, function)
+                if not only and is_others_turn(function, self.context.engine):
+                    self.report(name, SKIPPED, "with this seed it is the other engine's turn", "", time.monotonic())
+                else:
+                    self.run_function(name, function)
         else:
             # Without its setup no test of the file has run: each counts as what the setup came to.
             for name, _ in functions:
