@@ -205,7 +205,7 @@ Plan rollback_plan(const Context& context, const Change& change, const Task& tas
   Plan plan{.kind = "rollback", .cluster = context->settings.name, .steps = {}};
   add_release_steps(context, change, plan, true);
   plan.point_of_no_return = static_cast<int>(plan.steps.size());
-  if (!task->file.empty()) add_restore_steps(context, task, plan);
+  if (!task->file.empty()) add_restore_steps(context, task, plan);  // only with its store in place there is no way back
   finish_release(context, change, plan);
   return plan;
 }
@@ -268,7 +268,7 @@ Plan migrate_plan(const Context& context, const Change& change) {
   Plan plan{.kind = "migrate", .cluster = context->settings.name, .steps = {}};
   auto add = [&](StepPtr step) { plan.steps.push_back(std::move(step)); };
   add(begin_migration(context, change));
-  add(load_new_images(context, change));
+  add(load_images(context, change->previous));
   add(end_api_servers(context));
   add(stage_store(context, change));
   add(end_old_store(context, change));

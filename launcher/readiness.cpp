@@ -14,6 +14,7 @@
 
 #include "certs/pki.h"
 #include "launcher/api_request.h"
+#include "launcher/component_health.h"
 #include "launcher/failure.h"
 #include "launcher/ports/http_port.h"
 #include "launcher/ports/process_port.h"
@@ -251,6 +252,14 @@ Result<> wait_until_ready(StepContext& context, milliseconds timeout) {
       return failure("ProcessFailed", "the supervisor of the cluster ended");
     }
   }
+}
+
+std::string what_is_wrong(StepContext& context, const Liveness& liveness) {
+  const auto health = ask_components(context, liveness);
+  for (const ComponentProblem& one : component_problems(context.settings, liveness, health))
+    if (one.is_serious) return fmt::format("{} {}", one.key, one.problem);
+  const ClusterHealth cluster = cluster_health(context, liveness);
+  return cluster.is_api_ready && cluster.is_node_ready ? std::string() : cluster.message;
 }
 
 }  // namespace rusternetes::launcher

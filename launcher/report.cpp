@@ -55,6 +55,11 @@ std::string date_text(SystemTime time) {
                      parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
 }
 
+std::int64_t elapsed_ms(const Invocation& invocation, SteadyTime started) {
+  const auto elapsed = invocation.environment.clock.steady_now() - started;
+  return std::chrono::duration_cast<std::chrono::milliseconds>(elapsed).count();
+}
+
 Result<> check_runs(Session& session, StepContext& context) {
   const std::string& name = context.settings.name;
   RN_TRY(const Liveness liveness, look_at(context));

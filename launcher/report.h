@@ -3,6 +3,7 @@
 
 #include <boost/json/fwd.hpp>
 #include <chrono>
+#include <cstdint>
 #include <string>
 
 #include "launcher/session.h"
@@ -14,6 +15,9 @@ boost::json::object describe_json(const ClusterSettings& settings);
 std::string date_text(SystemTime time);
 // ClusterStopped for a cluster whose process does not run.
 Result<> check_runs(Session& session, StepContext& context);
+
+// Since `started`, by the clock that is never set.
+std::int64_t elapsed_ms(const Invocation& invocation, SteadyTime started);
 
 // The steps of a plan, and the manifest if there is one, for --dry-run.
 void print_plan(const Invocation& invocation, const Plan& plan, const ClusterSettings& settings,

@@ -4,14 +4,19 @@
 
 namespace rusternetes::launcher {
 
-Result<OpenedCluster> open_running(Invocation& invocation) {
+Result<OpenedCluster> open_cluster(Invocation& invocation) {
   OpenedCluster out;
   out.is_dry = invocation.has("--dry-run");
   RN_TRY(out.session,
          Session::open(invocation, out.is_dry ? Session::Access::look : Session::Access::change));
   RN_TRY(out.settings, out.session->cluster(invocation.name));
   RN_CHECK(out.session->check_recovered(out.settings.name));
-  if (!out.is_dry) RN_CHECK(check_runs(*out.session, *out.session->context(out.settings)));
+  return out;
+}
+
+Result<OpenedCluster> open_running(Invocation& invocation) {
+  RN_TRY(OpenedCluster out, open_cluster(invocation));
+  if (!out.is_dry) RN_CHECK(check_runs(*out.session, *out.context()));
   return out;
 }
 

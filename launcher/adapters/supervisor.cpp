@@ -31,8 +31,6 @@ namespace json = boost::json;
 using std::chrono::milliseconds;
 
 constexpr std::chrono::seconds start_patience{10};
-// What a timed child may take to give up what it is at.
-constexpr std::chrono::seconds another_grace{20};
 
 class Descriptor {
  public:

@@ -1,6 +1,7 @@
 #pragma once
 // ProcessPort on the `supervisor` program, started by us or, where systemd is PID 1, by a unit.
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -12,6 +13,9 @@ namespace rusternetes::launcher {
 // The supervisor's whole command line: it starts rusternetes-ctl as the holder of the cluster's process, or a
 // timed child.
 std::vector<std::string> supervisor_command(const ProcessSpec& spec);
+
+// What a timed child may take to give up what it is at, before another one takes its place.
+inline constexpr std::chrono::seconds another_grace{20};
 
 // A session of its own, so that it outlives the command and its terminal.
 class SupervisorPort : public ProcessPort {

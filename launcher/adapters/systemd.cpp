@@ -18,8 +18,6 @@ namespace {
 
 // How long systemd may take to start the unit.
 constexpr std::chrono::seconds start_patience{20};
-// What a timed child may take to give up what it is at.
-constexpr std::chrono::seconds another_grace{20};
 
 // A word of ExecStart=: systemd's quoting, with its specifiers (%) and variables ($) taken literally.
 std::string quoted(const std::string& word) {

@@ -12,6 +12,7 @@
 #include "launcher/liveness.h"
 #include "launcher/report.h"
 #include "launcher/rotation.h"
+#include "launcher/running.h"
 #include "launcher/session.h"
 
 namespace rusternetes::launcher {
@@ -151,20 +152,18 @@ Result<> run_check(Invocation& invocation) {
 Result<> run_rotate(Invocation& invocation) {
   if (asks_for_authorities(invocation)) return run_rotate_authorities(invocation);
   RN_TRY(const std::chrono::milliseconds wait, wait_flag(invocation));
-  const bool is_dry = invocation.has("--dry-run");
-  RN_TRY(auto session, Session::open(invocation, is_dry ? Session::Access::look : Session::Access::change));
-  RN_TRY(const ClusterSettings settings, session->cluster(invocation.name));
-  RN_CHECK(session->check_recovered(settings.name));
-  const Context context = session->context(settings);
-  if (is_dry) {
+  RN_TRY(const OpenedCluster opened, open_cluster(invocation));
+  const ClusterSettings& settings = opened.settings;
+  const Context context = opened.context();
+  if (opened.is_dry) {
     print_plan(invocation, rotate_plan(context), settings);
     return {};
   }
   // A stopped cluster gets them, too, and uses them once it is started.
   RN_TRY(const Liveness liveness, look_at(*context));
-  RN_CHECK(session->run(rotate_plan(context), settings));
+  RN_CHECK(opened.session->run(rotate_plan(context), settings));
   const bool is_waiting = wait.count() > 0 && liveness.is_running;
-  if (is_waiting) RN_CHECK(wait_with_progress(*session, *context, wait));
+  if (is_waiting) RN_CHECK(wait_with_progress(*opened.session, *context, wait));
   invocation.print(
       fmt::format(
           "The certificates of \"{}\" are new{}. Copies of its kubeconfig elsewhere keep working until "

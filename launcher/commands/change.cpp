@@ -21,7 +21,7 @@ namespace {
 // The new manifest is one of this release.
 Result<OpenedCluster> open_changeable(Invocation& invocation) {
   RN_TRY(OpenedCluster opened, open_running(invocation));
-  RN_CHECK(check_this_release(*opened.session->context(opened.settings),
+  RN_CHECK(check_this_release(*opened.context(),
                               fmt::format("{} {}", invocation.command.word, invocation.command.subword)));
   return opened;
 }
@@ -31,7 +31,7 @@ Result<> change(Invocation& invocation, OpenedCluster& opened, const ClusterSett
                 const std::string& done) {
   RN_TRY(const std::chrono::milliseconds wait, wait_flag(invocation));
   task.previous = opened.settings;
-  RN_TRY(task.previous_manifest, kept_manifest(*opened.session->context(opened.settings)));
+  RN_TRY(task.previous_manifest, kept_manifest(*opened.context()));
   const auto shared = std::make_shared<ChangeTask>(std::move(task));
   const Context context = opened.session->context(wanted);
   if (opened.is_dry) {
@@ -96,7 +96,7 @@ Result<> run_node_remove(Invocation& invocation) {
   task.removed_node = node;
   task.drain_timeout = *timeout;
   if (!opened.is_dry && !invocation.has("--force")) {
-    RN_TRY(const auto bare, bare_pods(*opened.session->context(opened.settings), node));
+    RN_TRY(const auto bare, bare_pods(*opened.context(), node));
     if (!bare.empty())
       return failure("BarePods",
                      fmt::format("nothing would make {} again, which {} on {}", joined(bare, ", "),

@@ -171,9 +171,7 @@ Result<> make_cluster_of(Invocation& invocation, Session& session, NewClusterSou
   }
   RN_CHECK(session.run(clone_plan(context, task), plan_arguments(settings, *task)));
   if (wait.count() > 0) RN_CHECK(wait_with_progress(session, *context, wait));
-  const auto elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(
-                           invocation.environment.clock.steady_now() - started)
-                           .count();
+  const std::int64_t elapsed = elapsed_ms(invocation, started);
   invocation.print(
       fmt::format("Cluster \"{}\" is {} with {} ({:.1f} s).\n", settings.name,
                   wait.count() > 0 ? "ready" : "starting", source.text, static_cast<double>(elapsed) / 1000),

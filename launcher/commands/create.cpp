@@ -18,9 +18,7 @@ void print_created(const Invocation& invocation, const ClusterSettings& settings
                    const ClusterRequest& request, SteadyTime started, std::string_view verb,
                    bool is_created) {
   const bool is_ready = request.wait.count() > 0;
-  const auto elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(
-                           invocation.environment.clock.steady_now() - started)
-                           .count();
+  const std::int64_t elapsed = elapsed_ms(invocation, started);
   invocation.print(fmt::format("Cluster \"{}\" {} {} ({:.1f} s). Try: kubectl get nodes\n", settings.name,
                                verb, is_ready ? "ready" : "starting", static_cast<double>(elapsed) / 1000),
                    boost::json::serialize(boost::json::object{{"cluster", describe_json(settings)},

@@ -155,9 +155,7 @@ Result<> run_migrate(Invocation& invocation) {
   }
   RN_CHECK(session.run(migrate_plan(context, task), change_arguments(wanted, *task)));
   if (wait.count() > 0) RN_CHECK(wait_with_progress(session, *context, wait));
-  const auto elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(
-                           invocation.environment.clock.steady_now() - started)
-                           .count();
+  const std::int64_t elapsed = elapsed_ms(invocation, started);
   std::string text =
       fmt::format("Cluster \"{}\" is {} now ({:.1f} s){}.\n", wanted.name, text_of(wanted),
                   static_cast<double>(elapsed) / 1000, wait.count() > 0 ? "" : "; it is starting");

@@ -6,6 +6,7 @@
 
 #include "launcher/failure.h"
 #include "launcher/report.h"
+#include "launcher/running.h"
 #include "launcher/session.h"
 
 namespace rusternetes::launcher {
@@ -13,18 +14,16 @@ namespace {
 
 Result<> run_restart(Invocation& invocation) {
   RN_TRY(const std::chrono::milliseconds wait, wait_flag(invocation));
-  const bool is_dry = invocation.has("--dry-run");
-  RN_TRY(auto session, Session::open(invocation, is_dry ? Session::Access::look : Session::Access::change));
-  RN_TRY(const ClusterSettings settings, session->cluster(invocation.name));
-  RN_CHECK(session->check_recovered(settings.name));
-  const Context context = session->context(settings);
-  if (is_dry) {
+  RN_TRY(const OpenedCluster opened, open_cluster(invocation));
+  const ClusterSettings& settings = opened.settings;
+  const Context context = opened.context();
+  if (opened.is_dry) {
     print_plan(invocation, restart_plan(context), settings);
     return {};
   }
-  RN_CHECK(check_runs(*session, *context));
-  RN_CHECK(session->run(restart_plan(context), settings));
-  if (wait.count() > 0) RN_CHECK(wait_with_progress(*session, *context, wait));
+  RN_CHECK(check_runs(*opened.session, *context));
+  RN_CHECK(opened.session->run(restart_plan(context), settings));
+  if (wait.count() > 0) RN_CHECK(wait_with_progress(*opened.session, *context, wait));
   invocation.print(
       fmt::format("Cluster \"{}\" is {}. Its Pods ran on.\n", settings.name,
                   wait.count() > 0 ? "ready again" : "starting"),

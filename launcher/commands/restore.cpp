@@ -160,9 +160,7 @@ Result<> restore_into(Invocation& invocation, Session& session, const ClusterSet
   RN_CHECK(session.run(restore_plan(context, prepared.task), plan_arguments(settings, *prepared.task)));
   const bool is_waiting = prepared.was_running && wait.count() > 0;
   if (is_waiting) RN_CHECK(wait_with_progress(session, *context, wait));
-  const auto elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(
-                           invocation.environment.clock.steady_now() - started)
-                           .count();
+  const std::int64_t elapsed = elapsed_ms(invocation, started);
   std::string text =
       fmt::format("Cluster \"{}\" is as it was {} ({:.1f} s){}.\n", settings.name,
                   snapshot::time_text(source.created_at_s()), static_cast<double>(elapsed) / 1000,

@@ -6,11 +6,11 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
-#include "launcher/component_health.h"
 #include "launcher/failure.h"
 #include "launcher/readiness.h"
 #include "launcher/report.h"
 #include "launcher/rotation.h"
+#include "launcher/running.h"
 #include "launcher/session.h"
 
 namespace rusternetes::launcher {
@@ -60,14 +60,8 @@ Result<> check_is_well(StepContext& context) {
   RN_TRY(const Liveness liveness, look_at(context));
   if (!liveness.is_running) return {};  // what is stopped reads its files at its start
   if (!liveness.is_whole) return failure("ComponentEnded", liveness.problem + "; nothing was changed");
-  for (const ComponentProblem& one :
-       component_problems(context.settings, liveness, ask_components(context, liveness)))
-    if (one.is_serious)
-      return failure("NotReady", fmt::format("{} {}; nothing was changed", one.key, one.problem));
-  const ClusterHealth health = cluster_health(context, liveness);
-  if (!health.is_api_ready || !health.is_node_ready)
-    return failure("NotReady", health.message + "; nothing was changed");
-  return {};
+  const std::string problem = what_is_wrong(context, liveness);
+  return problem.empty() ? Result<>() : Result<>(failure("NotReady", problem + "; nothing was changed"));
 }
 
 std::string told(const ClusterSettings& settings, const RotationTask& task) {
@@ -96,11 +90,9 @@ bool asks_for_authorities(const Invocation& invocation) {
 
 Result<> run_rotate_authorities(Invocation& invocation) {
   RN_TRY(const std::chrono::milliseconds wait, wait_flag(invocation));
-  const bool is_dry = invocation.has("--dry-run");
-  RN_TRY(auto session, Session::open(invocation, is_dry ? Session::Access::look : Session::Access::change));
-  RN_TRY(const ClusterSettings settings, session->cluster(invocation.name));
-  RN_CHECK(session->check_recovered(settings.name));
-  const Context context = session->context(settings);
+  RN_TRY(const OpenedCluster opened, open_cluster(invocation));
+  const ClusterSettings& settings = opened.settings;
+  const Context context = opened.context();
   RN_TRY(const auto before, rotation_of(context->paths.pki()));
   RN_TRY(RotationTask chosen, task_of(invocation, before));
   const auto task = std::make_shared<const RotationTask>(std::move(chosen));
@@ -113,7 +105,7 @@ Result<> run_rotate_authorities(Invocation& invocation) {
             "\n");
     return {};
   }
-  if (is_dry) {
+  if (opened.is_dry) {
     print_plan(invocation, rotate_authorities_plan(context, task), settings);
     return {};
   }
@@ -125,9 +117,9 @@ Result<> run_rotate_authorities(Invocation& invocation) {
                     "end, and so do Pods' ways to the API that have read nothing since.",
                     joined(task->dropped, ", "), settings.name)));
   RN_TRY(const Liveness liveness, look_at(*context));
-  RN_CHECK(session->run(rotate_authorities_plan(context, task), rotation_arguments(settings, *task)));
+  RN_CHECK(opened.session->run(rotate_authorities_plan(context, task), rotation_arguments(settings, *task)));
   const bool is_waiting = wait.count() > 0 && liveness.is_running;
-  if (is_waiting) RN_CHECK(wait_with_progress(*session, *context, wait));
+  if (is_waiting) RN_CHECK(wait_with_progress(*opened.session, *context, wait));
   RN_TRY(const auto after, rotation_of(context->paths.pki()));
   invocation.print(told(settings, *task), json::serialize(json::object{{"cluster", describe_json(settings)},
                                                                        {"rotation", rotation_json(after)},

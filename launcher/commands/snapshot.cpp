@@ -76,9 +76,7 @@ Result<> run_create(Invocation& invocation) {
     return {};
   }
   RN_TRY(const TakenSnapshot taken, take_snapshot(*session, settings, {note, passphrase, is_scheduled}));
-  const auto elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(
-                           invocation.environment.clock.steady_now() - started)
-                           .count();
+  const std::int64_t elapsed = elapsed_ms(invocation, started);
   std::vector<std::string> removed;
   if (keep > 0) {
     RN_TRY(removed, remove_oldest_snapshots(invocation.home, settings.name, static_cast<std::size_t>(keep),

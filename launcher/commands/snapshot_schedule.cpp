@@ -7,6 +7,7 @@
 #include "base/duration.h"
 #include "launcher/failure.h"
 #include "launcher/report.h"
+#include "launcher/running.h"
 #include "launcher/schedule/look.h"
 #include "launcher/schedule/run_due.h"
 #include "launcher/snapshot_commands.h"
@@ -82,10 +83,8 @@ Result<> show(Invocation& invocation) {
 }
 
 Result<> change(Invocation& invocation) {
-  const bool is_dry = invocation.has("--dry-run");
-  RN_TRY(auto session, Session::open(invocation, is_dry ? Session::Access::look : Session::Access::change));
-  RN_TRY(const ClusterSettings settings, session->cluster(invocation.name));
-  RN_CHECK(session->check_recovered(settings.name));
+  RN_TRY(const OpenedCluster opened, open_cluster(invocation));
+  const ClusterSettings& settings = opened.settings;
   ClusterSettings wanted = settings;
   if (invocation.has("--off")) {
     wanted.snapshot_schedule.reset();
@@ -94,12 +93,12 @@ Result<> change(Invocation& invocation) {
   }
   const auto task = std::make_shared<ChangeTask>();
   task->previous = settings;
-  const Context context = session->context(wanted);
-  if (is_dry) {
+  const Context context = opened.session->context(wanted);
+  if (opened.is_dry) {
     print_plan(invocation, schedule_plan(context, task), wanted);
     return {};
   }
-  RN_CHECK(session->run(schedule_plan(context, task), change_arguments(wanted, *task)));
+  RN_CHECK(opened.session->run(schedule_plan(context, task), change_arguments(wanted, *task)));
   RN_TRY(const auto look, look_at_schedule(*context));
   print_schedule(invocation, wanted.name, look);
   return {};

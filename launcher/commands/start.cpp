@@ -5,6 +5,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "launcher/report.h"
+#include "launcher/running.h"
 #include "launcher/session.h"
 #include "launcher/starting.h"
 
@@ -13,17 +14,15 @@ namespace {
 
 Result<> run_start(Invocation& invocation) {
   RN_TRY(const std::chrono::milliseconds wait, wait_flag(invocation));
-  const bool is_dry = invocation.has("--dry-run");
-  RN_TRY(auto session, Session::open(invocation, is_dry ? Session::Access::look : Session::Access::change));
-  RN_TRY(const ClusterSettings settings, session->cluster(invocation.name));
-  RN_CHECK(session->check_recovered(settings.name));
-  const Context context = session->context(settings);
-  if (is_dry) {
+  RN_TRY(const OpenedCluster opened, open_cluster(invocation));
+  const ClusterSettings& settings = opened.settings;
+  const Context context = opened.context();
+  if (opened.is_dry) {
     print_plan(invocation, start_plan(context), settings);
     return {};
   }
-  RN_CHECK(start_cluster(*session, context));
-  if (wait.count() > 0) RN_CHECK(wait_with_progress(*session, *context, wait));
+  RN_CHECK(start_cluster(*opened.session, context));
+  if (wait.count() > 0) RN_CHECK(wait_with_progress(*opened.session, *context, wait));
   invocation.print(
       fmt::format("Cluster \"{}\" is {}.\n", settings.name, wait.count() > 0 ? "ready" : "starting"),
       boost::json::serialize(boost::json::object{

@@ -6,23 +6,22 @@
 
 #include "launcher/failure.h"
 #include "launcher/report.h"
+#include "launcher/running.h"
 #include "launcher/session.h"
 
 namespace rusternetes::launcher {
 namespace {
 
 Result<> run_stop(Invocation& invocation) {
-  const bool is_dry = invocation.has("--dry-run");
-  RN_TRY(auto session, Session::open(invocation, is_dry ? Session::Access::look : Session::Access::change));
-  RN_TRY(const ClusterSettings settings, session->cluster(invocation.name));
-  RN_CHECK(session->check_recovered(settings.name));
-  const Context context = session->context(settings);
-  if (is_dry) {
+  RN_TRY(const OpenedCluster opened, open_cluster(invocation));
+  const ClusterSettings& settings = opened.settings;
+  const Context context = opened.context();
+  if (opened.is_dry) {
     print_plan(invocation, stop_plan(context), settings);
     return {};
   }
-  RN_TRY(const std::string phase, session->phase(settings.name));
-  if (phase != "stopped") RN_CHECK(session->run(stop_plan(context), settings));
+  RN_TRY(const std::string phase, opened.session->phase(settings.name));
+  if (phase != "stopped") RN_CHECK(opened.session->run(stop_plan(context), settings));
   invocation.print(
       fmt::format("Cluster \"{}\" is stopped. `rusternetes-ctl start {}` brings the same Pods back.\n",
                   settings.name, settings.name),

@@ -6,7 +6,6 @@
 #include <boost/json/serialize.hpp>
 
 #include "base/duration.h"
-#include "launcher/component_health.h"
 #include "launcher/failure.h"
 #include "launcher/new_cluster.h"
 #include "launcher/readiness.h"
@@ -61,13 +60,7 @@ Result<> check_skew(const ClusterSettings& have, const ClusterSettings& wanted) 
 // Every component well and every node Ready: what is ill before could not be told from what the upgrade made ill.
 Result<> check_healthy(StepContext& context, std::string_view what) {
   RN_TRY(const Liveness liveness, look_at(context));
-  std::string problem = liveness.problem;
-  const auto health = ask_components(context, liveness);
-  for (const ComponentProblem& one : component_problems(context.settings, liveness, health))
-    if (one.is_serious && problem.empty()) problem = fmt::format("{} {}", one.key, one.problem);
-  if (problem.empty())
-    if (const ClusterHealth cluster = cluster_health(context, liveness); !cluster.is_api_ready || !cluster.is_node_ready)
-      problem = cluster.message;
+  const std::string problem = liveness.problem.empty() ? what_is_wrong(context, liveness) : liveness.problem;
   if (problem.empty()) return {};
   return failure("NotReady", fmt::format("before {} everything has to be well, and it is not: {}; nothing was changed",
                                          what, problem));
@@ -82,7 +75,7 @@ Result<std::chrono::milliseconds> gate_flag(const Invocation& invocation) {
 Result<Change> change_of(const Invocation& invocation, const OpenedCluster& opened) {
   auto change = std::make_shared<ChangeTask>();
   change->previous = opened.settings;
-  RN_TRY(change->previous_manifest, kept_manifest(*opened.session->context(opened.settings)));
+  RN_TRY(change->previous_manifest, kept_manifest(*opened.context()));
   RN_TRY(change->gate_timeout, gate_flag(invocation));
   return change;
 }
@@ -107,11 +100,6 @@ Result<> run_release_plan(Session& session, Plan plan, const Context& context, c
                  fmt::format("the {} failed and was taken back: {}. Cluster \"{}\" runs {} again{}", what,
                              done.error().message, name, release_text(change.previous),
                              well ? "" : ", but is not well yet: " + well.error().message));
-}
-
-std::int64_t elapsed_ms(const Invocation& invocation, SteadyTime started) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(invocation.environment.clock.steady_now() - started)
-      .count();
 }
 
 Result<> run_upgrade(Invocation& invocation) {
@@ -140,7 +128,7 @@ Result<> run_upgrade(Invocation& invocation) {
     return {};
   }
   const std::string what = fmt::format("upgrade from {} to {}", release_text(have), wanted.release);
-  RN_CHECK(check_healthy(*opened.session->context(have), fmt::format("the {}", what)));
+  RN_CHECK(check_healthy(*opened.context(), fmt::format("the {}", what)));
   if (!invocation.has("--no-snapshot")) {
     RN_TRY(const auto taken,
            take_snapshot(*opened.session, have, {fmt::format("before the {}", what), passphrase}));

@@ -53,18 +53,10 @@ class RecordChange final : public Step {
   RecordChange(Context context, Change change) : context_(std::move(context)), change_(std::move(change)) {}
   std::string id() const override { return "record-change"; }
   std::string describe() const override { return "Remember what the cluster becomes"; }
-  Result<> apply() override { return record(context_->settings); }
-  Result<> undo() override { return record(change_->previous); }
+  Result<> apply() override { return record_settings(*context_, context_->settings); }
+  Result<> undo() override { return record_settings(*context_, change_->previous); }
 
  private:
-  Result<> record(const ClusterSettings& s) {
-    RN_TRY(const auto known, context_->state->find(s.name));
-    const std::string phase = known ? known->phase : "running";
-    return context_->call("state record", [&] {
-      return context_->state->record({s.name, s.mode, s.engine.kind, phase, to_json(s), s.created_at_ms},
-                                     reservations_of(s));
-    });
-  }
   Context context_;
   Change change_;
 };
@@ -143,6 +135,15 @@ Context previous_of(const Context& context, const ChangeTask& change) {
   out->settings = change.previous;
   if (!change.previous_manifest.empty()) out->settings.manifest = change.previous_manifest;
   return out;
+}
+
+Result<> record_settings(StepContext& context, const ClusterSettings& s) {
+  RN_TRY(const auto known, context.state->find(s.name));
+  const std::string phase = known ? known->phase : "running";
+  return context.call("state record", [&] {
+    return context.state->record({s.name, s.mode, s.engine.kind, phase, to_json(s), s.created_at_ms},
+                                 reservations_of(s));
+  });
 }
 
 std::string change_arguments(const ClusterSettings& settings, const ChangeTask& task) {

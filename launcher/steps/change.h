@@ -26,6 +26,9 @@ Context with_settings(const Context& context, ClusterSettings settings);
 // What the cluster was, for the steps that bring it back to that.
 Context previous_of(const Context& context, const ChangeTask& change);
 
+// Writes them down with what they reserve; the phase stays.
+Result<> record_settings(StepContext& context, const ClusterSettings& settings);
+
 // Nothing; undo brings the engine back to what the cluster was. The first step of a change.
 StepPtr remember_previous(Context context, Change change);
 // The settings with their reservations; undo puts the previous ones back.

@@ -48,16 +48,6 @@ std::vector<std::string> store_keys(const ClusterSettings& settings) {
   return out;
 }
 
-Result<> record(StepContext& context, const ClusterSettings& settings) {
-  RN_TRY(const auto known, context.state->find(settings.name));
-  const std::string phase = known ? known->phase : "running";
-  return context.call("state record", [&] {
-    return context.state->record({settings.name, settings.mode, settings.engine.kind, phase,
-                                  to_json(settings), settings.created_at_ms},
-                                 reservations_of(settings));
-  });
-}
-
 // With the images of the other, too.
 ClusterSettings with_images_of(ClusterSettings settings, const ClusterSettings& other) {
   settings.images.insert(other.images.begin(), other.images.end());
@@ -91,7 +81,7 @@ class BeginMigration final : public MigrationStep {
                        store_name(context_->settings));
   }
   Result<> apply() override {
-    return record(*context_, with_images_of(original_, context_->settings));
+    return record_settings(*context_, with_images_of(original_, context_->settings));
   }
   Result<> undo() override {
     RN_CHECK(make_certificates(previous_)->apply());
@@ -101,19 +91,7 @@ class BeginMigration final : public MigrationStep {
     // Where nothing of it runs any more, `start` does the rest.
     RN_TRY(const Liveness liveness, look_at(*previous_));
     if (liveness.is_running) RN_CHECK(apply_manifest(previous_)->apply());
-    return record(*context_, original_);
-  }
-};
-
-class LoadNewImages final : public MigrationStep {
- public:
-  using MigrationStep::MigrationStep;
-  std::string id() const override { return "load-new-images"; }
-  std::string describe() const override { return load_images(context_, false)->describe(); }
-  Result<> apply() override { return load_images(context_, false)->apply(); }
-  Result<> undo() override {
-    if (!context_->environment.engine.is_answering(context_->settings.engine)) return {};
-    return remove_unused_images(*context_, images_of(context_->settings), images_of(previous_->settings));
+    return record_settings(*context_, original_);
   }
 };
 
@@ -255,7 +233,7 @@ class RecordMigration final : public MigrationStep {
     return fmt::format("Remember that the data is in {}", store_name(context_->settings));
   }
   Result<> apply() override {
-    return record(*context_, with_images_of(context_->settings, previous_->settings));
+    return record_settings(*context_, with_images_of(context_->settings, previous_->settings));
   }
 };
 
@@ -276,7 +254,7 @@ class RemoveOldStore final : public MigrationStep {
     RN_CHECK(context_->call("migrate remove", [&] { return remove_tree(migrate_folder(*context_)); }));
     RN_CHECK(remove_other_leaves(*context_, previous_->settings, context_->settings));
     RN_CHECK(remove_unused_images(*context_, images_of(previous_->settings), images_of(context_->settings)));
-    return record(*context_, context_->settings);
+    return record_settings(*context_, context_->settings);
   }
 
  private:
@@ -309,9 +287,6 @@ class RemoveOldStore final : public MigrationStep {
 
 StepPtr begin_migration(Context context, Change change) {
   return std::make_unique<BeginMigration>(std::move(context), std::move(change));
-}
-StepPtr load_new_images(Context context, Change change) {
-  return std::make_unique<LoadNewImages>(std::move(context), std::move(change));
 }
 StepPtr end_api_servers(Context context) { return std::make_unique<EndApiServers>(std::move(context)); }
 StepPtr stage_store(Context context, Change change) {

@@ -12,7 +12,6 @@ namespace rusternetes::launcher {
 // Remembers the images of both, so that a delete finds them. Undo brings the engine back to what the cluster
 // was; the first step of a migration.
 StepPtr begin_migration(Context context, Change change);
-StepPtr load_new_images(Context context, Change change);
 // From here on nothing is written.
 StepPtr end_api_servers(Context context);
 // A copy of all that is there, with a revision that no watcher has seen, and what the new store starts on.

@@ -143,13 +143,9 @@ class TrustNew final : public Step {
     RN_CHECK(write_kubeconfigs(context_)->apply());
     if (context_->settings.has_containers()) RN_CHECK(write_component_folders(context_)->apply());
     RN_CHECK(renew_user_kubeconfig(context_)->apply());
-    // Who has interrupted the command waits for this nevertheless: one component after the other, as on the
-    // way there.
-    Environment calm = context_->environment;
-    calm.is_interrupted = [] { return false; };
-    const auto own = std::make_shared<StepContext>(StepContext{
-        calm, context_->state, context_->home, context_->settings, context_->paths, context_->progress});
-    return ReloadComponents(own, true).apply();
+    // One component after the other, as on the way there.
+    return uninterrupted(*context_,
+                         [](const Context& calm) { return ReloadComponents(calm, true).apply(); });
   }
 
  private:

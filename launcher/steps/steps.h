@@ -34,6 +34,15 @@ struct StepContext {
   }
 };
 using Context = std::shared_ptr<StepContext>;
+// Calls `work` with the same as a Context that nobody interrupts: on the way back, what was begun is waited for also
+// where the user has asked to stop, which is why it goes back.
+template <class F>
+auto uninterrupted(const StepContext& context, F&& work) {
+  Environment calm = context.environment;
+  calm.is_interrupted = [] { return false; };
+  return work(std::make_shared<StepContext>(
+      StepContext{calm, context.state, context.home, context.settings, context.paths, context.progress}));
+}
 using StepPtr = std::unique_ptr<Step>;
 
 // state.cpp

@@ -22,7 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Older ones are not told from younger ones by their name alone.
+// Of the cluster's own copies alone: `rusternetes` beside a rusternetes-ctl is not ours to remove.
 Result<> remove_program(const fs::path& program, const ClusterPaths& paths) {
   if (program.empty() || program.parent_path().parent_path() != paths.programs()) return {};
   std::error_code error;
@@ -91,12 +91,10 @@ Result<> put_back(const Context& context, const ChangeTask& change, const Member
   RN_TRY(const Liveness liveness, look_at(*previous));
   if (!liveness.is_running) return {};  // the host was started anew: `start` does the rest
   RN_CHECK(replace(*previous, member));
-  // Who has interrupted the command waits for this nevertheless.
-  Environment calm = context->environment;
-  calm.is_interrupted = [] { return false; };
-  StepContext own{calm, context->state, context->home, previous->settings, context->paths, context->progress};
-  if (const auto well = wait_for_component(own, member, change.gate_timeout); !well && context->progress != nullptr)
-    context->progress->note(well.error().message);
+  const Result<> well = uninterrupted(*previous, [&](const Context& calm) {
+    return wait_for_component(*calm, member, change.gate_timeout);
+  });
+  if (!well && context->progress != nullptr) context->progress->note(well.error().message);
   return {};
 }
 
