@@ -18,7 +18,7 @@ def teardown(context):
 
 def test_kubectl_create_deployment_runs_a_pod_with_an_address(context):
     cluster = context.state["cluster"]
-    cluster.kubectl("create", "deployment", "first", f"--image={IMAGE}", "--", "sleep", "100000")
+    cluster.kubectl("create", "deployment", "first", f"--image={IMAGE}", "--", "sh", "-c", "trap exit TERM; sleep 100000 & wait")
     pod = cluster.running_pods("app=first", 1)[0]
     assert pod["status"]["podIP"] and pod["status"]["hostIP"], pod["status"]
     assert pod["spec"]["nodeName"]
