@@ -17,7 +17,7 @@ constexpr std::string_view usage = R"(Usage:
   rhino [flags]
     Start the server.
 
-  rhino snapshot save|restore|status|export|import
+  rhino snapshot save|restore|status|get|export|import
     Data to and from etcd's snapshot files; rhino snapshot --help.
 
   rhino --version
