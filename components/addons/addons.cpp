@@ -27,6 +27,7 @@ constexpr std::string_view kPolicyRules = R"([
 constexpr std::string_view kHostAgentRules = R"([
     {"apiGroups":[""],"resources":["nodes"],"verbs":["get","list","watch"]},
     {"apiGroups":["networking.k8s.io"],"resources":["servicecidrs"],"verbs":["get","list","watch"]},
+    {"apiGroups":["networking.k8s.io"],"resources":["servicecidrs/status"],"verbs":["patch"]},
     {"apiGroups":["","events.k8s.io"],"resources":["events"],"verbs":["create","patch","update"]}])";
 constexpr std::string_view kNodeRoutesRules = R"([
     {"apiGroups":[""],"resources":["nodes"],"verbs":["get","list","watch"]}])";

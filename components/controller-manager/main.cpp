@@ -65,6 +65,7 @@ struct Flags {
   int terminated_pod_gc_threshold = 12'500;
   bool node_load_balancer = false;
   std::vector<std::string> reserved_node_ports = {"10250/TCP", "10249/TCP", "10256/TCP"};
+  std::string service_cidr_condition;
 };
 
 void add_flags(CLI::App& app, Flags& flags) {
@@ -117,6 +118,9 @@ void add_node_flags(CLI::App& app, Flags& flags) {
                  "Ports of the nodes' own that --node-load-balancer gives to no Service, as PORT/PROTOCOL")
       ->delimiter(',')
       ->capture_default_str();
+  app.add_option("--service-cidr-condition", flags.service_cidr_condition,
+                 "Type of the condition without which a ServiceCIDR does not become ready, such as host-agent "
+                 "sets; default: none");
   app.add_option("--terminated-pod-gc-threshold", flags.terminated_pod_gc_threshold,
                  "So many terminated Pods may stay; 0: all")
       ->capture_default_str();
@@ -171,6 +175,7 @@ Result<controller_manager::ManagerOptions> manager_options(const Flags& flags) {
   options.controllers = flags.controllers;
   RN_CHECK(read_node_flags(flags, options));
   options.has_node_balancer = flags.node_load_balancer;
+  options.service_cidr_condition = flags.service_cidr_condition;
   for (const auto& text : flags.reserved_node_ports) {
     RN_TRY(const auto port, node_port(text));
     options.reserved_node_ports.insert(port);

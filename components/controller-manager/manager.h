@@ -33,6 +33,9 @@ struct ManagerOptions {
   std::set<NodePortKey> reserved_node_ports;
   std::shared_ptr<ServiceCidrGuard>
       service_cidr_guard;  // none: a ServiceCIDR is ready as soon as it is watched over
+  // The type of the condition by which somebody else says that a ServiceCIDR's addresses may be given out; empty:
+  // nobody has to.
+  std::string service_cidr_condition;
   const Clock* clock = &Clock::system();
 };
 

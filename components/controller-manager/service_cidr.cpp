@@ -43,6 +43,7 @@ class ServiceCidrController final : public Controller, public client::Reconciler
   explicit ServiceCidrController(Context& context)
       : clock_(*context.options.clock),
         guard_(context.options.service_cidr_guard),
+        condition_(context.options.service_cidr_condition),
         client_(context.make_client("service-cidrs-controller")),
         cidrs_(context.informer(cidr_resource)),
         addresses_(context.informer(address_resource)),
@@ -67,6 +68,9 @@ class ServiceCidrController final : public Controller, public client::Reconciler
     const auto guarded = co_await guard(cidr);
     if (view.metadata().has_deletionTimestamp()) co_return co_await settle_deleted(cidr);
     if (!guarded) co_return guarded.error();
+    // It comes back with the condition. What is ready was so before, or by its api-server: that of the flags.
+    if (!condition_.empty() && !is_true(view, condition_) && !is_true(view, "Ready"))
+      co_return ReconcileResult{};
     if (!has_finalizer(view)) {
       const std::string body = fmt::format(R"({{"metadata":{{"uid":"{}","finalizers":["{}"]}}}})",
                                            view.metadata().uid(), finalizer);
@@ -112,6 +116,12 @@ class ServiceCidrController final : public Controller, public client::Reconciler
     RN_CO_CHECK(co_await guard_->retain(std::move(all)));
     retained_ = std::move(texts);
     co_return Result<void>{};
+  }
+
+  static bool is_true(const ServiceCIDR& cidr, std::string_view type) {
+    for (const auto condition : cidr.status().conditions())
+      if (condition.type() == type) return condition.status() == "True";
+    return false;
   }
 
   static bool has_finalizer(const ServiceCIDR& cidr) {
@@ -184,6 +194,7 @@ class ServiceCidrController final : public Controller, public client::Reconciler
 
   const Clock& clock_;
   std::shared_ptr<ServiceCidrGuard> guard_;
+  const std::string condition_;
   std::optional<std::string> retained_;  // the blocks that were there when the guard was told last
   std::unique_ptr<client::ApiClient> client_;
   client::Informer &cidrs_, &addresses_;

@@ -87,6 +87,7 @@ Result<HostAgentOptions> options_of(const Flags& flags) {
   RN_CHECK(check_apart("service-cluster-ip-range", out.service_ranges, "network-cidr", out.networks));
   RN_CHECK(check_apart("service-cluster-ip-range", out.service_ranges, "cluster-cidr", out.pod_ranges));
   RN_CHECK(read_published(flags.publish, out));
+  out.service_cidr_condition = flags.service_cidr_condition;
   return out;
 }
 

@@ -13,6 +13,7 @@ struct Flags {
   std::string cluster_name = "rusternetes";
   std::string bridge;
   std::vector<std::string> network_cidrs, gateways, cluster_cidrs, service_ranges, publish;
+  std::string service_cidr_condition;
 };
 
 // An error is one sentence that names the flag.

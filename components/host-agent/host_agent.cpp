@@ -9,6 +9,7 @@
 
 #include "apimachinery/api/core_v1.h"
 #include "apimachinery/api/networking_v1.h"
+#include "apimachinery/time.h"
 #include "base/log.h"
 #include "client/guarded.h"
 #include "network/nft_events.h"
@@ -28,6 +29,20 @@ constexpr const char* kPart = "host-agent";
 constexpr milliseconds kLongestPause{30'000}, kShortestPause{1'000};
 // Others change many things at a time. On a busy host a look is not worth more than this of them.
 constexpr milliseconds kSettle{100}, kBusyPause{500};
+
+// A service range that a user adds, whose addresses nobody gives out before it has the condition.
+bool is_to_be_confirmed(const Document& document, const HostKeeper::Report& report,
+                        const HostAgentOptions& options) {
+  const auto holds = [](const std::vector<IpPrefix>& ranges, const IpPrefix& range) {
+    return std::ranges::find(ranges, range.masked(), &IpPrefix::masked) != ranges.end();
+  };
+  const auto ranges = added_ranges(document);
+  const networking_v1::ServiceCIDR cidr(&document.root());
+  for (const auto condition : cidr.status().conditions())
+    if (condition.type() == options.service_cidr_condition && condition.status() == "True") return false;
+  return !std::ranges::all_of(ranges, [&](const AddedRange& one) { return holds(options.service_ranges, one.range); }) &&
+         std::ranges::all_of(ranges, [&](const AddedRange& one) { return holds(report.guarded, one.range); });
+}
 
 std::vector<std::string> texts(const std::vector<IpAddress>& addresses) {
   std::vector<std::string> out;
@@ -144,12 +159,35 @@ Task<> HostAgent::look() {
   auto work = [this, state = state()] { return keeper_.keep(state); };
   report_ = co_await worker_.run(std::move(work));
   ++looks_;
-  failures_ = report_.is_whole() ? 0 : failures_ + 1;
   if (report_.forward_to != forward_to_) {
     forward_to_ = report_.forward_to;
     forwarder_.set_node_addresses(texts(forward_to_));
   }
   tell();
+  const bool is_confirmed = co_await confirm_ranges();
+  failures_ = report_.is_whole() && is_confirmed ? 0 : failures_ + 1;
+}
+
+// False: one could not be written, and is tried again.
+Task<bool> HostAgent::confirm_ranges() {
+  if (options_.service_cidr_condition.empty() || !service_cidrs_.has_synced()) co_return true;
+  bool is_whole = true;
+  const auto all = service_cidrs_.list();
+  for (const Document& cidr : all) {
+    if (!is_to_be_confirmed(cidr, report_, options_)) continue;
+    std::string body = fmt::format(
+        R"({{"metadata":{{"uid":"{}"}},"status":{{"conditions":[{{"type":"{}","status":"True","reason":"Dropped","message":"The host drops what is not translated","lastTransitionTime":"{}"}}]}}}})",
+        client::uid_of(cidr), options_.service_cidr_condition,
+        format_time(to_microseconds(std::chrono::system_clock::now())));
+    const std::string name(client::name_of(cidr));
+    auto written = co_await client_->patch({"networking.k8s.io", "v1", "servicecidrs"}, "", name, "status",
+                                           client::PatchType::strategic, std::move(body), {kPart});
+    if (written || written.error().is("NotFound")) continue;
+    log::warn(kPart, "ServiceCIDR {}: its condition {} cannot be written: {}", name,
+              options_.service_cidr_condition, written.error().message);
+    is_whole = false;
+  }
+  co_return is_whole;
 }
 
 void HostAgent::tell() {

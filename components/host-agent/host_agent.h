@@ -36,6 +36,7 @@ class HostAgent {
   Task<> run();
   Task<> look();
   void tell();
+  Task<bool> confirm_ranges();
   struct Kind {
     const char *name, *api_version, *reason;  // the reason of its events
   };

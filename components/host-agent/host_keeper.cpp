@@ -65,6 +65,7 @@ class HostKeeper::Look {
     const bool is_routed = !bridge_ || step("the cluster's routes", [this] { return keep_routes(); });
     if (is_routed && is_drop_standing_)
       step("the drop rule of the service ranges", [this] { return narrow_drop(); });
+    if (is_drop_standing_) report_.guarded = routed_ranges();
     return std::move(report_);
   }
 

@@ -29,6 +29,7 @@ class HostKeeper {
     std::vector<IpAddress> entries;      // as they are now
     std::vector<IpAddress> forward_to;   // where sockets lead, the entries first
     std::vector<Problem> nodes, ranges;  // what Nodes and ServiceCIDRs ask for and do not get
+    std::vector<IpPrefix> guarded;       // service ranges of which the drop rule stands
     bool is_whole() const { return failures.empty(); }
   };
   // What the API has not said yet is left as it stands. The drop rule of a service range stands before any

@@ -44,6 +44,9 @@ void add_flags(CLI::App& app, program::CommonFlags& common, host_agent::Flags& f
   app.add_option("--service-cluster-ip-range", flags.service_ranges,
                  "Ranges of Services' addresses, beside those of the API's ServiceCIDRs")
       ->delimiter(',');
+  app.add_option("--service-cidr-condition", flags.service_cidr_condition,
+                 "Type of the condition that a ServiceCIDR gets when nothing of it can leave the host "
+                 "untranslated; default: none");
   app.add_option("--publish", flags.publish,
                  "HOST:NODEPORT: a port of the host that stands for a NodePort; may be repeated")
       ->delimiter(',');

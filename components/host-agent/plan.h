@@ -23,6 +23,8 @@ struct HostAgentOptions {
   std::vector<IpPrefix> pod_ranges;      // of all nodes together
   std::vector<IpPrefix> service_ranges;  // that the cluster was made with
   std::vector<network::PublishedPort> published;
+  // The type of the condition that a ServiceCIDR gets once its addresses may be given out; empty: none does.
+  std::string service_cidr_condition;
 };
 
 struct NodeState {

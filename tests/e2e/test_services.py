@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 
-from harness.cluster import CURL, Cluster, assert_matches, network_of
+from harness.cluster import CURL, Cluster, assert_matches, network_of, untranslated_drops
 from harness.functions import Skipped, time_limit
 
 HOST, OUTSIDE = "198.51.100.1", "198.51.100.2"  # of the world, on the link between host and outside
@@ -349,11 +349,6 @@ def test_flushed_rules_are_back_within_seconds(context):
         context.wait_until("the drop rule to have counted", lambda: dropped() > before, 10)
 
 
-def untranslated_drops(listing):
-    """The ranges of the drop rules of a `nft list ruleset`: chains of the tables rusternetes-HASH."""
-    return set(re.findall(r"ip6? daddr (\S+) (?:oifname != \S+ )?counter name \"untranslated\" drop", listing))
-
-
 @time_limit(240)
 def test_an_added_service_cidr_is_safe_before_its_first_address_and_gone_after_its_last(context):
     cluster = context.state["cluster"]
@@ -363,12 +358,9 @@ def test_an_added_service_cidr_is_safe_before_its_first_address_and_gone_after_i
     on_node = lambda: untranslated_drops(context.run(*node_rules(context), "list", "ruleset").stdout)
     assert block not in on_host() and block not in on_node() and "dev rn" not in route()
     service = cluster.service("added", selector={"app": "web"}, clusterIP=address)
-    cidr = lambda name, *blocks: {"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": {"name": name}, "spec": {"cidrs": list(blocks)}}
-    cluster.apply(cidr("added", block))
-    # As fast as a client can: the first moment in which the address is given out has route and rules.
-    end = time.monotonic() + context.seconds(30)
-    while cluster.kubectl("create", "-f", "-", input=json.dumps(service), check=False).returncode != 0:
-        assert time.monotonic() < end, "the address is never given out"
+    cluster.apply(cluster.service_cidr("added", block))
+    # The first moment in which the address is given out has route and rules.
+    cluster.create_as_soon_as_allowed(service)
     assert block in on_host(), "the host has no drop rule for an address that is given out"
     assert block in on_node(), "the node has no drop rule for an address that is given out"
     assert "dev rn" in route(), route()
@@ -380,7 +372,7 @@ def test_an_added_service_cidr_is_safe_before_its_first_address_and_gone_after_i
     assert cluster.exec("client", "curl", "-sS", "--max-time", "1", f"http://{unknown}/", check=False).returncode in UNREACHED
     assert context.run("curl", "-s", "--max-time", "1", "--noproxy", "*", f"http://{unknown}/", check=False).returncode in UNREACHED
     # A range that the host uses itself is told about and never used.
-    cluster.apply(cidr("taken", "198.51.100.0/25"))
+    cluster.apply(cluster.service_cidr("taken", "198.51.100.0/25"))
     context.wait_until("the reason to be told", lambda: "198.51.100.0/24, which the host" in cluster.kubectl(
         "get", "events", "-A", "--field-selector", "involvedObject.name=taken", "-o", "jsonpath={.items[*].message}").stdout, 20)
     assert not cluster.get("servicecidr", "taken").get("status", {}).get("conditions")

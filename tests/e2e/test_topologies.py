@@ -5,7 +5,7 @@ import json
 import os
 import urllib.request
 
-from harness.cluster import IMAGE, Cluster, assert_matches
+from harness.cluster import IMAGE, Cluster, assert_matches, untranslated_drops
 from harness.functions import Skipped, on_one_engine, time_limit
 from harness.programs import host_state
 
@@ -180,6 +180,20 @@ def clone_of(cluster, name, *flags):
         other.remove()
 
 
+def check_added_range(context, cluster):
+    """Of a ServiceCIDR that a user adds an address is given out once the host drops what is not translated."""
+    block, address = "172.30.9.0/24", "172.30.9.5"
+    drops = lambda: untranslated_drops(context.run("nft", "list", "ruleset").stdout)
+    assert block not in drops()
+    cluster.apply(cluster.service_cidr("added", block))
+    cluster.create_as_soon_as_allowed(cluster.service("added", selector={"app": "web"}, clusterIP=address))
+    assert block in drops(), "the host has no drop rule for an address that is given out"
+    assert context.wait_until("the Service of the added range", lambda: fetch(f"http://{address}/"), 20)
+    cluster.kubectl("delete", "service", "added")
+    cluster.kubectl("delete", "servicecidr", "added", timeout=60.0)
+    context.wait_until("the host's drop rule to go", lambda: block not in drops(), 20)
+
+
 def check_topology(context, cluster, nodes, deaths):
     assert len(cluster.get("nodes")["items"]) == nodes and cluster.node_is_ready()
     pods = start_web(cluster, nodes)
@@ -214,12 +228,13 @@ def test_sqlite_with_two_nodes(context):
 def test_etcd_with_two_nodes(context):
     with cluster_of(context, "big", "--mode", "etcd") as cluster:
         check_topology(context, cluster, 2, ["etcd", "api-server"])
+        check_added_range(context, cluster)
         check_restore(cluster, 2)
         with clone_of(cluster, "small", "--mode", "all-in-one") as small:
             assert noted(small) == "before"
 
 
-@on_one_engine(0)
+@on_one_engine(1)
 @time_limit(240)
 def test_highly_available(context):
     with cluster_of(context, "high", "--ha") as cluster:

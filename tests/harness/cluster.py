@@ -112,6 +112,15 @@ class Cluster:
         return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
                 "spec": {"selector": {"app": name}, "ports": ports, **spec}}
 
+    def service_cidr(self, name, *blocks):
+        return {"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": {"name": name}, "spec": {"cidrs": list(blocks)}}
+
+    def create_as_soon_as_allowed(self, thing):
+        """As fast as a client can: what is refused is asked for again."""
+        end = time.monotonic() + self.context.seconds(30)
+        while self.kubectl("create", "-f", "-", input=json.dumps(thing), check=False).returncode != 0:
+            assert time.monotonic() < end, f"{thing['kind']} {thing['metadata']['name']} is never accepted"
+
     def pod(self, name, *command, labels=None, image=IMAGE, container=None, **spec):
         return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels or {"app": name}},
                 "spec": {"terminationGracePeriodSeconds": 1, **spec,
@@ -138,6 +147,11 @@ class Cluster:
 
 def assert_matches(pattern, text):
     assert re.search(pattern, text, re.MULTILINE), f"no {pattern!r} in:\n{text[-3000:]}"
+
+
+def untranslated_drops(listing):
+    """The ranges of the drop rules of a `nft list ruleset`: chains of the tables rusternetes-HASH."""
+    return set(re.findall(r"ip6? daddr (\S+) (?:oifname != \S+ )?counter name \"untranslated\" drop", listing))
 
 
 def network_of(pid):

@@ -150,6 +150,7 @@ TEST_CASE("the host's agent and the kubelets' second identity may do what they n
   const rbac_v1::ClusterRole agent(find(*objects, "ClusterRole", "system:host-agent"));
   CHECK(verbs_of(agent, "", "nodes") == "get list watch");
   CHECK(verbs_of(agent, "networking.k8s.io", "servicecidrs") == "get list watch");
+  CHECK(verbs_of(agent, "networking.k8s.io", "servicecidrs/status") == "patch");
   CHECK(verbs_of(agent, "", "events") == "create patch update");
   CHECK(verbs_of(agent, "events.k8s.io", "events") == "create patch update");
   CHECK(verbs_of(agent, "", "secrets").empty());

@@ -116,6 +116,34 @@ TEST_CASE("a ServiceCIDR is ready, and its addresses are given out, once its gua
   CHECK_FALSE(is_kept);
 }
 
+TEST_CASE("a ServiceCIDR that somebody else has to confirm is not ready before") {
+  ManualClock clock(std::chrono::system_clock::now());
+  ManagerOptions options;
+  options.clock = &clock;
+  options.service_cidr_condition = "example.com/Safe";
+  ControllerWorld world({"service-cidr-controller"}, options);
+  world.start();
+  const auto is_ready = [](const Document& cidr) {
+    return has_condition(cidr, "True", "", "Kubernetes Service CIDR is ready");
+  };
+  const auto confirm = [&](const std::string& name, const std::string& status) {
+    REQUIRE(world.wait(world.admin().patch(
+        cidrs, "", name, "status", client::PatchType::strategic,
+        R"({"status":{"conditions":[{"type":"example.com/Safe","status":")" + status +
+            R"(","reason":"Test","message":"","lastTransitionTime":"2026-01-01T00:00:00Z"}]}})",
+        {})));
+  };
+  for (const char* each : {"unsafe", "more"})
+    world.create(cidrs, "", std::string(R"({"metadata":{"name":")") + each + R"("},"spec":{"cidrs":["10.)" +
+                                (each[0] == 'u' ? "200" : "201") + R"(.0.0/24"]}})");
+  confirm("unsafe", "False");
+  confirm("more", "True");
+  REQUIRE(world.becomes(cidrs, "", "more", is_ready));
+  CHECK_FALSE(is_ready(world.get(cidrs, "", "unsafe")));
+  confirm("unsafe", "True");
+  CHECK(world.becomes(cidrs, "", "unsafe", is_ready));
+}
+
 TEST_CASE("a ServiceCIDR may go when no Service's address is in it alone") {
   const Document cidr = cidr_of("a", R"("10.0.0.0/24")");
   CHECK(may_go(cidr, {}, {}));

@@ -215,6 +215,25 @@ TEST_CASE("a start over takes nothing away and changes nothing, and loses no con
   CHECK(pod.works());
 }
 
+TEST_CASE("a ServiceCIDR of a user is confirmed once its drop rule stands, and no other is", "[world]") {
+  RN_NEEDS_NAMESPACES();
+  Cluster cluster;
+  const auto& world = cluster.world;
+  cluster.options.service_cidr_condition = "example.com/Safe";
+  Agent agent(world.host, cluster.options);
+  agent.set("nodes", cluster.n1);
+  agent.set("servicecidrs", service_cidr("kubernetes", "10.96.0.0/16"));
+  agent.set("servicecidrs", service_cidr("taken", "198.51.100.0/28"));
+  agent.start();
+  REQUIRE(eventually([&] { return world.route("10.96.0.0/16") == "10.214.3.11"; }));
+  agent.set("servicecidrs", service_cidr("more", "172.30.0.0/24"));
+  // The first one was refused, and nobody has to wake it for the second.
+  CHECK(eventually([&] { return agent.confirmed().size() == 2; }));
+  agent.set("servicecidrs", service_cidr("third", "172.31.0.0/24"));
+  CHECK(eventually([&] { return agent.confirmed().size() == 3; }));
+  CHECK(agent.confirmed() == std::vector<std::string>{"more dropped", "more dropped", "third dropped"});
+}
+
 TEST_CASE("a ServiceCIDR and a Node that cannot have what they ask for hear why, once", "[world]") {
   RN_NEEDS_NAMESPACES();
   Cluster cluster;

@@ -152,10 +152,13 @@ client::Document node_object(const std::string& name, const IpAddress& address, 
           ready + "\"}]}}");
 }
 
-client::Document service_cidr(const std::string& name, const std::string& range) {
+client::Document service_cidr(const std::string& name, const std::string& range,
+                              const std::string& condition) {
+  const std::string status =
+      condition.empty() ? "" : R"(,"status":{"conditions":[{"type":")" + condition + R"(","status":"True"}]})";
   return client::ObjectBuilder::from_json(
       apimachinery::networking_v1::ServiceCIDR::schema_type(),
-      R"({"metadata":{"name":")" + name + R"(","uid":"u"},"spec":{"cidrs":[")" + range + "\"]}}");
+      R"({"metadata":{"name":")" + name + R"(","uid":"u"},"spec":{"cidrs":[")" + range + "\"]}" + status + "}");
 }
 
 Agent::Agent(const NetworkNamespace& host, const HostAgentOptions& options)
@@ -166,7 +169,34 @@ Agent::Agent(const NetworkNamespace& host, const HostAgentOptions& options)
                 const auto entered = enter(host);
                 RN_ASSERT(entered.has_value(), "the host's namespace can be entered");
               }),
-      api_(std::make_shared<MemoryApi::Shared>(thread_.executor())) {}
+      api_(std::make_shared<MemoryApi::Shared>(thread_.executor())) {
+  api_->on_patch = [this](const std::string& resource, const std::string& name, const std::string& body) {
+    return confirm(resource, name, body);
+  };
+}
+
+Result<client::Document> Agent::confirm(const std::string& resource, const std::string& name,
+                                        const std::string& body) {
+  const auto found = api_->kinds["servicecidrs"].objects.find(name);
+  if (resource != "servicecidrs/status" || found == api_->kinds["servicecidrs"].objects.end() ||
+      body.find("\"type\":\"" + options_.service_cidr_condition + "\",\"status\":\"True\"") == body.npos)
+    return Status{400, "BadRequest", body};
+  const apimachinery::networking_v1::ServiceCIDR cidr(&found->second.root());
+  const std::string range(cidr.spec().cidrs()[0]);
+  const bool is_dropped =
+      network::check_service_drop(host_, options_.cluster, {*IpPrefix::parse(range)}).has_value();
+  confirmed_.push_back(name + (is_dropped ? " dropped" : ""));
+  if (confirmed_.size() == 1) return Status{503, "ServiceUnavailable", "not now"};
+  auto confirmed = service_cidr(name, range, options_.service_cidr_condition);
+  api_->set("servicecidrs", confirmed);
+  return confirmed;
+}
+
+std::vector<std::string> Agent::confirmed() {
+  std::vector<std::string> out;
+  on_thread([&] { out = confirmed_; });
+  return out;
+}
 
 Agent::~Agent() {
   stop();

@@ -66,7 +66,8 @@ struct BridgeWorld {
 // A Node and a ServiceCIDR as the API has them.
 client::Document node_object(const std::string& name, const IpAddress& address, const std::string& pods,
                              bool is_ready = true);
-client::Document service_cidr(const std::string& name, const std::string& range);
+client::Document service_cidr(const std::string& name, const std::string& range,
+                              const std::string& condition = {});
 
 // The agent on a thread of its own in the world's host, over an API in memory.
 class Agent {
@@ -82,13 +83,18 @@ class Agent {
   HostKeeper::Report report();
   // The reasons of the events that were recorded.
   std::vector<std::string> events();
+  // The patches of ServiceCIDRs' status, of which the first is refused: NAME, and of what was dropped by then
+  // NAME dropped. An accepted one has the condition from then on.
+  std::vector<std::string> confirmed();
 
  private:
   void on_thread(const std::function<void()>& work);
+  Result<client::Document> confirm(const std::string& resource, const std::string& name, const std::string& body);
   NetworkNamespace host_;
   HostAgentOptions options_;
   EventThread thread_;
   std::shared_ptr<MemoryApi::Shared> api_;
+  std::vector<std::string> confirmed_;
   std::unique_ptr<HostAgent> agent_;
 };
 

@@ -29,6 +29,8 @@ class MemoryApi final : public client::ApiClient {
     std::map<std::string, Kind, std::less<>> kinds;
     std::set<std::string, std::less<>> forbidden;  // resources that may not be read
     std::vector<Document> events;                  // that were recorded
+    // Name and body of a patch of `resource`; without it none is allowed.
+    std::function<Result<Document>(std::string resource, std::string name, std::string body)> on_patch;
     // From the executor's thread.
     void set(const std::string& resource, Document object) {
       Kind& kind = kinds[resource];
@@ -74,9 +76,12 @@ class MemoryApi final : public client::ApiClient {
                                 client::WriteOptions) override {
     return refuse();
   }
-  Task<Result<Document>> patch(Resource, std::string, std::string, std::string, client::PatchType,
-                               std::string, client::WriteOptions) override {
-    return refuse();
+  Task<Result<Document>> patch(Resource resource, std::string, std::string name, std::string subresource,
+                               client::PatchType, std::string body, client::WriteOptions) override {
+    if (!shared_->on_patch) co_return Status{403, "Forbidden", "only read"};
+    std::string what(resource.resource);
+    if (!subresource.empty()) what += "/" + subresource;
+    co_return shared_->on_patch(std::move(what), std::move(name), std::move(body));
   }
   Task<Result<void>> remove(Resource, std::string, std::string, client::RemoveOptions) override {
     co_return Status{403, "Forbidden", "only read"};
