@@ -24,7 +24,8 @@ Result<std::unique_ptr<Session>> Session::open(Invocation& invocation, Access ac
   std::unique_ptr<Session> session(new Session(invocation));
   const Home& home = invocation.home;
   std::error_code ignored;
-  if (access == Access::change) {
+  const bool is_changing = access == Access::change || access == Access::snapshot;
+  if (is_changing) {
     RN_CHECK(certs::make_folder(home.root, 0700));
     RN_TRY(session->lock_, state::HomeLock::acquire(home.lock_file(), [&](const std::string& holder) {
              session->progress_.note(fmt::format("Waiting for another rusternetes-ctl ({}) ...",
@@ -35,8 +36,8 @@ Result<std::unique_ptr<Session>> Session::open(Invocation& invocation, Access ac
   } else if (access == Access::read && invocation.environment.host.is_root()) {
     RN_TRY(session->lock_, state::HomeLock::try_acquire(home.lock_file()));
   }
-  RN_TRY(session->state_, state::State::open(home.state_file(), access == Access::change));
-  if (session->lock_) RN_CHECK(session->recover(deleted));
+  RN_TRY(session->state_, state::State::open(home.state_file(), is_changing));
+  if (session->lock_) RN_CHECK(session->recover(access, deleted));
   return session;
 }
 
@@ -57,13 +58,19 @@ void Session::remove_empty_home() {
   fs::remove(home().root, ignored);
 }
 
-Result<> Session::recover(const std::string& deleted) {
+Result<> Session::recover(Access access, const std::string& deleted) {
   RN_TRY(const std::vector<state::PlanRecord> records, state_->journal().unfinished());
   PlanRunner runner(environment(), *state_, progress_);
   std::set<std::string> being_deleted;
   for (const state::PlanRecord& record : records)
     if (record.kind == "delete") being_deleted.insert(record.cluster);
   for (const state::PlanRecord& record : records) {
+    if (access == Access::snapshot && record.kind != "snapshot") {
+      stuck_[record.cluster] = fmt::format(
+          "the {} of \"{}\" was interrupted; the next rusternetes-ctl command that somebody runs finishes or undoes it",
+          record.kind, record.cluster);
+      continue;
+    }
     if (record.kind != "delete" && being_deleted.contains(record.cluster)) {
       RN_CHECK(runner.supersede(record));
       continue;

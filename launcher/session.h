@@ -16,10 +16,11 @@ namespace rusternetes::launcher {
 
 class Session {
  public:
-  enum class Access { look, read, change };
+  enum class Access { look, read, change, snapshot };
   // change: makes the home, waits for its lock, and finishes or undoes what a killed command left, telling
   // the user which. read: the same if there is a state and no other command holds the lock, else like look.
-  // look: touches nothing. `deleted` is a cluster whose interrupted plans are not worth undoing, since it is
+  // look: touches nothing. snapshot: like change, but what was interrupted stays unless it is a snapshot, since
+  // finishing it may end the very process that takes one by itself. `deleted` is a cluster whose interrupted plans are not worth undoing, since it is
   // about to be deleted.
   static Result<std::unique_ptr<Session>> open(Invocation& invocation, Access access,
                                                const std::string& deleted = {});
@@ -51,7 +52,7 @@ class Session {
 
  private:
   explicit Session(Invocation& invocation);
-  Result<> recover(const std::string& deleted);
+  Result<> recover(Access access, const std::string& deleted);
   void remove_empty_home();
 
   Invocation& invocation_;

@@ -37,7 +37,7 @@ struct Outcome {
 // ClusterStopped where there is nothing to be taken.
 Result<Outcome> take(Invocation& invocation) {
   const Clock& clock = invocation.environment.clock;
-  RN_TRY(auto session, Session::open(invocation, Session::Access::change));
+  RN_TRY(auto session, Session::open(invocation, Session::Access::snapshot));
   // As it is now that no other command is under way.
   RN_TRY(const ClusterSettings settings, session->cluster(invocation.name));
   RN_CHECK(session->check_recovered(settings.name));
@@ -123,7 +123,7 @@ Result<> run_due(Invocation& invocation) {
     (void)write_memory(paths, memory);
     RN_TRY(taken, scheduled_times(invocation.home, invocation.name));
     due = next_due(schedule, memory, taken, clock.now());
-    if (memory.failures > 0)
+    if (memory.failures > 0 && !memory.failure_id.empty())
       print(invocation, fmt::format("failed [{}]: {}; tried again at {}", memory.failure_id, memory.failure,
                                     date_text(due)));
   }
