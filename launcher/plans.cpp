@@ -97,6 +97,9 @@ void add_restore_steps(const Context& context, const Task& task, Plan& plan) {
     plan.steps.push_back(renew_user_kubeconfig(context));
   }
   plan.steps.push_back(resume_process(context));
+  // Those that ran on have read others. A process that was held has read these.
+  if (task->has_certificates && context->settings.has_containers())
+    plan.steps.push_back(reload_components(context, true));
   plan.steps.push_back(remove_staging(context, task));
 }
 
@@ -139,13 +142,13 @@ Plan rotate_plan(const Context& context) {
   return restart_with(context, "rotate", rotate_certificates(context), reload_components(context, true));
 }
 
-Plan rotate_authorities_plan(const Context& context, const Rotation& rotation) {
+Plan rotate_authorities_plan(const Context& context, const Rotation& rotation, bool is_recovery) {
   Plan plan{.kind = "rotate-authorities", .cluster = context->settings.name, .steps = {}};
   const auto add_stage = [&](StepPtr step) {
     plan.steps.push_back(std::move(step));
     add_files(context, plan);
     plan.steps.push_back(renew_user_kubeconfig(context));
-    plan.steps.push_back(reload_components(context));
+    plan.steps.push_back(reload_components(context, is_recovery));
   };
   if (!rotation->begun.empty()) {
     add_stage(trust_new_authorities(context, rotation));
@@ -314,7 +317,7 @@ Result<Plan> plan_from_record(const state::PlanRecord& record, Environment& envi
   if (record.kind == "rotate") return rotate_plan(context);
   if (record.kind == "rotate-authorities") {
     RN_TRY(const Rotation rotation, rotation_from_arguments(record.arguments));
-    return rotate_authorities_plan(context, rotation);
+    return rotate_authorities_plan(context, rotation, true);
   }
   if (record.kind == "stop") return stop_plan(context);
   const Task task = task_from_arguments(record.arguments);

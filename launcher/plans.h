@@ -16,7 +16,8 @@ Plan restart_plan(const Context& context);
 // The same with new certificates.
 Plan rotate_plan(const Context& context);
 // New authorities beside the old ones, and without these: up to the moment from which on the new ones sign it is undone.
-Plan rotate_authorities_plan(const Context& context, const Rotation& rotation);
+// Once a component does not get well in time, it fails; as a recovery, which only goes forward, it tells and goes on.
+Plan rotate_authorities_plan(const Context& context, const Rotation& rotation, bool is_recovery = false);
 Plan stop_plan(const Context& context);
 // `has_snapshots`: those that the home keeps of the cluster go, too.
 Plan delete_plan(const Context& context, bool has_snapshots = false);

@@ -45,17 +45,22 @@ bool reads_at_start(const std::string& component, const fs::path& file) {
   return component != "etcd" || file.filename() == "ca.crt";
 }
 
+// The beginning of all times for what is not there.
+SystemTime written_at(const fs::path& file) {
+  struct stat found {};
+  if (::stat(file.c_str(), &found) != 0) return {};
+  return SystemTime(std::chrono::duration_cast<SystemTime::duration>(
+      std::chrono::seconds(found.st_mtim.tv_sec) + std::chrono::nanoseconds(found.st_mtim.tv_nsec)));
+}
+
 // When the last of the files was written that a component reads when it starts.
-SystemTime newest_of(const std::string& component, const fs::path& folder) {
+SystemTime newest_of(const std::string& component, const std::string& key, const ClusterPaths& paths) {
   SystemTime newest;
   std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
-    struct stat found {};
-    if (!reads_at_start(component, entry.path()) || ::stat(entry.path().c_str(), &found) != 0) continue;
-    newest = std::max(newest, SystemTime(std::chrono::duration_cast<SystemTime::duration>(
-                                  std::chrono::seconds(found.st_mtim.tv_sec) +
-                                  std::chrono::nanoseconds(found.st_mtim.tv_nsec))));
-  }
+  for (const auto& entry : fs::directory_iterator(paths.component(key), ignored))
+    if (reads_at_start(component, entry.path())) newest = std::max(newest, written_at(entry.path()));
+  // Of its Pods' tokens it asks for others long before they end, but not before those of another key do.
+  if (component == "kubelet") newest = std::max(newest, written_at(paths.pki() / "sa.key"));
   return newest;
 }
 
@@ -90,7 +95,7 @@ class ReloadComponents final : public Step {
         context_->progress->detail(fmt::format("{}, {} of {}", member.key, done, members.size()));
       auto reloaded = reload(member);
       if (reloaded) continue;
-      if (!must_reach_all_) return reloaded;
+      if (!must_reach_all_ || reloaded.error().is("Interrupted")) return reloaded;
       if (context_->progress != nullptr) context_->progress->note(reloaded.error().message);
     }
     return {};
@@ -102,7 +107,7 @@ class ReloadComponents final : public Step {
     const ComponentContainer* one = find_component(now, member.key);
     if (one == nullptr || !one->is_running) return {};
     SystemTime before;
-    if (one->started_at <= newest_of(member.component, context_->paths.component(member.key))) {
+    if (one->started_at <= newest_of(member.component, member.key, context_->paths)) {
       before = one->started_at;
       const std::string container = one->id;
       RN_CHECK(context_->call("engine restart " + member.key, [&] {

@@ -26,8 +26,9 @@ StepPtr sign_with_new_authorities(Context context, Rotation rotation);
 StepPtr drop_old_authorities(Context context, Rotation rotation);
 
 // What reads its files only when it starts, one after the other, stores first, each waited for until it is
-// well: all whose files are newer than they are. What does not run is left to `start`. `must_reach_all`: one
-// that does not get well soon is told, and the others follow nevertheless.
+// well: all whose files are newer than they are, and kubelets also for a newer key of tokens. What does not
+// run is left to `start`. `must_reach_all`: one that does not get well soon is told, and the others follow
+// nevertheless.
 StepPtr reload_components(Context context, bool must_reach_all = false);
 
 }  // namespace rusternetes::launcher

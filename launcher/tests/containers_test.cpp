@@ -391,6 +391,20 @@ TEST_CASE("a store of containers is put back while Pods run on") {
   world.check_nothing_is_left();
 }
 
+TEST_CASE("certificates that come back with a store are read by every component") {
+  Restorable cluster("sqlite");
+  World& world = cluster.world;
+  REQUIRE(world.run({"certs", "rotate", "a", "--authorities", "--drop-old", "--yes"}) == 0);
+  world.engine.restarted.clear();
+  REQUIRE(world.run({"restore", "a", "--id", cluster.id, "--yes", "--certificates"}) == 0);
+  const std::set<std::string> restarted(world.engine.restarted.begin(), world.engine.restarted.end());
+  for (const char* one : {"scheduler", "controller-manager", "dns", "kubelet-1", "kubelet-2", "kube-proxy-1"})
+    CHECK(restarted.contains(std::string("a.") + one));
+  CHECK_FALSE(restarted.contains("a.node-1"));
+  CHECK(world.run({"certs", "check", "a"}) == 0);
+  CHECK(world.run({"status", "a"}) == 0);
+}
+
 TEST_CASE("a restore of containers killed anywhere leaves one of both stores, and a cluster that serves") {
   const std::string mode = GENERATE(as<std::string>(), "sqlite", "etcd");
   std::set<std::string> seen;

@@ -182,6 +182,39 @@ TEST_CASE(
   check_phase(world, "etcd", RotationPhase::new_signs);
 }
 
+TEST_CASE("once the new ones sign, a component that is not well is told of, and the next command brings the others on") {
+  World world;
+  create(world, "etcd");
+  world.hooks.on_point = [&](std::string_view point) {
+    if (point == "after sign-with-new ca") world.engine.refuses_restart = "scheduler-1";
+  };
+  CHECK(world.run({"certs", "rotate", "a", "--authorities"}) != 0);
+  CHECK(std::count(world.engine.restarted.begin(), world.engine.restarted.end(), "a.kubelet-2") == 1);
+  REQUIRE(world.run({"list", "--names"}) == 0);
+  CHECK(contains(world.err.str(), "a.scheduler-1 does not start"));
+  CHECK(contains(world.err.str(), "finishing it"));
+  check_phase(world, "etcd", RotationPhase::new_signs);
+  CHECK(std::count(world.engine.restarted.begin(), world.engine.restarted.end(), "a.kubelet-2") == 2);
+  // And it stands in nobody's way any more.
+  REQUIRE(world.run({"list", "--names"}) == 0);
+  CHECK(world.err.str().empty());
+}
+
+TEST_CASE("kubelets ask for tokens of a new key at once") {
+  World world;
+  create(world, "sqlite");
+  for (const std::string& id : world.things.names("component"))
+    world.engine.started_at[id.substr(id.find('.') + 1)] = Clock::system().now();
+  REQUIRE(world.run({"certs", "rotate", "a", "--authority", "sa"}) == 0);
+  const auto restarts_of = [&](const char* id) {
+    return std::count(world.engine.restarted.begin(), world.engine.restarted.end(), id);
+  };
+  CHECK(restarts_of("a.kubelet-1") == 1);
+  CHECK(restarts_of("a.kubelet-2") == 1);
+  CHECK(restarts_of("a.kube-proxy-1") == 0);
+  CHECK(restarts_of("a.rhino") == 0);
+}
+
 TEST_CASE("a dry run of new authorities says from where on it is finished, and changes nothing") {
   World world;
   create(world, "sqlite");
