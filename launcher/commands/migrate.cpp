@@ -143,8 +143,9 @@ Result<> run_migrate(Invocation& invocation) {
   }
   RN_CHECK(check_is_well(*session.context(now)));
   RN_CHECK(confirm(invocation,
-                   fmt::format("The api-servers stand still while the objects are copied; Pods run on. "
+                   fmt::format("The api-servers stand still while the objects are copied; Pods run on.{} "
                                "Move cluster \"{}\" from {} to {}?",
+                               now.previous ? " `rollback` does not reach behind it." : "",
                                now.name, text_of(now), text_of(wanted))));
   std::string before;
   if (!invocation.has("--no-snapshot")) {

@@ -175,8 +175,9 @@ Result<> run_rollback(Invocation& invocation) {
   const ClusterSettings& have = opened.settings;
   if (!have.previous)
     return failure("NoPreviousRelease",
-                   fmt::format("cluster \"{}\" was not upgraded, or is rolled back already: it runs {}", have.name,
-                               release_text(have)));
+                   fmt::format("cluster \"{}\" runs {}, and was not upgraded to it, is rolled back already, or was migrated "
+                               "since",
+                               have.name, release_text(have)));
   const bool restores = invocation.has("--restore-data");
   if (restores && have.previous->snapshot.empty())
     return failure("NoPreviousRelease",

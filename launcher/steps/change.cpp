@@ -23,7 +23,7 @@ namespace json = boost::json;
 class RememberPrevious final : public Step {
  public:
   RememberPrevious(Context context, Change change)
-      : previous_(previous_of(context, *change)) {}
+      : previous_(previous_of(context, *change)), wanted_(context->settings) {}
   std::string id() const override { return "remember-previous"; }
   std::string describe() const override { return "Remember what the cluster is now"; }
   Result<> apply() override { return {}; }
@@ -42,10 +42,12 @@ class RememberPrevious final : public Step {
   Result<> write_down() {
     if (!previous_->settings.has_containers())
       return write_command(process_spec(*previous_).hold_file, process_words(*previous_));
+    RN_CHECK(remove_other_leaves(*previous_, wanted_, previous_->settings));
     RN_CHECK(write_component_folders(previous_)->apply());
     return write_manifest(previous_)->apply();
   }
   Context previous_;
+  ClusterSettings wanted_;
 };
 
 class RecordChange final : public Step {

@@ -48,9 +48,10 @@ std::vector<std::string> store_keys(const ClusterSettings& settings) {
   return out;
 }
 
-// With the images of the other, too.
+// With the images of the other, too, and those of the release that either can be rolled back to.
 ClusterSettings with_images_of(ClusterSettings settings, const ClusterSettings& other) {
   settings.images.insert(other.images.begin(), other.images.end());
+  if (!settings.previous) settings.previous = other.previous;
   return settings;
 }
 

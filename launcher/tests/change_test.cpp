@@ -92,6 +92,11 @@ TEST_CASE("a change killed anywhere is finished or undone by the next command") 
     CHECK(world.things.names("component").size() == members_of(now).size());
     CHECK(certs::read_text(world.home() / "clusters/a/compose.yaml").value() ==
           render_manifest(now, ClusterPaths{world.home() / "clusters/a"}, now.images));
+    // Nobody would renew those of a node that is not there.
+    for (const auto& entry : fs::directory_iterator(world.home() / "clusters/a/pki"))
+      for (const char* node : {"node-2", "node-3"})
+        if (contains(entry.path().filename().string(), node))
+          CHECK(std::any_of(now.nodes.begin(), now.nodes.end(), [&](const auto& one) { return one.name == node; }));
     delete_and_check(world);
   }
 }
