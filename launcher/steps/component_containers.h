@@ -17,7 +17,11 @@ namespace rusternetes::launcher {
 inline constexpr std::chrono::seconds component_grace{20};
 
 Result<std::vector<ComponentContainer>> component_containers(StepContext& context);
-// Stops and removes those of `all` that are meant, side by side. None: no error.
+// The last of several etcd members waits in vain for another one to take its lead. All that it has acknowledged is on its
+// disk.
+inline constexpr std::chrono::seconds last_member_grace{2};
+// Stops and removes those of `all` that are meant, side by side, and after them members of etcd, each of which can hand
+// over its lead. None: no error.
 Result<> end_those(StepContext& context, const std::vector<ComponentContainer>& all,
                    const std::function<bool(const ComponentContainer&)>& is_meant,
                    std::chrono::seconds grace = component_grace);

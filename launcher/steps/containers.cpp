@@ -180,15 +180,15 @@ class RemoveEngineNetwork final : public Step {
   Context context_;
 };
 
-// Stores end after those who use them, whose last writes would wait for them otherwise; node containers last, since
-// others are in their networks.
+// Api-servers end after those who use them, who give their leases back, and stores after the api-servers: last writes would
+// wait for them otherwise. Node containers end last, since others are in their networks.
 Result<> end_all(StepContext& context, bool with_nodes) {
   RN_TRY(const auto all, component_containers(context));
   const auto rank = [](const ComponentContainer& one) {
-    if (one.component == node_component) return 2;
-    return is_store(one.component) ? 1 : 0;
+    if (one.component == node_component) return 3;
+    return is_store(one.component) ? 2 : one.component == "api-server" ? 1 : 0;
   };
-  for (int turn = 0; turn < (with_nodes ? 3 : 2); ++turn)
+  for (int turn = 0; turn < (with_nodes ? 4 : 3); ++turn)
     RN_CHECK(end_those(context, all, [&](const ComponentContainer& one) { return rank(one) == turn; }));
   return {};
 }
@@ -309,13 +309,20 @@ Result<std::vector<ComponentContainer>> component_containers(StepContext& contex
 Result<> end_those(StepContext& context, const std::vector<ComponentContainer>& all,
                    const std::function<bool(const ComponentContainer&)>& is_meant,
                    std::chrono::seconds grace) {
-  std::vector<std::string> ids;
+  std::vector<std::string> ids, members;
   for (const ComponentContainer& one : all)
-    if (is_meant(one)) ids.push_back(one.id);
-  if (ids.empty()) return {};
-  return context.call("engine end-components", [&] {
-    return context.environment.engine.end_components(context.settings.engine, ids, grace);
-  });
+    if (is_meant(one)) (one.component == "etcd" ? members : ids).push_back(one.id);
+  const auto end = [&](const std::vector<std::string>& some, std::chrono::seconds patience) {
+    return context.call("engine end-components", [&] {
+      return context.environment.engine.end_components(context.settings.engine, some, patience);
+    });
+  };
+  if (!ids.empty()) RN_CHECK(end(ids, grace));
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    const bool is_left_alone = i > 0 && i + 1 == members.size();
+    RN_CHECK(end({members[i]}, is_left_alone ? std::min(grace, last_member_grace) : grace));
+  }
+  return {};
 }
 
 std::set<std::string> images_of(const ClusterSettings& settings) {

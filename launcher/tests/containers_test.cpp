@@ -323,6 +323,28 @@ TEST_CASE("a create of containers killed anywhere is finished or undone by the n
   CHECK(undone >= 20);
 }
 
+TEST_CASE("who uses an api-server ends before it does, it before its store, and one member of etcd after the other") {
+  World world;
+  REQUIRE(world.run({"create", "a", "--mode", "etcd", "--ha", "--nodes", "1"}) == 0);
+  REQUIRE(world.run({"stop", "a", "--yes"}) == 0);
+  auto& ended = world.engine.ended;
+  const int servers = ended.at("api-server-1").turn;
+  CHECK(ended.at("api-server-3").turn == servers);
+  for (const char* user : {"scheduler-1", "controller-manager-2", "kubelet-1", "kube-proxy-1", "dns-1", "host-agent"})
+    CHECK(ended.at(user).turn < servers);
+  CHECK(ended.at("etcd-1").turn > servers);
+  CHECK(ended.at("etcd-2").turn > ended.at("etcd-1").turn);
+  CHECK(ended.at("etcd-3").turn > ended.at("etcd-2").turn);
+  CHECK(ended.at("node-1").turn > ended.at("etcd-3").turn);
+  // Two can hand over their lead, the last one cannot.
+  CHECK(ended.at("etcd-2").grace == std::chrono::seconds(20));
+  CHECK(ended.at("etcd-3").grace == std::chrono::seconds(2));
+  World one;
+  REQUIRE(one.run({"create", "a", "--mode", "etcd", "--nodes", "1"}) == 0);
+  REQUIRE(one.run({"stop", "a", "--yes"}) == 0);
+  CHECK(one.engine.ended.at("etcd").grace == std::chrono::seconds(20));
+}
+
 TEST_CASE("stop, start, restart, rotate and delete of containers killed anywhere are brought to an end") {
   const Words words = GENERATE(Words{"stop", "a", "--yes"}, Words{"start", "a"}, Words{"restart", "a", "--yes"},
                                Words{"certs", "rotate", "a", "--yes"}, Words{"delete", "a", "--yes"});

@@ -226,10 +226,12 @@ class FakeEngine final : public EnginePort {
     return out;
   }
   Result<> end_components(const EngineChoice& choice, const std::vector<std::string>& ids,
-                          std::chrono::seconds) override {
+                          std::chrono::seconds grace) override {
     RN_CHECK(answers(choice));
     RN_CHECK(faults_.check("end-components"));
+    ++end_turn_;
     for (const std::string& id : ids) {
+      ended[id.substr(id.find('.') + 1)] = {end_turn_, grace};
       // Pods stand on their nodes; here on the last one.
       const std::string nodes = id.substr(0, id.find('.')) + ".node-";
       const auto all = things_.names("component");
@@ -267,6 +269,11 @@ class FakeEngine final : public EnginePort {
   std::map<std::string, int> starts;    // of components, by key
   std::map<std::string, int> restarts;  // that it has made by itself
   std::map<std::string, SystemTime> started_at;  // of components, by key
+  struct End {
+    int turn = 0;  // those of one turn end side by side
+    std::chrono::seconds grace{};
+  };
+  std::map<std::string, End> ended;  // components, by key
   std::string refuses_restart;                   // key of one that cannot be restarted
   std::set<std::string> keeps_ending;            // keys of those that it starts anew all the time
   std::vector<std::string> restarted;  // in order
@@ -274,6 +281,7 @@ class FakeEngine final : public EnginePort {
   std::vector<std::string> replaced;   // keys of those that are made of another image, in order
 
  private:
+  int end_turn_ = 0;
   // A reference as the name of a thing.
   static std::string file_name(std::string reference) {
     std::replace(reference.begin(), reference.end(), '/', '_');
