@@ -3,11 +3,14 @@
 #include <curl/curl.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
 #include <boost/process.hpp>
+#include <boost/process/extend.hpp>
+#include <csignal>
 #include <sstream>
 
 #include "apimachinery/base64.h"
@@ -127,12 +130,18 @@ Result<> download(const fs::path& socket, snapshot::File& file,
   return {};
 }
 
-// A program of ours: what it says. Its last line is what went wrong.
+// A program of ours: what it says. Its last line is what went wrong. It ends with this process: the next command, which
+// finishes or undoes what this one began, must not find it writing yet.
 Result<std::string> run_tool(const fs::path& tool, const std::vector<std::string>& arguments) {
   boost::process::ipstream said;
   std::error_code error;
+  const auto end_with_us = [parent = ::getpid()](auto&) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent) ::_exit(1);
+  };
   boost::process::child child(tool.string(), boost::process::args(arguments), boost::process::std_in.close(),
-                              (boost::process::std_out & boost::process::std_err) > said, error);
+                              (boost::process::std_out & boost::process::std_err) > said,
+                              boost::process::extend::on_exec_setup(end_with_us), error);
   if (error) return failure("BinaryMissing", fmt::format("{} cannot be run: {}", tool.string(), error.message()));
   std::string last, all;
   for (std::string line; std::getline(said, line);) {

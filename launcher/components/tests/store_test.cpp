@@ -2,11 +2,14 @@
 #include "launcher/components/store.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <fstream>
 #include <thread>
 
@@ -145,4 +148,36 @@ TEST_CASE("an adapted copy has what it had, but for what only the cluster of bef
   CHECK(*store->range(mine)->kvs.at(0).value == "kept");
   storage::RangeRequest web{.key = "/registry/services/specs/default/web", .range_end = {}};
   CHECK(store->range(web)->kvs.at(0).value->find("10.97.0.2") != std::string::npos);
+}
+
+TEST_CASE("what makes a member of etcd's data ends with the process that began it, however that ends") {
+  testing::Folder folder;
+  const fs::path tool = folder.path / "tool", told = folder.path / "pid";
+  std::ofstream(tool) << "#!/bin/sh\necho $$ >" << told.string() << ".new\nmv " << told.string() << ".new "
+                      << told.string() << "\nexec sleep 1000\n";
+  fs::permissions(tool, fs::perms::owner_all);
+  const pid_t launcher = ::fork();
+  REQUIRE(launcher >= 0);
+  if (launcher == 0) {
+    SqliteStorePort port;
+    const EtcdMember member{.name = "a", .peer_url = "b", .initial_cluster = "c", .token = "d"};
+    (void)port.make_member(folder.path / "copy.db", member, tool, folder.path / "member");
+    ::_exit(0);
+  }
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  const auto wait_until = [&](auto&& check) {
+    while (!check() && std::chrono::steady_clock::now() < end) ::usleep(1000);
+    return check();
+  };
+  const bool has_begun = wait_until([&] { return fs::exists(told); });
+  ::kill(launcher, SIGKILL);
+  int status = 0;
+  REQUIRE(::waitpid(launcher, &status, 0) == launcher);
+  REQUIRE(has_begun);
+  const std::string pid = certs::read_text(told).value();
+  // Nobody has to reap it here: a zombie has ended, too.
+  CHECK(wait_until([&] {
+    const auto state = certs::read_text(fs::path("/proc") / pid.substr(0, pid.find('\n')) / "stat");
+    return !state || state->find(") Z ") != std::string::npos;
+  }));
 }
