@@ -257,7 +257,9 @@ Plan change_plan(const Context& context, const Change& change) {
   add(record_change(context, change));
   if (context->settings.has_containers()) {
     add(make_certificates(context));
-    add_files(context, plan);
+    ClusterSettings described = context->settings;
+    if (!change->manifest.empty()) described.manifest = change->manifest;
+    add_files(with_settings(context, std::move(described)), plan);
     add(apply_manifest(context));
   } else {
     if (context->settings.has_own_node()) add(link_node(context));  // with the ports

@@ -32,6 +32,9 @@ Result<> change(Invocation& invocation, OpenedCluster& opened, const ClusterSett
   RN_TRY(const std::chrono::milliseconds wait, wait_flag(invocation));
   task.previous = opened.settings;
   RN_TRY(task.previous_manifest, kept_manifest(*opened.context()));
+  if (wanted.has_containers()) {
+    RN_TRY(task.manifest, manifest_text(*opened.session->context(wanted)));
+  }
   const auto shared = std::make_shared<ChangeTask>(std::move(task));
   const Context context = opened.session->context(wanted);
   if (opened.is_dry) {

@@ -154,7 +154,8 @@ std::string change_arguments(const ClusterSettings& settings, const ChangeTask& 
                                   {"removedNode", task.removed_node},
                                   {"drainTimeoutMs", task.drain_timeout.count()},
                                   {"gateTimeoutMs", task.gate_timeout.count()},
-                                  {"previousManifest", task.previous_manifest}};
+                                  {"previousManifest", task.previous_manifest},
+                                  {"manifest", task.manifest}};
   return json::serialize(object);
 }
 
@@ -173,6 +174,7 @@ Result<Change> change_from_arguments(std::string_view arguments) {
     task->gate_timeout = std::chrono::milliseconds(gate->as_int64());
   if (const auto* manifest = fields.if_contains("previousManifest"))
     task->previous_manifest = std::string(manifest->as_string());
+  if (const auto* manifest = fields.if_contains("manifest")) task->manifest = std::string(manifest->as_string());
   return task;
 }
 

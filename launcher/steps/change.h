@@ -13,6 +13,9 @@ namespace rusternetes::launcher {
 struct ChangeTask {
   ClusterSettings previous;
   std::string previous_manifest;  // as ClusterSettings::manifest, of another release; empty: as this one makes it
+  // What the containers become, by the release that began the change: another one, which finishes it, would keep what
+  // it finds. Empty in records of before, and of what is not finished by another one.
+  std::string manifest;
   std::string removed_node;  // empty: none
   std::chrono::milliseconds drain_timeout{0};
   std::chrono::milliseconds gate_timeout{120'000};  // of each component of another release

@@ -79,11 +79,14 @@ TEST_CASE("ports are published and taken back while the cluster runs") {
 TEST_CASE("a change killed anywhere is finished or undone by the next command") {
   const Words words = GENERATE(Words{"node", "add", "a"}, Words{"node", "remove", "a", "--node", "node-2", "--yes"},
                                Words{"port", "add", "a", "--publish", "8080:30080"});
+  // Also by one of the release to which the user goes on.
+  const std::string next = GENERATE(as<std::string>(), "0.1.0", "0.2.0");
   for (int n = 1;; n += 2) {
     World world;
     REQUIRE(world.run({"create", "a", "--mode", "sqlite"}) == 0);
     if (!crashes_at(world, words, n)) break;
-    INFO(words[0] << " " << words[1] << " killed at point " << n);
+    INFO(words[0] << " " << words[1] << " killed at point " << n << ", then " << next);
+    world.set_release(next);
     REQUIRE(world.run({"status", "a"}) == 0);
     const ClusterSettings now =
         settings_from_json(state::State::open(world.home() / "state.db", false).value()->find("a").value()->settings)
