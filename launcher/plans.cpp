@@ -21,7 +21,7 @@ void add_start_steps(const Context& context, Plan& plan, bool is_new) {
   if (context->settings.has_containers()) {
     add(load_images(context, is_new));
     add(load_drop_rules(context, is_new));
-    add(make_network(context));
+    add(make_network(context, is_new));
     add(start_containers(context, is_new));
     add(start_at_boot(context));
     plan.point_of_no_return = static_cast<int>(plan.steps.size());
@@ -288,7 +288,7 @@ Plan migrate_plan(const Context& context, const Change& change) {
   if (context->settings.engine.is_private) add(start_private_engine(context));
   add(share_folder(context));
   add(load_drop_rules(context, false));
-  add(make_network(context));
+  add(make_network(context, false));
   add(apply_manifest(context));
   add(remove_old_store(context, change));
   return plan;

@@ -151,7 +151,7 @@ Result<> remove_networks(StepContext& context) {
 
 class MakeNetwork final : public Step {
  public:
-  explicit MakeNetwork(Context context) : context_(std::move(context)) {}
+  MakeNetwork(Context context, bool is_new) : context_(std::move(context)), is_new_(is_new) {}
   std::string id() const override { return "make-network"; }
   std::string describe() const override {
     const ClusterSettings& s = context_->settings;
@@ -163,10 +163,11 @@ class MakeNetwork final : public Step {
       return context_->environment.engine.make_networks(context_->settings.engine, manifest);
     });
   }
-  Result<> undo() override { return remove_networks(*context_); }
+  Result<> undo() override { return is_new_ ? remove_networks(*context_) : Result<>(); }
 
  private:
   Context context_;
+  bool is_new_;
 };
 
 class RemoveEngineNetwork final : public Step {
@@ -364,7 +365,9 @@ StepPtr write_component_folders(Context context) {
   return std::make_unique<WriteComponentFolders>(std::move(context));
 }
 StepPtr write_manifest(Context context) { return std::make_unique<WriteManifest>(std::move(context)); }
-StepPtr make_network(Context context) { return std::make_unique<MakeNetwork>(std::move(context)); }
+StepPtr make_network(Context context, bool is_new) {
+  return std::make_unique<MakeNetwork>(std::move(context), is_new);
+}
 StepPtr remove_engine_network(Context context) {
   return std::make_unique<RemoveEngineNetwork>(std::move(context));
 }

@@ -109,7 +109,8 @@ StepPtr write_manifest(Context context);
 StepPtr load_images(Context context, bool is_new);
 StepPtr load_images(Context context, const ClusterSettings& before);
 StepPtr remove_images(Context context);  // unless another cluster uses them
-StepPtr make_network(Context context);
+// Undo removes that of a new cluster: one that is stopped keeps it.
+StepPtr make_network(Context context, bool is_new);
 StepPtr remove_engine_network(Context context);
 // Undo ends them, and what Pods they have begun, which go with a new cluster.
 StepPtr start_containers(Context context, bool is_new);

@@ -356,6 +356,8 @@ TEST_CASE("stop, start, restart, rotate and delete of containers killed anywhere
     INFO(words[0] << " killed at point " << n);
     REQUIRE(world.run({"list", "--names"}) == 0);
     if (world.out.str() == "a\n") {
+      // A stopped one keeps its network, too.
+      CHECK(world.things.has("network", "a"));
       REQUIRE(world.run({"start", "a"}) == 0);
       CHECK(world.run({"status", "a"}) == 0);
       delete_and_check(world);
