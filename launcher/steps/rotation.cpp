@@ -13,7 +13,9 @@
 #include "certs/rotation.h"
 #include "launcher/component_health.h"
 #include "launcher/failure.h"
+#include "launcher/liveness.h"
 #include "launcher/readiness.h"
+#include "launcher/steps/change.h"
 #include "launcher/steps/component_containers.h"
 #include "launcher/steps/component_gate.h"
 
@@ -86,6 +88,10 @@ class ReloadComponents final : public Step {
 
   Result<> each() {
     if (!context_->environment.engine.is_answering(context_->settings.engine)) return {};
+    if (const auto back = bring_back(); !back) {
+      if (!must_reach_all_) return back;
+      if (context_->progress != nullptr) context_->progress->note(back.error().message);
+    }
     const std::vector<Member> members = members_of(context_->settings);
     std::size_t done = 0;
     for (const Member& member : members) {
@@ -99,6 +105,19 @@ class ReloadComponents final : public Step {
       if (context_->progress != nullptr) context_->progress->note(reloaded.error().message);
     }
     return {};
+  }
+
+  // What a restart that was cut off has ended and not started again. All that it needs stands, but after a restart of
+  // the host.
+  Result<> bring_back() {
+    RN_TRY(const Liveness now, look_at(*context_));
+    const bool is_cut = std::any_of(now.components.begin(), now.components.end(),
+                                    [](const ComponentContainer& one) { return !one.is_running; });
+    if (!now.is_running || !is_cut) return {};  // nothing runs: `start` does the rest
+    RN_CHECK(share_folder(context_)->apply());
+    RN_CHECK(load_drop_rules(context_, false)->apply());
+    RN_CHECK(make_network(context_, false)->apply());
+    return apply_manifest(context_)->apply();
   }
 
   Result<> reload(const Member& member) {

@@ -250,6 +250,8 @@ class FakeEngine final : public EnginePort {
   Result<> restart_component(const EngineChoice& choice, const std::string& id, std::chrono::seconds) override {
     RN_CHECK(answers(choice));
     if (!refuses_restart.empty() && id.ends_with("." + refuses_restart)) return internal_error(id + " does not start");
+    things_.add("component", id, "exited");
+    on_half_restart();
     things_.add("component", id, "running");
     started_at[id.substr(id.find('.') + 1)] = Clock::system().now();
     // So that nobody waits for the one that has to live for a while, since it cannot be asked.
@@ -274,6 +276,7 @@ class FakeEngine final : public EnginePort {
     std::chrono::seconds grace{};
   };
   std::map<std::string, End> ended;  // components, by key
+  std::function<void()> on_half_restart = [] {};
   std::string refuses_restart;                   // key of one that cannot be restarted
   std::set<std::string> keeps_ending;            // keys of those that it starts anew all the time
   std::vector<std::string> restarted;  // in order

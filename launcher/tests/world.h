@@ -62,6 +62,7 @@ struct World {
     variables["KUBECONFIG"] = kubeconfig().string();
     set_release("0.1.0");
     images.release = "1";
+    engine.on_half_restart = [this] { hooks.point("in the middle of a restart"); };
   }
 
   // What the launcher and the programs beside it are from now on.
