@@ -90,11 +90,19 @@ class LoadImages final : public Step {
     return ours.empty() ? Result<>() : load(ours);
   }
   Result<> undo() override {
-    if (!context_->environment.engine.is_answering(context_->settings.engine)) return {};
-    return remove_unused_images(*context_, images_of(context_->settings), kept_);
+    std::error_code ignored;
+    if (context_->environment.engine.is_answering(context_->settings.engine)) {
+      // An engine goes on with what a killed command has sent it, and those images would come when they have been removed
+      // here. The same once more is loaded after it.
+      if (fs::exists(archive(), ignored)) (void)send();
+      RN_CHECK(remove_unused_images(*context_, images_of(context_->settings), kept_));
+    }
+    for (const char* suffix : {"", ".partial"}) fs::remove(archive().string() + suffix, ignored);
+    return {};
   }
 
  private:
+  fs::path archive() const { return context_->paths.run() / "images.tar"; }
   // Those that the programs of this release give. One that some other release made can only be pulled.
   Result<std::vector<std::string>> of_binaries(const std::map<std::string, std::string>& missing) {
     std::vector<std::string> local, out;
@@ -112,20 +120,23 @@ class LoadImages final : public Step {
     return out;
   }
   Result<> load(const std::vector<std::string>& components) {
-    const fs::path archive = context_->paths.run() / "images.tar";
     std::error_code ignored;
-    fs::remove(archive, ignored);
+    fs::remove(archive(), ignored);
     RN_CHECK(context_->call("images archive", [&] {
-      return context_->environment.images->write_archive(components, context_->home.image_cache(), archive);
+      return context_->environment.images->write_archive(components, context_->home.image_cache(), archive());
     }));
+    const auto loaded = send();
+    fs::remove(archive(), ignored);
+    return loaded;
+  }
+  Result<> send() {
     const auto tell = [&](std::uint64_t sent, std::uint64_t all) {
       if (context_->progress != nullptr)
         context_->progress->detail(fmt::format("{} of {} MB", sent >> 20, all >> 20));
     };
     const auto loaded = context_->call("engine load-images", [&] {
-      return context_->environment.engine.load_archive(context_->settings.engine, archive, tell);
+      return context_->environment.engine.load_archive(context_->settings.engine, archive(), tell);
     });
-    fs::remove(archive, ignored);
     return loaded ? Result<>() : Result<>(loaded.error());
   }
   Context context_;

@@ -313,6 +313,7 @@ void walk(const Words& create, const Words& words, const std::string& before, co
     CHECK(releases(world).size() == 1);
     CHECK(settings_of(world).release == *releases(world).begin());
     CHECK_FALSE(world.things.has("component", "a.api-proxy-leaving"));
+    CHECK_FALSE(fs::exists(world.home() / "clusters/a/run/images.tar"));
     CHECK(world.run({"status", "a"}) == 0);
     if (releases(world) == only(before)) {
       const int code = world.run(words);
