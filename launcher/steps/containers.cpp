@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <set>
+#include <thread>
 
 #include "certs/file.h"
+#include "launcher/component_health.h"
 #include "launcher/containers/component_files.h"
 #include "launcher/containers/topology.h"
 #include "launcher/failure.h"
@@ -222,10 +224,37 @@ class ApplyManifest final : public Step {
     RN_CHECK(end_those(*context_, all, [&](const ComponentContainer& one) {
       return one.is_leaving() || std::find(keys.begin(), keys.end(), one.key) == keys.end();
     }));
-    return bring_up(*context_, keys);
+    RN_CHECK(bring_up(*context_, keys));
+    return outlast_stops(keys, all);
   }
 
  private:
+  // An engine goes on with a stop whose command was killed. What has run through all of this, but is about to end, is not
+  // well; it is started again once it has ended.
+  Result<> outlast_stops(const std::vector<std::string>& keys, const std::vector<ComponentContainer>& before) {
+    const Clock& clock = context_->environment.clock;
+    const auto has_run_on = [&](const ComponentContainer& one) {
+      return std::any_of(before.begin(), before.end(), [&](const ComponentContainer& old) {
+        return old.is_running && old.id == one.id && old.started_at == one.started_at;
+      });
+    };
+    for (const SteadyTime end = clock.steady_now() + component_grace;
+         clock.steady_now() < end && !context_->environment.is_interrupted();) {
+      Liveness kept;
+      RN_TRY(kept.components, component_containers(*context_));
+      std::erase_if(kept.components, [&](const ComponentContainer& one) { return !has_run_on(one); });
+      if (kept.components.empty()) return {};
+      const bool has_ended = std::any_of(kept.components.begin(), kept.components.end(),
+                                         [](const ComponentContainer& one) { return !one.is_running; });
+      const auto health = ask_components(*context_, kept);
+      if (has_ended)
+        RN_CHECK(bring_up(*context_, keys));
+      else if (std::all_of(health.begin(), health.end(), [](const auto& one) { return one.is_healthy; }))
+        return {};
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    return {};
+  }
   Context context_;
 };
 

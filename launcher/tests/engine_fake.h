@@ -196,6 +196,7 @@ class FakeEngine final : public EnginePort {
   Result<std::vector<ComponentContainer>> components(const EngineChoice& choice,
                                                      const std::string& cluster) override {
     RN_CHECK(answers(choice));
+    on_look();
     std::vector<ComponentContainer> out;
     for (const std::string& name : things_.names("component")) {
       if (!name.starts_with(cluster + ".")) continue;
@@ -277,6 +278,7 @@ class FakeEngine final : public EnginePort {
   };
   std::map<std::string, End> ended;  // components, by key
   std::function<void()> on_half_restart = [] {};
+  std::function<void()> on_look = [] {};         // at components
   std::string refuses_restart;                   // key of one that cannot be restarted
   std::set<std::string> keeps_ending;            // keys of those that it starts anew all the time
   std::vector<std::string> restarted;  // in order

@@ -354,3 +354,34 @@ TEST_CASE("a migration that is finished after a restart of the host has its drop
   CHECK(verdict(world) == "finished");
   cluster.check_is_whole();
 }
+
+TEST_CASE("what an engine stops for a command that was killed meanwhile is started again by the next one") {
+  const Words words{"migrate", "a", "--mode", "etcd", "--no-snapshot", "--yes"};
+  int point = 0;
+  {
+    Migratable probe({"--mode", "sqlite"});
+    probe.world.hooks.names.clear();
+    REQUIRE(probe.world.run(words) == 0);
+    const auto& names = probe.world.hooks.names;
+    const auto found = std::find(names.begin(), names.end(), "before engine end-components");
+    REQUIRE(found != names.end());
+    point = static_cast<int>(found - names.begin()) + 1;
+  }
+  Migratable cluster({"--mode", "sqlite"});
+  World& world = cluster.world;
+  REQUIRE(crashes_at(world, words, point));
+  // It serves no longer, and ends while the next command looks for the fifth time.
+  world.http.sick[members_of(cluster.settings(), "api-server").front().address + ":6443"] = 503;
+  int looks = 0;
+  world.engine.on_look = [&] {
+    if (++looks != 5) return;
+    world.things.add("component", "a.api-server", "exited");
+    world.http.sick.clear();
+  };
+  REQUIRE(world.run({"list"}) == 0);
+  CHECK(verdict(world) == "undone");
+  CHECK(looks >= 5);
+  CHECK(world.engine.starts.at("api-server") == 2);
+  cluster.check_is_whole();
+  cluster.delete_all();
+}
