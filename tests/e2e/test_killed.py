@@ -93,7 +93,8 @@ class Ctl:
         self.kills += 1
         self.hits += killed.code == -signal.SIGKILL
         assert killed.code in (0, -signal.SIGKILL), (words, place, killed)
-        told = [f"{release} {' '.join(words)}: {place}, " + (re.findall("^killed at .*", killed.err, re.M) or ["ended in order"])[-1]]
+        where = re.findall("^killed at .*", killed.err, re.M) if killed.code else ["ended in order"]
+        told = [f"{release} {' '.join(words)}: {place}, {where[-1]}"]
         verdicts = {}
         for is_last in (self.random.random() >= AGAIN, True):
             place = None if is_last else f"{self.random.randint(1, 12)}.{self.random.randint(1, 10)}"
@@ -105,9 +106,9 @@ class Ctl:
                 assert verdicts.setdefault(kind, how) == how, (told, killed, after)
                 if after.code == 0:
                     assert f'The {kind} of "{self.cluster.name}" is {how}.' in after.err, (told, killed, after)
-            told += re.findall("^killed at .*", after.err, re.M)
             if after.code == 0:
                 break
+            told += re.findall("^killed at .*", after.err, re.M)
         again = self.whole("list", release=release)
         assert again.err == "", (told, killed, after, again)
         told.append(", ".join(f"{kind} {how}" for kind, how in verdicts.items()) or "nothing to clean up")
