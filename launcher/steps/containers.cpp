@@ -247,10 +247,13 @@ class ApplyManifest final : public Step {
       const bool has_ended = std::any_of(kept.components.begin(), kept.components.end(),
                                          [](const ComponentContainer& one) { return !one.is_running; });
       const auto health = ask_components(*context_, kept);
+      const auto ill = std::find_if(health.begin(), health.end(), [](const auto& one) { return !one.is_healthy; });
       if (has_ended)
         RN_CHECK(bring_up(*context_, keys));
-      else if (std::all_of(health.begin(), health.end(), [](const auto& one) { return one.is_healthy; }))
+      else if (ill == health.end())
         return {};
+      else if (context_->progress != nullptr)
+        context_->progress->detail(fmt::format("{} is not well: is it about to end?", ill->key));
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
     }
     return {};
