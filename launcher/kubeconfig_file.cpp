@@ -26,26 +26,19 @@ class KubeconfigLock {
  public:
   static Result<std::unique_ptr<KubeconfigLock>> acquire(const fs::path& file) {
     const fs::path path = file.string() + ".lock";
-    int fd = -1;
     int error = 0;
     RN_TRY(const bool is_ours, wait_for_folder(path.parent_path(), lock_patience, [&] {
-             fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-             if (fd < 0 && errno == EEXIST && is_stale(path)) {
+             error = make(path);
+             if (error == EEXIST && is_stale(path)) {
                ::unlink(path.c_str());
-               fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+               error = make(path);
              }
-             error = errno;
-             return fd >= 0 || error != EEXIST;
+             return error != EEXIST;
            }));
     if (!is_ours)
       return failure("KubeconfigLocked", fmt::format("{} is held by another program", path.string()));
-    if (fd < 0) return errno_error("create " + path.string(), error);
-    const std::string text = fmt::format("{}{}", lock_owner, ::getpid());
-    const bool is_written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-    ::close(fd);
-    auto lock = std::unique_ptr<KubeconfigLock>(new KubeconfigLock(path));
-    if (!is_written) return internal_error("write " + path.string());
-    return lock;
+    if (error != 0) return errno_error("create " + path.string(), error);
+    return std::unique_ptr<KubeconfigLock>(new KubeconfigLock(path));
   }
   ~KubeconfigLock() { ::unlink(path_.c_str()); }
   KubeconfigLock(const KubeconfigLock&) = delete;
@@ -53,6 +46,25 @@ class KubeconfigLock {
 
  private:
   explicit KubeconfigLock(fs::path path) : path_(std::move(path)) {}
+
+  // 0, or what went wrong. It gets its name once it says whose it is: of a process that was killed in between nothing is
+  // left, where a lock of nobody would stay for ever. Not every file system has files without a name.
+  static int make(const fs::path& path) {
+    const std::string text = fmt::format("{}{}", lock_owner, ::getpid());
+    int fd = ::open(path.parent_path().c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
+    const bool is_named = fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL);
+    if (is_named) fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) return errno;
+    errno = EIO;  // of a write that is too short
+    int error = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) ? 0 : errno;
+    const std::string nameless = fmt::format("/proc/self/fd/{}", fd);
+    if (error == 0 && !is_named &&
+        ::linkat(AT_FDCWD, nameless.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) != 0)
+      error = errno;
+    if (error != 0 && is_named) ::unlink(path.c_str());
+    ::close(fd);
+    return error;
+  }
 
   static bool is_stale(const fs::path& path) {
     const auto text = certs::read_text(path, 64);

@@ -1,5 +1,8 @@
 #include <pwd.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <yaml-cpp/yaml.h>
 
 #include <thread>
@@ -252,6 +255,22 @@ TEST_CASE("the kubeconfig's lock is respected, and taken over from a process of 
     std::ofstream(lock) << "rusternetes-ctl 999999999";
     CHECK(merge_kubeconfig_file(file, folder.path / "addition").has_value());
     CHECK_FALSE(fs::exists(lock));
+  }
+  SECTION("ours, of processes that are killed at any time") {
+    for (int i = 0; i < 200; ++i) {
+      const pid_t child = ::fork();
+      REQUIRE(child >= 0);
+      for (; child == 0;) {
+        (void)merge_kubeconfig_file(file, folder.path / "addition");
+        (void)remove_from_kubeconfig_file(file, "r-a");
+      }
+      std::this_thread::sleep_for(std::chrono::microseconds(500 + 37 * i % 1000));
+      ::kill(child, SIGKILL);
+      int status = 0;
+      REQUIRE(::waitpid(child, &status, 0) == child);
+      REQUIRE(merge_kubeconfig_file(file, folder.path / "addition").has_value());
+      REQUIRE_FALSE(fs::exists(lock));
+    }
   }
   SECTION("another program keeps it") {
     std::ofstream(lock) << "";
