@@ -81,7 +81,7 @@ TEST_CASE("a change killed anywhere is finished or undone by the next command") 
                                Words{"port", "add", "a", "--publish", "8080:30080"});
   // Also by one of the release to which the user goes on.
   const std::string next = GENERATE(as<std::string>(), "0.1.0", "0.2.0");
-  for (int n = 1;; n += 2) {
+  for (int n = 1;; n += stride(2)) {
     World world;
     REQUIRE(world.run({"create", "a", "--mode", "sqlite"}) == 0);
     if (!crashes_at(world, words, n)) break;

@@ -348,7 +348,7 @@ TEST_CASE("who uses an api-server ends before it does, it before its store, and 
 TEST_CASE("stop, start, restart, rotate and delete of containers killed anywhere are brought to an end") {
   const Words words = GENERATE(Words{"stop", "a", "--yes"}, Words{"start", "a"}, Words{"restart", "a", "--yes"},
                                Words{"certs", "rotate", "a", "--yes"}, Words{"delete", "a", "--yes"});
-  for (int n = 1;; n += 2) {
+  for (int n = 1;; n += stride(2)) {
     World world;
     REQUIRE(world.run({"create", "a", "--mode", "sqlite", "--nodes", "1"}) == 0);
     if (words[0] == "start") REQUIRE(world.run({"stop", "a", "--yes"}) == 0);
@@ -433,7 +433,7 @@ TEST_CASE("certificates that come back with a store are read by every component"
 TEST_CASE("a restore of containers killed anywhere leaves one of both stores, and a cluster that serves") {
   const std::string mode = GENERATE(as<std::string>(), "sqlite", "etcd");
   std::set<std::string> seen;
-  for (int n = 1;; n += 2) {
+  for (int n = 1;; n += stride(2)) {
     Restorable cluster(mode);
     World& world = cluster.world;
     if (!crashes_at(world, {"restore", "a", "--id", cluster.id, "--yes", "--no-snapshot"}, n)) break;

@@ -3,11 +3,15 @@
 
 #include <sys/wait.h>
 
+#include "support/share.h"
 #include "world.h"
 
 namespace rusternetes::launcher::testing {
 
 using Words = std::vector<std::string>;
+
+// From one point that is tried to the next: with the whole share every one is.
+inline int stride(int usual) { return rusternetes::testing::share() < 1 ? usual : 1; }
 
 // Runs a command in a process of its own that dies at its n-th point. True when it got that far.
 inline bool crashes_at(World& world, const Words& words, int n) {

@@ -61,7 +61,7 @@ TEST_CASE("a create killed anywhere is finished or undone by the next command, w
 }
 
 TEST_CASE("the same create again, after it was killed anywhere, gives a running cluster") {
-  for (int n = 1;; n += 3) {
+  for (int n = 1;; n += stride(3)) {
     World world;
     if (!crashes_at(world, {"create", "a"}, n)) break;
     INFO("killed at point " << n);

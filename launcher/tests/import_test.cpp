@@ -91,7 +91,7 @@ TEST_CASE("what cannot be taken over is refused, and nothing is made") {
 TEST_CASE("an import killed anywhere is there or not") {
   std::map<std::string, int> verdicts;
   int n = 1;
-  for (;; n += 2) {
+  for (;; n += stride(2)) {
     Importable from;
     World& world = from.world;
     if (!crashes_at(world, from.words(), n)) break;

@@ -280,7 +280,7 @@ TEST_CASE("a migration killed anywhere leaves the cluster whole on the one store
   std::map<std::string, int> verdicts;
   std::set<std::string> modes;
   int n = 1;
-  for (;; n += is_sampled ? 5 : way.to[1] == "etcd" ? 1 : 2) {
+  for (;; n += stride(is_sampled ? 5 : way.to[1] == "etcd" ? 1 : 2)) {
     Migratable cluster(way.from);
     World& world = cluster.world;
     Words words{"migrate", "a", "--yes", "--no-snapshot"};
@@ -326,7 +326,7 @@ TEST_CASE("a recovery of a migration that is killed too is completed by the comm
 TEST_CASE("deleting a cluster whose migration was killed leaves nothing of it") {
   const Way way =
       GENERATE(Way{{"--mode", "sqlite"}, {"--mode", "etcd"}}, Way{{"--mode", "etcd"}, {"--mode", "sqlite"}});
-  for (int n = 1;; n += 2) {
+  for (int n = 1;; n += stride(2)) {
     Migratable cluster(way.from);
     if (!crashes_at(cluster.world, {"migrate", "a", "--yes", "--no-snapshot", way.to[0], way.to[1]}, n))
       break;

@@ -230,7 +230,7 @@ TEST_CASE(
     "finished") {
   const std::string mode = GENERATE(as<std::string>(), "all-in-one", "sqlite");
   // Most points of a cluster of containers are before and after the restart of one more.
-  const int pace = mode == "all-in-one" ? 1 : 5;
+  const int pace = stride(mode == "all-in-one" ? 1 : 5);
   std::map<std::string, int> verdicts;
   for (int n = 1;; n += pace) {
     World world;
@@ -259,7 +259,7 @@ TEST_CASE(
 
 TEST_CASE("a drop of old authorities killed anywhere is finished by the next command") {
   int finished = 0, all = 0;
-  for (int n = 1;; n += 4, ++all) {
+  for (int n = 1;; n += stride(4), ++all) {
     World world;
     create(world, "sqlite");
     REQUIRE(world.run({"certs", "rotate", "a", "--authorities"}) == 0);

@@ -127,7 +127,7 @@ TEST_CASE("a schedule's own run leaves what was cut off to a command that somebo
   const Words words = GENERATE(Words{"stop", "a", "--yes"}, Words{"delete", "a", "--yes"},
                                Words{"snapshot", "schedule", "a", "--every", "12h"});
   int left = 0;
-  for (int n = 1;; n += 2) {
+  for (int n = 1;; n += stride(2)) {
     World world;
     REQUIRE(world.run({"create", "a"}) == 0);
     std::ofstream(world.home() / "clusters/a/data/store.db") << "100 7 first\n";

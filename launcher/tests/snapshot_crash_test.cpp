@@ -192,7 +192,7 @@ TEST_CASE("a recovery of a restore that is killed too is completed by the comman
 
 TEST_CASE("deleting a cluster whose snapshot or restore was killed leaves nothing of it") {
   for (const char* word : {"snapshot", "restore"})
-    for (int n = 1;; n += 2) {
+    for (int n = 1;; n += stride(2)) {
       World world;
       prepare(world);
       Words words{word, "a"};

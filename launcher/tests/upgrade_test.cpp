@@ -294,8 +294,8 @@ namespace {
 void walk(const Words& create, const Words& words, const std::string& before, const std::string& after,
           bool is_upgraded_first) {
   std::map<std::string, int> verdicts;
-  const int stride = rusternetes::testing::share() < 1 ? 4 : 1;
-  for (int n = 1 + static_cast<int>(rusternetes::testing::seed()) % stride;; n += stride) {
+  const int pace = stride(4);
+  for (int n = 1 + static_cast<int>(rusternetes::testing::seed()) % pace;; n += pace) {
     World world;
     world.set_release(first);
     REQUIRE(world.run(create) == 0);
