@@ -33,15 +33,12 @@ constexpr milliseconds kSettle{100}, kBusyPause{500};
 // A service range that a user adds, whose addresses nobody gives out before it has the condition.
 bool is_to_be_confirmed(const Document& document, const HostKeeper::Report& report,
                         const HostAgentOptions& options) {
-  const auto holds = [](const std::vector<IpPrefix>& ranges, const IpPrefix& range) {
-    return std::ranges::find(ranges, range.masked(), &IpPrefix::masked) != ranges.end();
-  };
   const auto ranges = added_ranges(document);
   const networking_v1::ServiceCIDR cidr(&document.root());
   for (const auto condition : cidr.status().conditions())
     if (condition.type() == options.service_cidr_condition && condition.status() == "True") return false;
-  return !std::ranges::all_of(ranges, [&](const AddedRange& one) { return holds(options.service_ranges, one.range); }) &&
-         std::ranges::all_of(ranges, [&](const AddedRange& one) { return holds(report.guarded, one.range); });
+  return !std::ranges::all_of(ranges, [&](const AddedRange& one) { return contains(options.service_ranges, one.range); }) &&
+         std::ranges::all_of(ranges, [&](const AddedRange& one) { return contains(report.guarded, one.range); });
 }
 
 std::vector<std::string> texts(const std::vector<IpAddress>& addresses) {

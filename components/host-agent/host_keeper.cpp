@@ -25,10 +25,6 @@ bool has_family(const std::vector<IpPrefix>& ranges, int family) {
   return std::ranges::any_of(ranges, [&](const IpPrefix& r) { return r.address().family() == family; });
 }
 
-bool contains(const std::vector<IpPrefix>& ranges, const IpPrefix& range) {
-  return std::ranges::any_of(ranges, [&](const IpPrefix& one) { return one.masked() == range.masked(); });
-}
-
 bool is_within(const std::vector<IpPrefix>& ranges, const IpPrefix& range) {
   return std::ranges::any_of(ranges, [&](const IpPrefix& one) {
     return one.length() <= range.length() && one.contains(range.address());

@@ -8,6 +8,10 @@
 
 namespace rusternetes::host_agent {
 
+bool contains(const std::vector<IpPrefix>& ranges, const IpPrefix& range) {
+  return std::ranges::any_of(ranges, [&](const IpPrefix& one) { return one.masked() == range.masked(); });
+}
+
 namespace {
 
 bool contains(const std::vector<IpPrefix>& ranges, const IpPrefix& range) {

@@ -55,6 +55,9 @@ struct Problem {
   auto operator<=>(const Problem&) const = default;
 };
 
+// Whether it is one of them; not whether it is within one.
+bool contains(const std::vector<IpPrefix>& ranges, const IpPrefix& range);
+
 struct Plan {
   std::vector<network::ClusterRoute> pod_routes;
   // Where services and published ports lead, at most one of each family.
