@@ -11,22 +11,19 @@
 #include <string>
 
 #include "certs/file.h"
+#include "support/folder.h"
 
 namespace rusternetes::launcher::testing {
 
 namespace fs = std::filesystem;
 
-struct TemporaryFolder {
-  fs::path path;
-  TemporaryFolder() {
-    // In memory where there is such a folder: these tests sync thousands of small files, and cut off no
-    // power.
-    const fs::path shared = "/dev/shm";
-    const fs::path base = ::access(shared.c_str(), W_OK) == 0 ? shared : fs::temp_directory_path();
-    std::string name = (base / "launcher-XXXXXX").string();
-    path = ::mkdtemp(name.data());
-  }
-  ~TemporaryFolder() { fs::remove_all(path); }
+// In memory where there is such a folder: these tests sync thousands of small files, and cut off no power.
+inline fs::path folder_of_memory() {
+  const fs::path shared = "/dev/shm";
+  return ::access(shared.c_str(), W_OK) == 0 ? shared : fs::temp_directory_path();
+}
+struct TemporaryFolder : rusternetes::testing::Folder {
+  TemporaryFolder() : Folder("launcher", folder_of_memory()) {}
 };
 
 // Things of the host by kind and name: "link", "drop-host", "container", ...

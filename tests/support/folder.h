@@ -12,8 +12,9 @@ namespace rusternetes::testing {
 
 struct Folder {
   // `purpose` is part of its name.
-  explicit Folder(const std::string& purpose = "test") {
-    std::string name = std::filesystem::temp_directory_path() / (purpose + "-XXXXXX");
+  explicit Folder(const std::string& purpose = "test",
+                  const std::filesystem::path& base = std::filesystem::temp_directory_path()) {
+    std::string name = base / (purpose + "-XXXXXX");
     if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make " + name);
     path = name;
   }

@@ -38,19 +38,19 @@ TEST_CASE("a program's own loader says what it needs, and no program is run for 
   CHECK(has("libcrypto.so.3"));
   CHECK(std::is_sorted(own->libraries.begin(), own->libraries.end()));
 
-  write(folder.path / "static", static_program());
+  write_file(folder.path / "static", static_program());
   fs::permissions(folder.path / "static", fs::perms::owner_all);
   const auto nothing = needs_of(folder.path / "static");  // it would wait for ever
   REQUIRE(nothing);
   CHECK(nothing->interpreter.empty());
   CHECK(nothing->libraries.empty());
 
-  write(folder.path / "script", "#!/bin/sh\nexit 0\n");
-  write(folder.path / "empty", "");
-  std::string cut = read("/proc/self/exe").substr(0, 100);
-  write(folder.path / "cut", cut);
+  write_file(folder.path / "script", "#!/bin/sh\nexit 0\n");
+  write_file(folder.path / "empty", "");
+  std::string cut = read_file("/proc/self/exe").substr(0, 100);
+  write_file(folder.path / "cut", cut);
   cut[EI_CLASS] = ELFCLASS32;
-  write(folder.path / "other", cut);
+  write_file(folder.path / "other", cut);
   for (const char* name : {"script", "empty", "cut", "other", "missing"}) {
     INFO(name);
     const auto refused = needs_of(folder.path / name);
@@ -64,7 +64,7 @@ TEST_CASE("a path stands in the image as on the host, with every link on the way
   const Folder folder;
   const fs::path root = fs::canonical(folder.path);
   fs::create_directories(root / "usr/lib/deep");
-  write(root / "usr/lib/deep/liba.so.1.2", "library");
+  write_file(root / "usr/lib/deep/liba.so.1.2", "library");
   fs::create_symlink("liba.so.1.2", root / "usr/lib/deep/liba.so.1");
   fs::create_symlink("usr/lib", root / "lib");
   fs::create_symlink(root / "lib/../lib/deep", root / "current");
@@ -101,7 +101,7 @@ TEST_CASE("libraries of unusual folders are found by the environment, usual ones
 
   const Folder folder;
   const fs::path root = fs::canonical(folder.path);
-  write(root / "libodd.so.1", "library");
+  write_file(root / "libodd.so.1", "library");
   ProgramNeeds odd = *own;
   odd.libraries.push_back((root / "libodd.so.1").string());
   const auto unusual = shared_root({*own, odd});

@@ -21,12 +21,12 @@ struct Build {
   Folder folder;
   Sources sources;
   Build() {
-    const std::string own = read("/proc/self/exe");
+    const std::string own = read_file("/proc/self/exe");
     fs::create_directories(folder.path / "bin");
-    write(folder.path / "bin/api-server", own + "1");  // the loader does not mind
-    write(folder.path / "bin/dns", own + "2");
-    write(folder.path / "bin/rhino", static_program());
-    write(folder.path / "etcd", static_program());
+    write_file(folder.path / "bin/api-server", own + "1");  // the loader does not mind
+    write_file(folder.path / "bin/dns", own + "2");
+    write_file(folder.path / "bin/rhino", static_program());
+    write_file(folder.path / "etcd", static_program());
     sources = {folder.path / "bin", folder.path / "etcd", "0.1.0", folder.path / "cache.json"};
   }
   Plan plan(const std::vector<std::string>& components) const {
@@ -81,20 +81,20 @@ TEST_CASE("a changed program has a new image, and the others keep theirs") {
   const Build build;
   const auto before = references(build.plan(three));
   SECTION("one of ours") {
-    write(build.folder.path / "bin/dns", read("/proc/self/exe") + "3");
+    write_file(build.folder.path / "bin/dns", read_file("/proc/self/exe") + "3");
     const auto after = references(build.plan(three));
     CHECK(after[0] == before[0]);
     CHECK(after[1] != before[1]);
     CHECK(after[2] == before[2]);
   }
   SECTION("one of the same size, put in the old one's place") {
-    write(build.folder.path / "new", read("/proc/self/exe") + "4");
+    write_file(build.folder.path / "new", read_file("/proc/self/exe") + "4");
     fs::last_write_time(build.folder.path / "new", fs::last_write_time(build.folder.path / "bin/dns"));
     fs::rename(build.folder.path / "new", build.folder.path / "bin/dns");
     CHECK(references(build.plan(three))[1] != before[1]);
   }
   SECTION("etcd, even when it brings libraries") {
-    write(build.folder.path / "etcd", read("/proc/self/exe"));
+    write_file(build.folder.path / "etcd", read_file("/proc/self/exe"));
     const auto after = references(build.plan(three));
     CHECK(after[0] == before[0]);
     CHECK(after[1] == before[1]);
@@ -121,7 +121,7 @@ TEST_CASE("what is not there is said, and so is who is to install it") {
   CHECK(refused("etcd").is("EtcdMissing"));
   CHECK(refused("etcd").message.find("etcd-server") != std::string::npos);
   CHECK(Plan::make(build.sources, {"dns"}).has_value());  // who does not use it, does not need it
-  write(build.folder.path / "bin/kubelet", "not a program");
+  write_file(build.folder.path / "bin/kubelet", "not a program");
   CHECK(refused("kubelet").is("BinaryMissing"));
 }
 
@@ -150,7 +150,7 @@ TEST_CASE("an archive has each layer once, and what the program needs at the pat
     const auto own = entries_of(outer.at(std::string(image.at("Layers").at(1).as_string())).content);
     const auto& program = own.at("usr/local/bin/" + planned.component);
     CHECK(program.mode == 0755);
-    CHECK(program.content == read(planned.component == "etcd"
+    CHECK(program.content == read_file(planned.component == "etcd"
                                       ? build.sources.etcd
                                       : build.sources.binary_dir / planned.component));
   }
@@ -180,13 +180,13 @@ TEST_CASE("an archive has each layer once, and what the program needs at the pat
 TEST_CASE("a cache that is damaged, of elsewhere or missing changes nothing but the time it takes") {
   const Build build;
   const auto right = references(build.plan(three));
-  const std::string cache = read(build.sources.cache);
+  const std::string cache = read_file(build.sources.cache);
   REQUIRE(cache.size() > 100);
   struct stat info {};
   REQUIRE(::stat(build.sources.cache.c_str(), &info) == 0);
   CHECK((info.st_mode & 0777) == 0600);
   CHECK(references(build.plan(three)) == right);
-  CHECK(read(build.sources.cache) == cache);  // nothing new: not written again
+  CHECK(read_file(build.sources.cache) == cache);  // nothing new: not written again
 
   std::vector<std::string> others = {"", "{}", "[1]", "{\"format\":1}", std::string(3 << 20, ' ')};
   for (std::size_t at = 0; at < cache.size(); at += cache.size() / 20) {
@@ -195,7 +195,7 @@ TEST_CASE("a cache that is damaged, of elsewhere or missing changes nothing but 
   }
   for (const std::string& other : others) {
     INFO(other.substr(0, 300));
-    write(build.sources.cache, other);
+    write_file(build.sources.cache, other);
     CHECK(references(build.plan(three)) == right);
   }
   Sources sources = build.sources;
@@ -208,12 +208,12 @@ TEST_CASE("a cache that is damaged, of elsewhere or missing changes nothing but 
 TEST_CASE("a cache with a wrong digest is believed until the archive is written, and then forgotten") {
   const Build build;
   const auto right = references(build.plan(three));
-  json::value document = json::parse(read(build.sources.cache));
+  json::value document = json::parse(read_file(build.sources.cache));
   json::value& entries = document.as_object()["entries"];
   for (auto& layer : entries.as_object()["layers"].as_object())
     layer.value().as_object()["digest"] = "sha256:" + std::string(64, '0');
   document.as_object()["sum"] = engine::sha256_hex(json::serialize(entries));
-  write(build.sources.cache, json::serialize(document));
+  write_file(build.sources.cache, json::serialize(document));
   const Plan wrong = build.plan(three);  // had it read the programs, it would be right
   CHECK(references(wrong) != right);
   const fs::path archive = build.folder.path / "images.tar";
@@ -231,9 +231,9 @@ TEST_CASE("an archive is a private file, there whole or not at all") {
   struct stat info {};
   REQUIRE(::stat(archive.c_str(), &info) == 0);
   CHECK((info.st_mode & 0777) == 0600);
-  CHECK(read(archive) == archive_of(plan, references(plan)));
+  CHECK(read_file(archive) == archive_of(plan, references(plan)));
   fs::remove(archive);
-  write(build.sources.binary_dir / "dns", "another program");
+  write_file(build.sources.binary_dir / "dns", "another program");
   const auto refused = plan.write_file(references(plan), archive);
   REQUIRE_FALSE(refused);
   CHECK(refused.error().is("Conflict"));

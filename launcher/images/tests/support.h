@@ -13,27 +13,16 @@
 #include <string>
 
 #include "pause/embedded_pause.h"
+#include "support/folder.h"
 
 namespace rusternetes::launcher::images {
 
 namespace fs = std::filesystem;
 
-struct Folder {
-  fs::path path;
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "images-XXXXXX").string();
-    path = ::mkdtemp(name.data());
-  }
-  ~Folder() { fs::remove_all(path); }
-};
+using rusternetes::testing::Folder;
+using rusternetes::testing::read_file;
+using rusternetes::testing::write_file;
 
-inline void write(const fs::path& path, const std::string& text) {
-  std::ofstream(path, std::ios::binary | std::ios::trunc) << text;
-}
-inline std::string read(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
 // A program with no loader, which would wait for ever if it were run.
 inline std::string static_program() {
   const auto bytes = pause_binary();
